@@ -1,0 +1,107 @@
+"""A photograph of a part -> one view whose pixels are the elements; pixel scores -> a PNG overlay and map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from domains.industrial import datasets, procedural
+from domains.industrial.images import SUFFIXES, read_mask, read_rgb, write_png
+from framework.errors import TruthError, UserError
+from framework.registry import register
+from framework.types import Record, Sample
+
+__all__ = ["Industrial", "datasets", "procedural"]
+
+OPACITY = 0.75  # of the colour over the picture where the score is 1
+INFERNO = np.array(  # every ninth of matplotlib's inferno (CC0), perceptually uniform
+    [
+        (0, 0, 4),
+        (27, 12, 65),
+        (74, 12, 107),
+        (120, 28, 109),
+        (165, 44, 96),
+        (207, 68, 70),
+        (237, 105, 37),
+        (251, 155, 6),
+        (247, 209, 61),
+        (252, 255, 164),
+    ],
+    dtype=np.float64,
+)
+
+
+@register("domain", "industrial")
+@dataclass(frozen=True)
+class Industrial:
+    """Photographs of parts and surfaces: one picture is one view.
+
+    Args:
+        bits: how many bits 16-bit grey files use, 9 to 16: 12 for a 12-bit camera.
+    """
+
+    element: ClassVar[str] = "pixel"
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    bits: int = 16
+
+    def __post_init__(self) -> None:
+        if not 9 <= self.bits <= 16:
+            raise UserError(f"reader option bits: 16-bit grey uses 9 to 16 bits, not {self.bits}.")
+
+    def read(self, record: Record) -> Sample:
+        """One view ``(1, 3, H, W)`` uint8; truth ``(H * W,)`` bool, row by row.
+
+        Truth is None for a label-only record, and all False where ``truth_path`` is the picture itself, which says
+        that no element is anomalous.
+
+        Raises:
+            UnreadableError: the picture or the mask is no readable picture.
+            TruthError: the mask is missing or of another size than the picture.
+        """
+        pixels = read_rgb(record.path, self.bits)  # (H, W, 3)
+        view = np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]  # (1, 3, H, W)
+        if record.truth_path is None:
+            return Sample(record, view)
+        height, width = pixels.shape[:2]
+        if record.truth_path == record.path:
+            return Sample(record, view, truth=np.zeros(height * width, dtype=np.bool_))
+        mask = read_mask(record.truth_path)  # (H, W)
+        if mask.shape != (height, width):
+            raise TruthError(
+                f"{record.truth_path}: the mask is {mask.shape[1]} x {mask.shape[0]} pixels, its picture "
+                f"{record.path} {width} x {height}. A mask covers its picture pixel by pixel."
+            )
+        return Sample(record, view, truth=mask.ravel())
+
+    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
+        """Write ``stem.png``, the picture under its scores, and ``stem_map.png``, the scores alone.
+
+        Colours stand for the same scores in every overlay (0 leaves the picture as it is), so overlays compare. The
+        map is 16-bit grey; 65535 is a score of 1.
+
+        Args:
+            sample: what ``read`` returned.
+            scores: ``(H * W,)`` float32 in [0, 1].
+            stem: path of the files without their endings; its folder is made.
+
+        Returns:
+            The path of the overlay.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        height, width = sample.views.shape[2:]
+        if scores.shape != (height * width,) or not (scores.min() >= 0 and scores.max() <= 1):
+            raise ValueError(f"{stem}: scores must be ({height * width},) in [0, 1], got {scores.shape}")
+        score = scores.reshape(height, width).astype(np.float64)
+        place = score * (len(INFERNO) - 1)
+        colour = np.stack([np.interp(place, np.arange(len(INFERNO)), c) for c in INFERNO.T], axis=2)  # (H, W, 3)
+        share = OPACITY * score[..., None]
+        overlay = (1 - share) * sample.views[0].transpose(1, 2, 0) + share * colour
+        path = stem.with_name(f"{stem.name}.png")
+        write_png(stem.with_name(f"{stem.name}_map.png"), np.rint(score * 65535).astype(np.uint16))
+        write_png(path, np.rint(overlay).astype(np.uint8))
+        return path

@@ -1,0 +1,164 @@
+"""A folder of scans or medical pictures in, its records out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from domains.medical import pictures, slicing, volumes
+from framework.errors import TruthError, UserError
+from framework.registry import register
+from framework.types import Record
+
+_COARSE = 4  # every how manieth voxel a slice is judged by when only asking whether it shows anything
+
+
+@register("dataset", "medical/nifti")
+def nifti(root: Path, split: str = "test", category: str = "scan", stride: int = 1) -> Iterator[Record]:
+    """NIfTI volumes, one sample a scan, with a mask for each scan that has a finding.
+
+    Layout: ``<split>/good/<patient>_<scan>.nii[.gz]`` and ``<split>/<finding>/<patient>_<scan>.nii[.gz]``, with the
+    mask of a finding in ``<split>/masks/<finding>/`` under the same name. Without any ``masks`` folder the set has
+    labels only.
+
+    The patient, which is the group, is the name up to its last ``_``, or all of it where there is none. Opens no file.
+
+    Args:
+        root: the folder.
+        split: "train", "test" or any other folder in it.
+        category: what the scans show; metrics are given per category.
+        stride: every how manieth scan is taken.
+
+    Raises:
+        TruthError: there are masks, but not for this scan.
+    """
+    _check_stride(stride)
+    folder = root / split
+    masked = (folder / "masks").is_dir()
+    scans = sorted(p for p in folder.glob("*/*") if p.parent.name != "masks" and _is_scan(p))
+    for path in scans[::stride]:
+        finding = "" if path.parent.name == "good" else path.parent.name
+        truth = None
+        if masked:
+            truth = folder / "masks" / finding / path.name if finding else path
+            if not truth.is_file():
+                raise TruthError(f"{path}: its mask is missing; it should be {truth}.")
+        stem = path.name.lower().removesuffix(".gz").removesuffix(".nii")
+        patient = path.name[: len(stem)].rpartition("_")[0] or path.name[: len(stem)]
+        yield Record(path, bool(finding), category, group=patient, truth_path=truth, defect=finding)
+
+
+@register("dataset", "medical/nifti_slices")
+def nifti_slices(
+    root: Path, split: str = "test", category: str = "scan", stride: int = 1, axis: str = "axial", empty: bool = False
+) -> Iterator[Record]:
+    """NIfTI volumes, one sample a slice, anomalous where the mask of the scan has a voxel in that slice.
+
+    Layout: as ``medical/nifti``; masks are needed.
+
+    Unlike other datasets this one opens files: the masks, for the labels, and the scans, coarsely, to leave out
+    slices that show nothing, which would be counted as easy normals. That costs what decompressing them costs,
+    about 0.1 s for a brain scan of 1 mm; ``empty`` saves the half of it.
+
+    Args:
+        root: the folder.
+        split: "train", "test" or any other folder in it.
+        category: what the scans show; metrics are given per category.
+        stride: every how manieth slice is taken.
+        axis: "axial", "coronal" or "sagittal"; the reader must be told the same.
+        empty: take also slices that show nothing; no voxel of a scan is read then.
+
+    Raises:
+        UnreadableError: a scan cannot be read.
+        TruthError: a mask is missing, cannot be read, or is not on the grid of its scan.
+    """
+    for record in nifti(root, split, category):
+        if record.truth_path is None:
+            raise TruthError(f"{record.path}: slices need masks, but there is no {root / split / 'masks'}.")
+        yield from _slices_of(record, axis, stride, empty)
+
+
+@register("dataset", "medical/open_ms")
+def open_ms(
+    root: Path, split: str = "test", slices: bool = True, stride: int = 1, axis: str = "axial", empty: bool = False
+) -> Iterator[Record]:
+    """Multiple sclerosis lesions in FLAIR scans (3D MR image database of MS patients, registered to MNI space).
+
+    Layout: ``patient<number>/FLAIR*.nii.gz`` and ``patient<number>/GOLD_STANDARD*.nii.gz``, at any depth. The release
+    has no split, so every split is all of it.
+
+    Opens scans and masks as ``medical/nifti_slices`` does, unless ``slices`` is false.
+
+    Args:
+        root: the folder.
+        split: not used.
+        slices: one sample a slice; else one a scan, and then all are anomalous.
+        stride: every how manieth slice, or scan, is taken.
+        axis: "axial", "coronal" or "sagittal"; the reader must be told the same.
+        empty: take also slices that show nothing.
+
+    Raises:
+        UnreadableError: a scan cannot be read.
+        TruthError: a mask is missing, cannot be read, or is not on the grid of its scan.
+    """
+    _check_stride(stride)
+    for path in sorted(root.glob("**/patient*/FLAIR*.nii.gz"))[:: 1 if slices else stride]:
+        masks = sorted(path.parent.glob("GOLD_STANDARD*.nii.gz"))
+        if len(masks) != 1:
+            raise TruthError(f"{path.parent}: {len(masks)} files GOLD_STANDARD*.nii.gz; one must hold the mask.")
+        record = Record(path, True, "brain", group=path.parent.name, truth_path=masks[0], defect="lesion")
+        if slices:
+            yield from _slices_of(record, axis, stride, empty)
+        else:
+            yield record
+
+
+@register("dataset", "medical/yes_no")
+def yes_no(root: Path, split: str = "test", category: str = "brain") -> Iterator[Record]:
+    """Medical pictures with a label only: a finding or none (BrainMRI, Br35H).
+
+    Layout: ``yes/*`` and ``no/*``, PNG, JPEG, BMP or TIFF. No masks, no patients and no split: every split is all of it.
+
+    Args:
+        root: the folder.
+        split: not used.
+        category: what the pictures show.
+    """
+    for folder in ("no", "yes"):
+        for path in sorted((root / folder).glob("*")):
+            if path.suffix.lower() in pictures.SUFFIXES and not path.name.startswith("."):
+                yield Record(path, folder == "yes", category)
+
+
+def _slices_of(scan: Record, axis: str, stride: int, empty: bool) -> Iterator[Record]:
+    """One record for every ``stride``-th slice of a scan, labelled by its mask; ``scan.truth_path`` is set."""
+    _check_stride(stride)
+    grid = volumes.geometry(scan.path)
+    anomalous = np.zeros(grid.ras_shape[slicing.axis_number(axis)], np.bool_)
+    if scan.truth_path is not None and scan.truth_path != scan.path:
+        anomalous = slicing.cut(volumes.load_mask(scan.truth_path, grid), axis).any((1, 2))
+    frames = np.arange(len(anomalous)) if empty else _shown(grid, axis)
+    for frame in frames[::stride].tolist():
+        bad = bool(anomalous[frame])
+        defect = scan.defect if bad else ""
+        yield Record(scan.path, bad, scan.category, scan.group, scan.truth_path, defect, frame=frame)
+
+
+def _shown(grid: volumes.Geometry, axis: str) -> np.ndarray:
+    """Indices of the slices that show something under the reader's own default window, judged by every fourth pixel."""
+    voxels = volumes.finite(volumes.peek(grid), grid.path, nan="zero")
+    planes = slicing.cut(voxels, axis)[:, ::_COARSE, ::_COARSE]
+    return slicing.shown(slicing.to_grey(planes, None, (0.5, 99.5), True))
+
+
+def _is_scan(path: Path) -> bool:
+    """Whether this is a NIfTI file and not one that a system put beside it."""
+    return path.name.lower().endswith(volumes.SUFFIXES) and not path.name.startswith(".")
+
+
+def _check_stride(stride: int) -> None:
+    """Raise UserError unless the stride is a count."""
+    if stride < 1:
+        raise UserError(f"stride: {stride} is below 1; 1 takes all, 2 every second one.")

@@ -1,0 +1,71 @@
+"""A 2D medical picture in (PNG, JPEG, 8 or 16 bit), an RGB view out; scores in, an overlay as PNG out."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from domains.medical.volumes import write_whole
+from framework.errors import TruthError, UnreadableError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_HOT = np.array([255.0, 48.0, 0.0], np.float32)  # colour of score 1 in an overlay
+_OPACITY = 0.7  # of that colour: the picture stays visible below
+
+
+def load(path: Path) -> np.ndarray:
+    """``(H, W, C)``: 8-bit pictures of any mode as RGB uint8, C = 3; 16-bit and float ones as they are, float32, C = 1.
+
+    What is transparent becomes black, the background of medical pictures.
+
+    Raises:
+        UnreadableError: the file is missing, truncated or no picture.
+    """
+    picture = _open(path)
+    if picture.mode.startswith(("I", "F")):
+        return np.asarray(picture, np.float32)[..., None]
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture)
+    return np.asarray(picture.convert("RGB"))
+
+
+def load_mask(path: Path, height: int, width: int) -> np.ndarray:
+    """``(H, W)`` bool, true where any channel but alpha is above 0.
+
+    Raises:
+        TruthError: the mask is missing, unreadable or of another size than its picture.
+    """
+    try:
+        mask = load(path).any(-1)
+    except UnreadableError as error:
+        raise TruthError(f"mask {error}") from None
+    if mask.shape != (height, width):
+        raise TruthError(f"mask {path}: {mask.shape[1]} x {mask.shape[0]} pixels, its picture {width} x {height}.")
+    return mask
+
+
+def overlay(view: np.ndarray, scores: np.ndarray, path: Path) -> Path:
+    """Write ``(3, H, W)`` uint8 with ``(H, W)`` scores in [0, 1] laid over it in red as PNG; returns ``path``."""
+    alpha = _OPACITY * scores.astype(np.float32).clip(0, 1)[..., None]
+    mixed = view.transpose(1, 2, 0) * (1 - alpha) + _HOT * alpha
+    buffer = io.BytesIO()
+    Image.fromarray(mixed.round().astype(np.uint8)).save(buffer, "PNG")
+    return write_whole(path, buffer.getvalue())
+
+
+def _open(path: Path) -> Image.Image:
+    """The decoded picture. Raises UnreadableError."""
+    if not path.is_file():
+        raise UnreadableError(f"{path}: no such file.")
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise UnreadableError(f"{path}: not a readable picture ({error}).") from None
+    except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError for a broken PNG chunk
+        raise UnreadableError(f"{path}: truncated or corrupt ({error}).") from None

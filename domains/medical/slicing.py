@@ -1,0 +1,93 @@
+"""A volume in RAS order in, its slices as they are shown out, and scores of slices back to the volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from framework.errors import UserError
+from framework.registry import unknown
+
+AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # the RAS axis that a slice index runs along
+_VISIBLE = 26  # a tenth of the window: above air noise, below tissue
+_SHARE = 0.001  # of a slice that must be visible before it counts as showing something
+
+
+def axis_number(axis: str) -> int:
+    """0, 1 or 2 for the name of a slicing direction, or a UserError with the nearest name."""
+    if axis not in AXES:
+        raise UserError(unknown("axis", axis, list(AXES)))
+    return AXES[axis]
+
+
+def cut(volume: np.ndarray, axis: str) -> np.ndarray:
+    """``(X, Y, Z)`` in RAS order -> ``(D, H, W)``, slices in the order of growing RAS index, as radiologists see them.
+
+    Axial: front up, the patient's right on the left. Coronal: head up, the patient's right on the left.
+    Sagittal: head up, front on the left. A view of the same memory.
+    """
+    return np.moveaxis(volume, axis_number(axis), 0).transpose(0, 2, 1)[:, ::-1, ::-1]
+
+
+def stack(planes: np.ndarray, axis: str) -> np.ndarray:
+    """The inverse of ``cut``: ``(D, H, W)`` -> ``(X, Y, Z)``."""
+    return np.moveaxis(planes[:, ::-1, ::-1].transpose(0, 2, 1), 0, axis_number(axis))
+
+
+def to_grey(
+    voxels: np.ndarray, window: Sequence[float] | None, percentiles: Sequence[float], foreground: bool
+) -> np.ndarray:
+    """Voxels of any shape, float32, finite -> uint8 of that shape: ``window`` low to high becomes 0 to 255.
+
+    Without a window its ends are the ``percentiles`` of the voxels, of those above background where ``foreground``.
+    Background is the most frequent value, where that lies below the mean: air, or what replaced it. A volume of
+    one value becomes 0.
+    """
+    if window is None:
+        window = np.percentile(_foreground(voxels) if foreground else voxels, percentiles).tolist()
+    low, high = float(window[0]), float(window[1])
+    if high <= low:
+        return np.zeros(voxels.shape, np.uint8)
+    grey = (voxels - np.float32(low)) * np.float32(255 / (high - low))
+    return np.clip(np.rint(grey, out=grey), 0, 255, out=grey).astype(np.uint8)
+
+
+def shown(planes: np.ndarray) -> np.ndarray:
+    """Indices of the slices of ``(D, H, W)`` uint8 in which a thousandth of the pixels is visible; all where none is."""
+    share = (planes >= _VISIBLE).mean((1, 2))
+    indices = np.flatnonzero(share >= _SHARE)
+    return indices if len(indices) else np.arange(len(planes))
+
+
+def choose(indices: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` of these indices, evenly spaced from the first to the last; the middle one for 1, all for 0."""
+    if count == 0 or count >= len(indices):
+        return indices
+    if count == 1:
+        return indices[[len(indices) // 2]]
+    return indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+
+
+def spread(scores: np.ndarray, indices: np.ndarray, depth: int) -> np.ndarray:
+    """Scores of some slices -> scores of all: ``(V, H, W)`` at growing ``indices`` -> ``(depth, H, W)`` float32.
+
+    A slice between two scored ones is interpolated linearly; one before the first or after the last gets 0, for
+    nothing was looked at there.
+    """
+    out = np.zeros((depth, *scores.shape[1:]), np.float32)
+    out[indices] = scores
+    for i, (left, right) in enumerate(zip(indices[:-1], indices[1:], strict=True)):
+        for k in range(left + 1, right):
+            share = np.float32((k - left) / (right - left))
+            out[k] = (1 - share) * scores[i] + share * scores[i + 1]
+    return out
+
+
+def _foreground(voxels: np.ndarray) -> np.ndarray:
+    """The voxels above background, flat; all of them where there is no background."""
+    flat = voxels.ravel()
+    values, counts = np.unique(flat[:: max(1, flat.size // 200_000)], return_counts=True)
+    background = values[counts.argmax()]
+    above = flat[flat > background]
+    return above if background < flat.mean() and above.size else flat

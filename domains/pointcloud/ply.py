@@ -1,0 +1,55 @@
+"""Points, faces and scores in; a .ply file with a score and a colour per point out, readable by any viewer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from framework.errors import UserError
+
+# viridis (Smith and van der Walt, CC0) at nine even steps: dark blue is 0, yellow is 1
+_VIRIDIS = np.array(
+    [[68, 1, 84], [71, 45, 123], [59, 82, 139], [44, 114, 142], [33, 145, 140], [40, 174, 128], [94, 201, 98],
+     [173, 220, 48], [253, 231, 37]]
+)  # fmt: skip
+
+
+def colours(scores: np.ndarray) -> np.ndarray:
+    """``(E, 3)`` uint8 for scores in [0, 1]."""
+    steps = np.linspace(0, 1, len(_VIRIDIS))
+    return np.stack([np.interp(scores, steps, channel) for channel in _VIRIDIS.T], 1).round().astype(np.uint8)
+
+
+def write(path: Path, points: np.ndarray, faces: np.ndarray | None, scores: np.ndarray) -> None:
+    """Write a binary .ply whole or not at all.
+
+    Args:
+        path: of the file; its folder is made if missing.
+        points: ``(E, 3)`` float32 or float64, written as they are.
+        faces: ``(F, 3)`` integers, or None.
+        scores: ``(E,)`` in [0, 1], the property ``score``.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    kind, name = ("<f8", "double") if points.dtype == np.float64 else ("<f4", "float")
+    vertices = np.empty(len(points), [("place", kind, 3), ("score", "<f4"), ("colour", "u1", 3)])
+    vertices["place"], vertices["score"], vertices["colour"] = points, scores, colours(scores)
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}"]
+    header += [f"property {name} {axis}" for axis in "xyz"] + ["property float score"]
+    header += [f"property uchar {channel}" for channel in ("red", "green", "blue")]
+    triangles = np.empty(0 if faces is None else len(faces), [("corners", "u1"), ("ids", "<i4", 3)])
+    if faces is not None:
+        triangles["corners"], triangles["ids"] = 3, faces
+        header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
+    text = "\n".join([*header, "end_header", ""]).encode("ascii")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(text + vertices.tobytes() + triangles.tobytes())
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written ({error.strerror}).") from None

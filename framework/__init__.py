@@ -1,0 +1,1 @@
+"""Cross-domain anomaly detection: one expert, any domain, one leaderboard."""

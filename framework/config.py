@@ -1,0 +1,245 @@
+"""The experiment schema, and the one function that turns a YAML file and overrides into it. Loads no torch."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import yaml
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from framework.errors import UserError
+
+
+@dataclass
+class DataConfig:
+    """One dataset of one domain."""
+
+    domain: str = MISSING  # package under domains/, or what a plug-in registers
+    dataset: str = MISSING  # dataset of that domain; `anomaly-ov datasets` lists them
+    root: str = MISSING  # folder on disk
+    split: str = "test"  # as the dataset names it; zero-shot work trains on test splits of other sets
+    categories: list[str] = field(default_factory=list)  # keep only these; empty keeps all
+    options: dict[str, Any] = field(default_factory=dict)  # of the dataset, e.g. {uncertain: keep}
+    reader: dict[str, Any] = field(default_factory=dict)  # of the domain, e.g. {views: 9}
+
+
+@dataclass
+class BackboneConfig:
+    """The frozen vision tower."""
+
+    name: str = "siglip"  # embedded, siglip, llava_onevision, clip, dinov2, open_clip, timm, or a plug-in's
+    options: dict[str, Any] = field(default_factory=dict)  # weights, blocks, final, image_size, dtype
+
+
+@dataclass
+class ExpertConfig:
+    """The anomaly expert on top of it."""
+
+    name: str = "look_twice"  # the published one, or a plug-in's
+    options: dict[str, Any] = field(default_factory=dict)  # sizes
+    weights: str = ""  # a published expert file to start from; "" starts anew
+
+
+@dataclass
+class ModelConfig:
+    """What turns views into verdicts."""
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    expert: ExpertConfig = field(default_factory=ExpertConfig)
+    crops: str = "anyres"  # anyres: base crop and tiles as published; base: the whole view only
+    pool: str = "top3"  # view logits -> sample logit: max, mean, or topK, the mean of the K highest
+
+
+@dataclass
+class OptimConfig:
+    """How the expert is trained; the defaults are the published recipe."""
+
+    lr: float = 1e-4  # AdamW
+    weight_decay: float = 1e-2  # AdamW; not published, torch's default
+    batch_size: int = 128  # samples in a step, over all devices together
+    restart: float = 0.5  # epochs between warm restarts of the cosine
+    labels: str = "view"  # view: a view's own truth where the set has it; sample: the sample's label for all its views
+
+
+@dataclass
+class StoreConfig:
+    """Features computed once and read back."""
+
+    mode: str = "auto"  # auto: where reading beats recomputing; always; never
+    path: str = "${oc.env:ANOMALY_OV_CACHE,'~/.cache/anomaly-ov'}"  # folder of stores
+    dtype: str = "float16"  # or float32
+    test: bool = False  # store test sets too: pays when several experiments test on them
+
+
+@dataclass
+class TrainerConfig:
+    """Handed to lightning.Trainer as it is."""
+
+    accelerator: str = "auto"  # cpu, gpu, auto
+    devices: Any = "auto"  # how many, or which
+    num_nodes: int = 1
+    strategy: str = "auto"  # ddp for several devices
+    precision: str = "32-true"  # of the expert; the tower's is model.backbone.options.dtype
+    max_epochs: int = 2
+    gradient_clip_val: float = 1.0
+    accumulate_grad_batches: int = 1
+    deterministic: bool = True  # same seed, same numbers
+    enable_progress_bar: bool = True
+    limit_train_batches: Any = 1.0  # a fraction or a count, for trying things out
+    limit_test_batches: Any = 1.0
+
+
+@dataclass
+class Config:
+    """An experiment: train on some datasets, test on others."""
+
+    name: str = MISSING  # of the experiment, in rows and folder names
+    seed: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: dict[str, DataConfig] = field(default_factory=dict)
+    test: dict[str, DataConfig] = field(default_factory=dict)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    checkpoint: str = ""  # for `test`: the trained expert
+    workers: int = 0  # processes that read samples, per device
+    test_batch_size: int = 8  # samples scored at once, per device
+    out: str = "runs"  # folder that run folders are added to
+    plugins: list[str] = field(default_factory=list)  # modules of other repositories to import
+    expect: dict[str, list[float]] = field(default_factory=dict)  # "<test>.<level>_<metric>": [low, high]
+
+
+CHOICES = {
+    "model.crops": ("base", "anyres"),
+    "optim.labels": ("view", "sample"),
+    "store.mode": ("auto", "always", "never"),
+    "store.dtype": ("float16", "float32"),
+}
+POSITIVE = ("optim.lr", "optim.batch_size", "optim.restart", "trainer.max_epochs", "test_batch_size")
+
+
+def load(path: Path, overrides: list[str]) -> Config:
+    """Read ``path`` and what it includes, apply ``key=value`` overrides, check every key, type and choice.
+
+    Raises:
+        UserError: names the file or the override, the key, and the nearest key that exists.
+    """
+    merged = _merge(OmegaConf.structured(Config), _read(path, ()), str(path))
+    for text in overrides:
+        key, equals, _ = text.partition("=")
+        if not equals or not key:
+            raise UserError(f"override {text!r}: write key=value, for example optim.lr=1e-3.")
+        try:
+            change = OmegaConf.from_dotlist([text])
+        except (OmegaConfBaseException, yaml.YAMLError) as error:
+            raise UserError(f"override {text!r}: {str(error).splitlines()[0]}") from None
+        merged = _merge(merged, change, f"override {text!r}")
+    try:
+        config: Config = OmegaConf.to_object(merged)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "top level"
+        reason = "needs a value." if "mandatory" in str(error).lower() else str(error).splitlines()[0]
+        raise UserError(f"{path}: {key}: {reason}") from None
+    _check_values(config, path)
+    return config
+
+
+def options(pairs: list[str]) -> dict[str, Any]:
+    """``["slices=8", "window=[0, 80]"]`` -> typed values, read as YAML."""
+    found: dict[str, Any] = {}
+    for text in pairs:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UserError(f"option {text!r}: write key=value.")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"option {text!r}: {value!r} is no YAML value.") from None
+    return found
+
+
+def digest(config: Config) -> str:
+    """Sha256 of what the numbers follow from: everything but where files go and how progress is shown."""
+    plain = asdict(config)
+    for key in ("out", "workers", "expect", "checkpoint"):
+        plain.pop(key)
+    plain["store"].pop("path")
+    plain["trainer"].pop("enable_progress_bar")
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> DictConfig:
+    """A YAML file merged over the files it names under ``include``, which are relative to it."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file. Pass the path of an experiment, see experiments/.")
+    if path.resolve() in seen:
+        raise UserError(f"{path}: includes itself.")
+    try:
+        content = OmegaConf.load(path)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, DictConfig):
+        raise UserError(f"{path}: an experiment is a mapping of keys, see experiments/README.md.")
+    parents = content.pop("include", [])
+    parents = [parents] if isinstance(parents, str) else parents
+    bases = [_read(path.parent / p, (*seen, path.resolve())) for p in parents]
+    return OmegaConf.merge(*bases, content)  # type: ignore[return-value]
+
+
+def _merge(base: Any, change: DictConfig, source: str) -> Any:
+    """Merge, or say in one line which key of ``source`` is wrong."""
+    _check_keys(OmegaConf.to_container(change, resolve=False), Config, "", source)
+    try:
+        return OmegaConf.merge(base, change)
+    except (OmegaConfBaseException, TypeError, ValueError) as error:
+        key = getattr(error, "full_key", None) or "top level"
+        raise UserError(f"{source}: {key}: {str(error).splitlines()[0]}") from None
+
+
+def _check_keys(content: Any, schema: Any, prefix: str, source: str) -> None:
+    """Walk a mapping beside the dataclass that describes it; the first unknown key is the error."""
+    if not isinstance(content, dict):
+        return
+    if get_origin(schema) is dict and is_dataclass(get_args(schema)[1]):
+        for name, value in content.items():
+            _check_keys(value, get_args(schema)[1], f"{prefix}{name}.", source)
+    elif is_dataclass(schema):
+        hints = get_type_hints(schema)
+        known = [f.name for f in fields(schema)]
+        for key, value in content.items():
+            if key not in known:
+                close = difflib.get_close_matches(str(key), known, n=1)
+                hint = f" Did you mean {prefix}{close[0]}?" if close else f" Known here: {', '.join(known)}."
+                raise UserError(f"{source}: {prefix}{key}: no such key.{hint}")
+            _check_keys(value, hints[key], f"{prefix}{key}.", source)
+
+
+def _check_values(config: Config, path: Path) -> None:
+    """Choices and signs, so that a mistyped value fails before anything is loaded."""
+    for key, choices in CHOICES.items():
+        value = _at(config, key)
+        if value not in choices:
+            close = difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise UserError(f"{path}: {key}: {value!r} is none of {', '.join(choices)}.{hint}")
+    for key in POSITIVE:
+        if _at(config, key) <= 0:
+            raise UserError(f"{path}: {key}: must be positive, is {_at(config, key)}.")
+    if not re.fullmatch(r"max|mean|top[1-9]\d*", config.model.pool):
+        raise UserError(f"{path}: model.pool: {config.model.pool!r} is none of max, mean, topK (for example top3).")
+    for key, bounds in config.expect.items():
+        if len(bounds) != 2:
+            raise UserError(f"{path}: expect.{key}: write [low, high].")
+
+
+def _at(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part)
+    return config

@@ -1,0 +1,1 @@
+"""Samples -> batches for Lightning: crops, frozen features, exact distributed sampling."""

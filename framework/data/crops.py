@@ -1,0 +1,158 @@
+"""One view -> square crops (base crop, then AnyRes tiles), and the maps of these crops -> one map of the view."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+MODES = ("base", "anyres")
+LONGEST = 1024  # published: a longer side is first resized to this many pixels
+CANVAS = 6  # candidate canvases have 1 to 6 tiles a side
+
+
+class _Layout(NamedTuple):
+    """Where a view lies on its canvas; pixels, each pair is (height, width)."""
+
+    capped: tuple[int, int]  # the view after the longest side was limited
+    tiles: tuple[int, int]  # rows and columns of tiles
+    inner: tuple[int, int]  # the view on the canvas
+    start: tuple[int, int]  # its top left corner there; the rest is black
+
+
+def cut(view: np.ndarray, size: int, mode: str) -> np.ndarray:
+    """Crops of one view, bit for bit as published (LLaVA-NeXT's anyres with PIL's bicubic resize).
+
+    Args:
+        view: ``(3, H, W)`` uint8 RGB.
+        size: side of a crop in pixels, S.
+        mode: "base": the whole view squashed to a square. "anyres": that first, then row by row the tiles of the
+            view enlarged or reduced, aspect kept, to the canvas that shows most of it, centred on black.
+
+    Returns:
+        ``(K, 3, S, S)`` uint8; K is ``count(H, W, size, mode)``. The first crop is the same in both modes.
+
+    Raises:
+        ValueError: the view is not uint8 (3, H, W), or the mode is unknown.
+
+    Source: Anomaly-OneVision ``test_detection.py`` (1024 px) and LLaVA-NeXT ``mm_utils.process_anyres_image``.
+    One difference: a side that the limit of 1024 px would truncate to 0 stays 1 px, where the published code fails.
+    """
+    if view.ndim != 3 or view.shape[0] != 3 or view.dtype != np.uint8 or not view.size:
+        raise ValueError(f"a view must be uint8 (3, H, W), got {view.dtype} {view.shape}")
+    layout = _layout(view.shape[1], view.shape[2], size, mode)
+    image = _resized(Image.fromarray(np.ascontiguousarray(view.transpose(1, 2, 0))), layout.capped)
+    base = np.asarray(_resized(image, (size, size)))[None]  # (1, S, S, 3)
+    if mode == "base":
+        return np.ascontiguousarray(base.transpose(0, 3, 1, 2))
+    (rows, columns), (height, width), (top, left) = layout.tiles, layout.inner, layout.start
+    canvas = np.zeros((rows * size, columns * size, 3), np.uint8)
+    canvas[top : top + height, left : left + width] = np.asarray(_resized(image, layout.inner))
+    tiles = canvas.reshape(rows, size, columns, size, 3).swapaxes(1, 2).reshape(-1, size, size, 3)
+    return np.ascontiguousarray(np.concatenate([base, tiles]).transpose(0, 3, 1, 2))
+
+
+def count(height: int, width: int, size: int, mode: str) -> int:
+    """How many crops ``cut`` makes of a view of ``height`` x ``width`` pixels, without its pixels."""
+    return 1 if mode == "base" else 1 + math.prod(_layout(height, width, size, mode).tiles)
+
+
+def merge(maps: Tensor, height: int, width: int, size: int, mode: str) -> Tensor:
+    """One map of the view from the maps of its crops, in the order of ``cut``.
+
+    Tile maps are put back on the canvas, the black border is left out (cells whose centre lies in it), and the rest
+    is resized to the view, bilinearly between cell centres; so is the map of the base crop. Every view pixel lies in
+    the base crop and in one tile: where there are tiles, the result is the mean of the two, half context and half
+    detail (our choice; the published code never merges maps).
+
+    Args:
+        maps: ``(K, r, c)`` float, one map per crop. A cell is ``size // r`` pixels high, so that 27 cells of 14
+            pixels cover 378 of 384 pixels, as the backbone saw them.
+        height: of the view in pixels, before any resize.
+        width: of the view in pixels.
+        size: side of a crop in pixels.
+        mode: "base" or "anyres".
+
+    Returns:
+        ``(height, width)`` float32 within the range of ``maps``, on their device.
+
+    Raises:
+        ValueError: ``maps`` has another number of crops than the view.
+    """
+    layout = _layout(height, width, size, mode)
+    if maps.ndim != 3 or len(maps) != count(height, width, size, mode):
+        expected = count(height, width, size, mode)
+        raise ValueError(f"{expected} crop maps make a view of {height} x {width}, got shape {tuple(maps.shape)}")
+    maps = maps.float()
+    whole = _Layout(layout.capped, (1, 1), (size, size), (0, 0))
+    out = _stretch(maps[0], maps.shape[1:], (height, width), size, whole)
+    if mode == "anyres":
+        canvas = maps[1:].unflatten(0, layout.tiles).swapaxes(1, 2).flatten(2).flatten(0, 1)  # (rows * r, columns * c)
+        out = (out + _stretch(canvas, maps.shape[1:], (height, width), size, layout)) / 2
+    return out
+
+
+def _layout(height: int, width: int, size: int, mode: str) -> _Layout:
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    longest = max(height, width)
+    if longest > LONGEST:
+        height, width = (max(1, LONGEST * side // longest) for side in (height, width))
+    tiles = _canvas(height, width, size)
+    high, wide = tiles[0] * size, tiles[1] * size
+    if wide / width < high / height:
+        inner = (min(math.ceil(height * (wide / width)), high), wide)
+    else:
+        inner = (high, min(math.ceil(width * (high / height)), wide))
+    return _Layout((height, width), tiles, inner, ((high - inner[0]) // 2, (wide - inner[1]) // 2))
+
+
+def _canvas(height: int, width: int, size: int) -> tuple[int, int]:
+    """Rows and columns of tiles that keep most pixels of the view; of equal ones those that waste least canvas."""
+    best, most, least = (1, 1), 0, math.inf
+    for columns in range(1, CANVAS + 1):
+        for rows in range(1, CANVAS + 1):
+            scale = min(columns * size / width, rows * size / height)
+            kept = min(int(width * scale) * int(height * scale), width * height)
+            wasted = rows * columns * size * size - kept
+            if kept > most or (kept == most and wasted < least):
+                best, most, least = (rows, columns), kept, wasted
+    return best
+
+
+def _resized(image: Image.Image, shape: tuple[int, int]) -> Image.Image:
+    return image.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)
+
+
+def _stretch(canvas: Tensor, cells: torch.Size, out: tuple[int, int], size: int, layout: _Layout) -> Tensor:
+    """Resize what shows the view on a canvas of tiles of ``cells``, to ``out`` pixels.
+
+    Lerp keeps the range of its inputs, and no product of matrices is left to autocast or TF32.
+    """
+    for side in (0, 1):
+        lower, upper, share = _neighbours(
+            out[side], cells[side], size, layout.tiles[side], layout.start[side], layout.inner[side]
+        )
+        before, after = (canvas.index_select(side, torch.from_numpy(at).to(canvas.device)) for at in (lower, upper))
+        share = share[:, None] if side == 0 else share
+        canvas = torch.lerp(before, after, torch.from_numpy(share).to(canvas))
+    return canvas
+
+
+def _neighbours(
+    out: int, cells: int, size: int, tiles: int, start: int, inner: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Along one side, for each of ``out`` pixels: the cells on its two sides, and the share of the second."""
+    patch = size // cells
+    centres = (np.arange(tiles)[:, None] * size + (np.arange(cells) + 0.5) * patch).ravel()  # canvas pixels
+    shown = np.flatnonzero((centres >= start) & (centres < start + inner))
+    if not len(shown):  # a strip thinner than a cell
+        shown = np.array([np.abs(centres - (start + inner / 2)).argmin()])
+    position = start + (np.arange(out) + 0.5) * inner / out  # canvas pixels, centre of each output pixel
+    between = np.interp(position, centres[shown], np.arange(len(shown)))  # beyond the ends: the end
+    lower = between.astype(int)
+    return shown[lower], shown[np.minimum(lower + 1, len(shown) - 1)], between - lower

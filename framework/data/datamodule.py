@@ -1,0 +1,88 @@
+"""Every set an experiment names, as Lightning loaders: one for training, one per set under test."""
+
+from __future__ import annotations
+
+from lightning.pytorch import LightningDataModule
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from framework.config import Config
+from framework.data.building import Builder
+from framework.data.features import Store
+from framework.data.index import Index
+from framework.data.loading import Joined, RawSamples, StoredSamples, loader
+from framework.data.sampling import ScoringBatches, TrainBatches
+
+
+class DomainData(LightningDataModule):
+    """Loaders over raw files or, where it pays, over stores of features.
+
+    Args:
+        config: the experiment.
+        train: sets to train on, may be empty.
+        test: sets to test on, may be empty.
+        backbone: the frozen backbone that the stores are filled with.
+    """
+
+    def __init__(self, config: Config, train: list[Index], test: list[Index], backbone: nn.Module) -> None:
+        super().__init__()
+        self.config, self.train_sets, self.test_sets, self.backbone = config, train, test, backbone
+        self.stores: dict[str, Store] = {}
+
+    def setup(self, stage: str) -> None:
+        """Fill the stores, each rank its share. Called on every rank, before any loader is made."""
+        sets = self.train_sets if stage == "fit" else self.test_sets if self.config.store.test else []
+        if not sets or self.config.store.mode == "never" or self.trainer is None:
+            return
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        builder = Builder(
+            self.backbone.to(self.trainer.strategy.root_device),
+            self.config.model.crops,
+            self.config.store,
+            self.config.workers,
+            rank,
+            ranks,
+        )
+        epochs = self.config.trainer.max_epochs if stage == "fit" else 3  # a stored test set serves many experiments
+        pays = rank == 0 and all(builder.probe(index, epochs) for index in sets)
+        if not self.trainer.strategy.broadcast(pays):
+            return
+        self.trainer.strategy.barrier()
+        stores = {index.name: builder.build(index) for index in sets}
+        self.trainer.strategy.barrier()
+        for store in stores.values():
+            store.refresh()
+        self.stores |= {f"{stage}/{name}": store for name, store in stores.items()}
+
+    def train_dataloader(self) -> DataLoader:
+        trainer = self.trainer
+        assert trainer is not None
+        joined = Joined([self._dataset(index, "fit", keep=False) for index in self.train_sets])
+        batches = TrainBatches(
+            len(joined),
+            self.config.optim.batch_size,
+            self.config.seed,
+            trainer.global_rank,
+            trainer.world_size,
+            lambda: trainer.current_epoch,
+        )
+        return loader(joined, batches, self.config.optim.labels, self.config.workers)
+
+    def test_dataloader(self) -> list[DataLoader]:
+        trainer = self.trainer
+        assert trainer is not None
+        return [
+            loader(
+                self._dataset(index, "test", keep=True),
+                ScoringBatches(len(index.records), self.config.test_batch_size, trainer.global_rank, trainer.world_size),
+                "sample",
+                self.config.workers,
+            )
+            for index in self.test_sets
+        ]
+
+    def _dataset(self, index: Index, stage: str, keep: bool) -> Dataset:
+        store = self.stores.get(f"{stage}/{index.name}")
+        if store is not None:
+            return StoredSamples(index, store, keep)
+        return RawSamples(index, self.backbone.image_size, self.config.model.crops, keep)

@@ -1,0 +1,79 @@
+"""Records -> hashes of what their files hold, for rows, for overlap and for duplicates. Loads no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from framework.errors import TruthError, UnreadableError
+from framework.types import Record
+
+
+def digest(record: Record) -> str:
+    """Sha256 of the sample's file as 64 hex digits, and ``#frame`` where the sample is one slice of it.
+
+    Raises:
+        UnreadableError: the file cannot be opened.
+    """
+    return digests([record])[0]
+
+
+def digests(records: Sequence[Record]) -> list[str]:
+    """``digest`` of every record, in their order; each file is read once, several at a time.
+
+    Raises:
+        UnreadableError: a file cannot be opened.
+    """
+    contents = _contents(record.path for record in records)
+    return [contents[r.path] if r.frame is None else f"{contents[r.path]}#{r.frame}" for r in records]
+
+
+def fingerprint(records: Sequence[Record]) -> str:
+    """Sha256 of a whole set: what its samples and truth files hold, and their labels, as 64 hex digits.
+
+    The folder, the names and the order of the files do not count. A record that is its own truth has a line other
+    than one without truth, as element metrics tell them apart.
+
+    Raises:
+        UnreadableError: a file of a sample cannot be opened.
+        TruthError: a truth file cannot be opened.
+    """
+    samples = digests(records)
+    masks = [r.truth_path for r in records if r.truth_path not in (None, r.path)]
+    try:
+        truths: dict[Path | None, str] = {**_contents(m for m in masks if m is not None), None: "label only"}
+    except UnreadableError as error:
+        raise TruthError(str(error)) from None
+    lines = []
+    for record, sample in zip(records, samples, strict=True):
+        truth = "no defect" if record.truth_path == record.path else truths[record.truth_path]
+        lines.append(f"{sample} {int(record.anomalous)} {record.probability} {truth}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def overlap(digests_a: Iterable[str], digests_b: Iterable[str]) -> int:
+    """How many files, by content, lie in both sets.
+
+    Frames do not count: two slices of one scan show the same patient, so a set that holds one overlaps a set that
+    holds the other. A file stored again in another format is another content, which this cannot see.
+    """
+    files_a, files_b = ({d.partition("#")[0] for d in side} for side in (digests_a, digests_b))
+    return len(files_a & files_b)
+
+
+def _contents(paths: Iterable[Path]) -> dict[Path, str]:
+    """Sha256 of each distinct file. Hashing releases the interpreter lock, so threads help."""
+    distinct = list(dict.fromkeys(paths))
+    with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 2)) as pool:
+        return dict(zip(distinct, pool.map(_content, distinct), strict=True))
+
+
+def _content(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UnreadableError(f"{path}: cannot be opened ({error.strerror}).") from None

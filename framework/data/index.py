@@ -1,0 +1,111 @@
+"""A named dataset of an experiment -> its records and the reader that opens them. Loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from framework import registry
+from framework.config import Config, DataConfig
+from framework.errors import UserError
+from framework.types import Domain, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The records of one set, in a fixed order, and the reader of its domain."""
+
+    name: str
+    config: DataConfig
+    records: list[Record]
+    reader: Domain
+
+    @property
+    def source(self) -> str:
+        """``domain/dataset``, as registered."""
+        return f"{self.config.domain}/{self.config.dataset}"
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Normal and anomalous samples."""
+        anomalous = sum(r.anomalous for r in self.records)
+        return len(self.records) - anomalous, anomalous
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether any anomalous sample says which elements are anomalous."""
+        return any(r.truth_path is not None for r in self.records if r.anomalous)
+
+    @property
+    def categories(self) -> list[str]:
+        """Sorted names of the categories."""
+        return sorted({r.category for r in self.records})
+
+
+def open_index(name: str, config: DataConfig) -> Index:
+    """List the samples of one set; opens no sample.
+
+    Raises:
+        UserError: unknown domain, dataset, option or category; missing folder; no samples.
+    """
+    registry.load_domain(config.domain)
+    reader = registry.build("domain", config.domain, **config.reader)
+    source = f"{config.domain}/{config.dataset}"
+    registry.check("dataset", source, config.options, given=2)
+    root = Path(config.root).expanduser()
+    if not root.is_dir():
+        raise UserError(f"{name}: no folder {root}. Set its root to where {source} lies.")
+    records = list(registry.build("dataset", source, root, config.split, **config.options))
+    if not records:
+        raise UserError(
+            f"{name}: no samples of split {config.split!r} under {root}. "
+            f"`anomaly-ov datasets` shows the layout {source} expects."
+        )
+    if config.categories:
+        known = sorted({r.category for r in records})
+        for category in config.categories:
+            if category not in known:
+                raise UserError(registry.unknown(f"category of {name}", category, known))
+        records = [r for r in records if r.category in config.categories]
+    return Index(name, config, records, reader)
+
+
+def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
+    """Train and test sets of an experiment, refused where training or testing on them has no meaning.
+
+    Args:
+        config: the experiment.
+        fit: whether train sets are needed.
+
+    Raises:
+        UserError: as ``open_index``; nothing to train or test on; one class only.
+    """
+    registry.load_plugins(config.plugins)
+    if fit and not config.train:
+        raise UserError(f"experiment {config.name}: train names no set, so there is nothing to fit.")
+    if not config.test and not fit:
+        raise UserError(f"experiment {config.name}: test names no set, so there is nothing to test.")
+    train = [open_index(name, c) for name, c in config.train.items()] if fit else []
+    test = [open_index(name, c) for name, c in config.test.items()]
+    if train:
+        _check_train(train, config.optim.labels)
+    for index in test:
+        if 0 in index.counts and not index.has_truth:
+            kind = "anomalous" if index.counts[0] == 0 else "normal"
+            raise UserError(
+                f"{index.name}: all {len(index.records)} samples are {kind} and none has element truth, "
+                "so no metric has a meaning. Add the other class or take the set out of test."
+            )
+    return train, test
+
+
+def _check_train(train: list[Index], labels: str) -> None:
+    normal, anomalous = (sum(i.counts[k] for i in train) for k in (0, 1))
+    by_view = labels == "view" and any(i.has_truth for i in train)
+    if anomalous == 0 or (normal == 0 and not by_view):
+        names = ", ".join(i.name for i in train)
+        kind = "normal" if anomalous == 0 else "anomalous"
+        raise UserError(
+            f"{names}: all {normal + anomalous} samples are {kind}; the expert learns from both classes. "
+            "Choose a split with both, or add a set."
+        )

@@ -1,0 +1,220 @@
+"""What can be read -> a list with layouts; a named dataset on disk -> a report of what is in it and what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from importlib import metadata
+from inspect import Parameter, getdoc, signature
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from framework import registry
+from framework.config import DataConfig
+from framework.data.fingerprint import digests, fingerprint
+from framework.data.index import Index, open_index
+from framework.errors import UserError
+from framework.types import Record
+
+DISTRIBUTION = "anomaly-ov"
+
+
+@dataclass
+class Report:
+    """What ``inspect`` found.
+
+    Attributes:
+        name: ``domain/dataset``.
+        root: the folder.
+        split: of the dataset.
+        element: what truth is given for: "pixel", "point" or "voxel".
+        categories: normal and anomalous samples of each.
+        groups: statistical units (patients, objects, lots); as many as samples where the set names none.
+        with_truth: anomalous samples with at least one anomalous element.
+        fingerprint: of the whole set; "" where a file is missing.
+        problems: one line each: what would stop a run or make its numbers wrong.
+        warnings: one line each: what to know before a run.
+    """
+
+    name: str
+    root: Path
+    split: str
+    element: str
+    categories: dict[str, tuple[int, int]]
+    groups: int
+    with_truth: int = 0
+    fingerprint: str = ""
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Normal and anomalous samples."""
+        normal, anomalous = zip(*self.categories.values(), strict=True)
+        return sum(normal), sum(anomalous)
+
+    def __str__(self) -> str:
+        normal, anomalous = self.counts
+        width = max(len(c) for c in self.categories)
+        lines = [
+            f"{self.name}  {self.root}  split {self.split}",
+            f"samples      {normal + anomalous}: {normal} normal, {anomalous} anomalous",
+            f"truth        {self.with_truth} of {anomalous} anomalous samples mark a {self.element}",
+            f"groups       {self.groups}",
+            f"categories   {len(self.categories)}",
+            *(f"  {c:{width}}  {n} normal, {a} anomalous" for c, (n, a) in self.categories.items()),
+            f"fingerprint  {self.fingerprint or 'none: a file is missing'}",
+            *(f"warning: {w}" for w in self.warnings),
+            *(f"problem: {p}" for p in self.problems),
+            f"{len(self.problems)} problems, {len(self.warnings)} warnings",
+        ]
+        return "\n".join(lines)
+
+
+def describe() -> str:
+    """Every domain with what it reads, and every dataset of it with its layout and options, as lines of text."""
+    lines: list[str] = []
+    for name in registry.domains():
+        try:
+            registry.load_domain(name)
+        except ModuleNotFoundError as error:
+            lines += [name, f"  needs {error.name}: {_install(name)}", ""]
+            continue
+        domain: Any = registry.get("domain", name)
+        lines += [
+            f"{name}: {_paragraphs(domain)[0]}",
+            f"  reads {' '.join(domain.suffixes)}; scores every {domain.element}",
+        ]
+        missing = _missing(name)
+        if missing:
+            lines.append(f"  needs {', '.join(missing)}: {_install(name)}")
+        for dataset in registry.names("dataset"):
+            if dataset.startswith(f"{name}/"):
+                lines += _describe_dataset(dataset)
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def inspect(
+    name: str,
+    root: Path,
+    split: str | None = None,
+    options: dict[str, Any] | None = None,
+    reader: dict[str, Any] | None = None,
+) -> Report:
+    """Read every sample of a set through the reader of its domain, with progress on standard error.
+
+    Args:
+        name: ``domain/dataset``, as ``describe`` lists them.
+        root: folder of the set.
+        split: of the dataset; None takes the dataset's default.
+        options: of the dataset.
+        reader: options of the domain's reader.
+
+    Raises:
+        UserError: unknown name, option or folder, or no samples. What is wrong with single samples is in the report.
+    """
+    domain, slash, dataset = name.partition("/")
+    if not slash:
+        for known in registry.domains():
+            registry.load_domain(known)
+        raise UserError(registry.unknown("dataset", name, registry.names("dataset")))
+    registry.load_domain(domain)
+    if split is None:
+        split = str(signature(registry.get("dataset", name)).parameters["split"].default)
+    config = DataConfig(domain, dataset, str(root), split, options=options or {}, reader=reader or {})
+    index = open_index(name, config)
+    by_category = {c: Counter(r.anomalous for r in index.records if r.category == c) for c in index.categories}
+    report = Report(
+        name,
+        root,
+        split,
+        index.reader.element,
+        {c: (n[False], n[True]) for c, n in by_category.items()},
+        len({(r.category, r.group) if r.group else r.id for r in index.records}),
+    )
+    _read_all(index, report)
+    _compare(index.records, report)
+    if 0 in report.counts:
+        kind = "anomalous" if report.counts[0] == 0 else "normal"
+        report.warnings.append(f"every sample is {kind}: there is no sample-level metric, and nothing to train on.")
+    return report
+
+
+def _read_all(index: Index, report: Report) -> None:
+    """Count element truth, and collect what cannot be read or contradicts its label."""
+    console = Console(stderr=True)
+    for record in track(index.records, "reading", console=console, disable=not console.is_terminal, transient=True):
+        try:
+            sample = index.reader.read(record)
+        except UserError as error:
+            report.problems.append(str(error))
+            continue
+        if sample.truth is None:
+            continue
+        marked = int(sample.truth.sum())
+        if record.anomalous and marked == 0:
+            report.problems.append(f"{record.truth_path}: marks no {report.element}, but {record.id} is anomalous.")
+        if not record.anomalous and marked:
+            report.problems.append(f"{record.truth_path}: marks {marked} {report.element}s, but {record.id} is normal.")
+        report.with_truth += record.anomalous and marked > 0
+
+
+def _compare(records: list[Record], report: Report) -> None:
+    """Fingerprint of the set, and its duplicates: with different labels a problem, with the same one a warning."""
+    present = [r for r in records if r.path.is_file()]
+    twins: dict[str, list[Record]] = defaultdict(list)
+    for record, content in zip(present, digests(present), strict=True):
+        twins[content].append(record)
+    for same in (t for t in twins.values() if len(t) > 1):
+        listed = ", ".join(r.id for r in same)
+        if len({r.anomalous for r in same}) > 1:
+            report.problems.append(f"same content, different labels: {listed}")
+        else:
+            report.warnings.append(f"same content: {listed}")
+    truths = [r.truth_path for r in records if r.truth_path is not None]
+    if len(present) == len(records) and all(t.is_file() for t in truths):
+        report.fingerprint = fingerprint(records)
+
+
+def _describe_dataset(name: str) -> list[str]:
+    """Name and first line, layout, options with their defaults."""
+    function = registry.get("dataset", name)
+    paragraphs = _paragraphs(function)
+    layout = [p for p in paragraphs if p.startswith("Layout:")]
+    own = list(signature(function).parameters.values())[2:]
+    options = [f"{p.name}={p.default!r}" if p.default is not Parameter.empty else p.name for p in own]
+    lines = [f"  {name}: {paragraphs[0]}", *(f"      {p}" for p in layout)]
+    return [*lines, f"      Options: {', '.join(options)}"] if options else lines
+
+
+def _paragraphs(thing: Any) -> list[str]:
+    """Paragraphs of a docstring, each on one line, without code marks."""
+    return [" ".join(p.split()).replace("``", "") for p in (getdoc(thing) or "").split("\n\n")]
+
+
+def _missing(domain: str) -> list[str]:
+    """Packages of the domain's extra that are not installed; its extra carries its name."""
+    try:
+        required = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return []
+    wanted = [r for r in required if re.search(rf"extra\s*==\s*['\"]{domain}['\"]", r)]
+    names = [match.group() for r in wanted if (match := re.match(r"[\w.-]+", r))]
+    return [name for name in names if not _installed(name)]
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _install(domain: str) -> str:
+    return f'pip install -e ".[{domain}]"'

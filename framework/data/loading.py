@@ -1,0 +1,143 @@
+"""Records -> batches of crops for Lightning, from raw files or from a store of features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from framework.data import crops
+from framework.data.features import Store, Stored
+from framework.data.index import Index
+from framework.data.sampling import Key
+from framework.data.targets import label, view_targets
+from framework.types import Batch, Features, Sample
+
+
+class RawSamples(Dataset):
+    """Samples of one set, read by their domain and cut into crops.
+
+    Args:
+        index: the set.
+        size: side of a crop in pixels.
+        mode: "base" or "anyres".
+        keep: whether batches carry the samples themselves, for their truth.
+    """
+
+    def __init__(self, index: Index, size: int, mode: str, keep: bool) -> None:
+        self.index, self.size, self.mode, self.keep = index, size, mode, keep
+
+    def __len__(self) -> int:
+        return len(self.index.records)
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        position, weight = key
+        sample = self.index.reader.read(self.index.records[position])
+        cut = [crops.cut(view, self.size, self.mode) for view in sample.views]
+        return {
+            "position": position,
+            "weight": weight,
+            "pixels": np.concatenate(cut),
+            "crops": [len(c) for c in cut],
+            "targets": view_targets(sample),
+            "label": label(sample.record),
+            "sample": sample if self.keep else None,
+        }
+
+
+class StoredSamples(Dataset):
+    """The same samples with their features from a store; files are opened only for ``keep``."""
+
+    def __init__(self, index: Index, store: Store, keep: bool) -> None:
+        self.index, self.store, self.keep = index, store, keep
+
+    def __len__(self) -> int:
+        return len(self.index.records)
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        position, weight = key
+        stored: Stored = self.store[position]
+        record = self.index.records[position]
+        return {
+            "position": position,
+            "weight": weight,
+            "features": stored.features,
+            "grid": self.store.grid,
+            "crops": stored.crops,
+            "targets": stored.targets,
+            "label": label(record),
+            "sample": self.index.reader.read(record) if self.keep else None,
+        }
+
+
+def collate(items: list[dict[str, Any]], labels: str = "view") -> Batch:
+    """Lay the crops of B items end to end.
+
+    Args:
+        items: of ``RawSamples`` or of ``StoredSamples``, not mixed.
+        labels: "view" or "sample", what the targets of the views are.
+    """
+    views = [len(item["crops"]) for item in items]
+    if labels == "sample":
+        targets = np.concatenate([np.full(v, i["label"], np.float32) for v, i in zip(views, items, strict=True)])
+    else:
+        targets = np.concatenate([item["targets"] for item in items])
+    kept: Iterable[Sample | None] = (item["sample"] for item in items)
+    return Batch(
+        pixels=torch.from_numpy(np.concatenate([i["pixels"] for i in items])) if "pixels" in items[0] else None,
+        features=_features(items) if "features" in items[0] else None,
+        crops=[n for item in items for n in item["crops"]],
+        views=views,
+        targets=torch.from_numpy(targets),
+        weights=torch.tensor([item["weight"] for item in items], dtype=torch.float32),
+        samples=[s for s in kept if s is not None],
+        index=[item["position"] for item in items],
+    )
+
+
+def _features(items: list[dict[str, Any]]) -> Features:
+    """``(N, L + 1, P, C)`` of all items -> levels and final, float32."""
+    joined = torch.from_numpy(np.concatenate([item["features"] for item in items])).float()
+    return Features(list(joined[:, :-1].unbind(1)), joined[:, -1], items[0]["grid"])
+
+
+class Collate:
+    """``collate`` with its option, in a form that worker processes can be sent."""
+
+    def __init__(self, labels: str) -> None:
+        self.labels = labels
+
+    def __call__(self, items: list[dict[str, Any]]) -> Batch:
+        return collate(items, self.labels)
+
+
+class Joined(Dataset):
+    """Several sets end to end, addressed by one position."""
+
+    def __init__(self, parts: list[Dataset]) -> None:
+        self.parts = parts
+        self.ends = np.cumsum([len(p) for p in parts])  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        position, weight = key
+        part = int(np.searchsorted(self.ends, position, side="right"))
+        start = 0 if part == 0 else int(self.ends[part - 1])
+        return self.parts[part][(position - start, weight)]
+
+
+def loader(data: Dataset, batches: Sampler[list[Key]], labels: str, workers: int) -> DataLoader:
+    """A loader whose every batch the sampler names."""
+    return DataLoader(
+        data,
+        batch_sampler=batches,
+        collate_fn=Collate(labels),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -1,0 +1,177 @@
+"""Rows of many runs in; the ones that count, and transfer matrices of them, trained x tested, out."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from framework.errors import UserError
+from framework.leaderboard.rows import ALL, LEVELS, METRICS, NOTHING, Row
+
+_METHOD = ("experiment", "model", "backbone")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One entry of a matrix: one row, or one row per seed.
+
+    Attributes:
+        rows: by seed, at least one; same method, training sets, test set, level and metric.
+    """
+
+    rows: tuple[Row, ...]
+
+    @property
+    def value(self) -> float:
+        """Mean over the seeds, in [0, 1]."""
+        return math.fsum(row.value for row in self.rows) / len(self.rows)
+
+    @property
+    def low(self) -> float | None:
+        """Mean over the seeds of the lower bound, None where a seed has none: the error of sampling the test set."""
+        return _mean([row.low for row in self.rows])
+
+    @property
+    def high(self) -> float | None:
+        """Mean over the seeds of the upper bound, None where a seed has none."""
+        return _mean([row.high for row in self.rows])
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over the seeds (n - 1), None for one seed: the error of training."""
+        if len(self.rows) == 1:
+            return None
+        return math.sqrt(math.fsum((row.value - self.value) ** 2 for row in self.rows) / (len(self.rows) - 1))
+
+    @property
+    def in_domain(self) -> bool:
+        """Whether a model behind this was trained on samples of the test set."""
+        return any(row.in_domain for row in self.rows)
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether one of the training sets has the name of the test set."""
+        return self.rows[0].diagonal
+
+    @property
+    def above_chance(self) -> bool:
+        """Whether the whole interval, or where there is none the value, lies above chance (unknown: yes)."""
+        chance = self.rows[0].chance
+        return chance is None or (self.value if self.low is None else self.low) > chance
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """One metric at one level, over everything that was trained and tested.
+
+    Attributes:
+        metric, level: which number.
+        trained: names of the rows: what each model was trained on, and where several models share that, which.
+        tested: names of the columns, by domain, then name.
+        cells: by (trained, tested); an entry that was not measured is missing.
+    """
+
+    metric: str
+    level: str
+    trained: list[str]
+    tested: list[str]
+    cells: dict[tuple[str, str], Cell]
+
+    def column(self, tested: str) -> list[Cell]:
+        """Cells of one test set, top to bottom."""
+        return [self.cells[trained, tested] for trained in self.trained if (trained, tested) in self.cells]
+
+
+def newest(rows: Iterable[Row]) -> list[Row]:
+    """Of rows that measured the same again (method, sets, seed, category, metric) the newest, in the order given."""
+    last: dict[tuple[object, ...], Row] = {}
+    rows = list(rows)
+    for row in rows:
+        old = last.setdefault(_identity(row), row)
+        if (row.date, row.run) > (old.date, old.run):
+            last[_identity(row)] = row
+    return [row for row in rows if last[_identity(row)] is row]
+
+
+def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
+    """The newest rows of category "all" as a matrix.
+
+    Args:
+        rows: of any runs, metrics and levels.
+        metric: one of ``METRICS``.
+        level: "sample" or "element".
+
+    Raises:
+        UserError: one column would mix different test data or different definitions of the metric.
+    """
+    kept = [r for r in newest(rows) if (r.metric, r.level, r.category) == (metric, level, ALL)]
+    for name in sorted({row.tested_on for row in kept}):
+        _same([row for row in kept if row.tested_on == name])
+    labels = _labels(kept)
+    seeds: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in sorted(kept, key=lambda row: row.seed):
+        seeds[labels[_method(row)], row.tested_on].append(row)
+    tested = [column for _, column in sorted({(row.domain, row.tested_on) for row in kept})]
+    order = {labels[_method(row)]: _place(row.trained_on, tested) for row in kept}
+    trained = sorted(order, key=lambda label: (order[label], label))
+    return Matrix(metric, level, trained, tested, {key: Cell(tuple(found)) for key, found in seeds.items()})
+
+
+def matrices(rows: Sequence[Row]) -> list[Matrix]:
+    """Every matrix the rows have a number for: sample level first, metrics in the order of ``METRICS``."""
+    present = {(row.level, row.metric) for row in rows if row.category == ALL}
+    return [transfer_matrix(rows, m, level) for level in LEVELS for m in METRICS if (level, m) in present]
+
+
+def _identity(row: Row) -> tuple[object, ...]:
+    """What two measurements of the same thing share."""
+    return (*_method(row), row.tested_on, row.seed, row.category, row.level, row.metric)
+
+
+def _method(row: Row) -> tuple[str, ...]:
+    """What the rows of one line of a matrix share."""
+    return (row.trained_on, *(str(getattr(row, name)) for name in _METHOD))
+
+
+def _same(column: list[Row]) -> None:
+    """Refuse a column whose numbers cannot be compared."""
+    first = column[0]
+    for row in column[1:]:
+        if row.fingerprint != first.fingerprint:
+            raise UserError(
+                f"test set {row.tested_on!r}: runs {first.run} and {row.run} saw different files (fingerprints "
+                f"{first.fingerprint[:12]}, {row.fingerprint[:12]}); leave one out or name the sets differently."
+            )
+        if row.protocol != first.protocol:
+            raise UserError(
+                f"test set {row.tested_on!r}: runs {first.run} and {row.run} define {row.level} {row.metric} "
+                f"differently ({first.protocol}, {row.protocol}); test one of them again or leave it out."
+            )
+
+
+def _labels(rows: list[Row]) -> dict[tuple[str, ...], str]:
+    """A name for each line: its training sets, and where these are shared by several methods, what tells them apart."""
+    methods: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for row in rows:
+        methods[row.trained_on].add(_method(row))
+    labels = {}
+    for trained_on, found in methods.items():
+        telling = [i for i in range(1, 1 + len(_METHOD)) if len({method[i] for method in found}) > 1]
+        for method in found:
+            labels[method] = " · ".join([trained_on, *(method[i] for i in telling)])
+    return labels
+
+
+def _place(trained_on: str, tested: list[str]) -> tuple[int, int]:
+    """Where a line goes: single sets in the order of the columns, so that the diagonal is one; untrained last."""
+    if trained_on == NOTHING:
+        return 2, 0
+    return (0, tested.index(trained_on)) if trained_on in tested else (1, 0)
+
+
+def _mean(bounds: list[float | None]) -> float | None:
+    """Mean, or None where one is missing."""
+    known = [bound for bound in bounds if bound is not None]
+    return math.fsum(known) / len(known) if len(known) == len(bounds) else None

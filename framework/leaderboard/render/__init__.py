@@ -1,0 +1,1 @@
+"""Rows in, text out: Markdown, CSV, LaTeX, and a page of HTML."""

@@ -1,0 +1,160 @@
+"""Rows in; the transfer matrices and the list of rows as Markdown or LaTeX, or one tidy CSV, out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from csv import writer
+from dataclasses import astuple
+from io import StringIO
+
+from framework.leaderboard.matrix import Cell, Matrix, matrices, newest
+from framework.leaderboard.render import words
+from framework.leaderboard.rows import COLUMNS, Row
+
+_PACKAGES = r"% needs \usepackage[T1]{fontenc} \usepackage[table]{xcolor} \usepackage{booktabs,longtable}"
+_LISTED = ("trained on", "tested on", "category", "level", "metric", "value", "interval", "chance", "samples", "run")
+_TEX = {char: "\\" + char for char in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "–": "--",
+    "·": r"$\cdot$",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "≈": r"$\approx$",
+    "†": r"\textsuperscript{\textdagger}",
+    "\u202f": r"\,",
+    "\n": " ",
+}
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A legend, a section per level and metric with its matrix, then every row.
+
+    Args:
+        rows: of any runs.
+
+    Returns:
+        GitHub Markdown, values times 100.
+
+    Raises:
+        UserError: rows that cannot be compared.
+    """
+    parts = ["# Leaderboard", "\n".join(f"- {line}" for line in words.legend(rows))]
+    for matrix in matrices(rows):
+        parts += [f"## {words.title(matrix)}", _pipes(words.grid(matrix, _markdown_cell), strong=True)]
+    return "\n\n".join([*parts, "## All rows", _pipes([list(words.HEADS), *words.listing(rows)])]) + "\n"
+
+
+def csv(rows: Sequence[Row]) -> str:
+    """One line per row, values as fractions in full precision, for machines.
+
+    Args:
+        rows: of any runs.
+
+    Returns:
+        Every field of Row, then ``superseded`` (a newer run measured it again) and ``in_matrix``: the rows where it
+        is true, by (level, metric, trained_on, tested_on), are the transfer matrices.
+
+    Raises:
+        UserError: rows that cannot be compared.
+    """
+    current = set(newest(rows))
+    shown = {row for matrix in matrices(rows) for cell in matrix.cells.values() for row in cell.rows}
+    text = StringIO()
+    lines = writer(text, lineterminator="\n")
+    lines.writerow([*COLUMNS, "superseded", "in_matrix"])
+    lines.writerows([*astuple(row), row not in current, row in shown] for row in rows)
+    return text.getvalue()
+
+
+def latex(rows: Sequence[Row]) -> str:
+    """A table coloured like the page per level and metric, then every row; the first line names the packages.
+
+    Args:
+        rows: of any runs.
+
+    Returns:
+        LaTeX to be input, values times 100.
+
+    Raises:
+        UserError: rows that cannot be compared.
+    """
+    parts = [_PACKAGES, "\n\n".join(_tex(line) for line in words.legend(rows))]
+    return "\n\n".join([*parts, *(_latex_matrix(matrix) for matrix in matrices(rows)), _latex_list(rows)]) + "\n"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    """Value, mark, interval."""
+    spread = "" if cell.spread is None else f" ± {words.percent(cell.spread)} ({len(cell.rows)} seeds)"
+    return f"{words.percent(cell.value)}{words.marks(cell)}{spread} [{words.span(cell.low, cell.high)}]"
+
+
+def _pipes(lines: list[list[str]], strong: bool = False) -> str:
+    """A Markdown table; names cannot break out of it or become markup."""
+    plain = [[re.sub(r"([\\|<>&*_`\[\]])", r"\\\1", " ".join(text.split())) for text in line] for line in lines]
+    if strong:
+        plain[1:] = [[f"**{line[0]}**", *line[1:]] for line in plain[1:]]
+    plain.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in plain)
+
+
+def _latex_matrix(matrix: Matrix) -> str:
+    """One table environment."""
+
+    def show(cell: Cell) -> str:
+        background, text = (colour[1:].upper() for colour in words.heat(cell.value, matrix.metric))
+        return f"\\cellcolor[HTML]{{{background}}}\\textcolor[HTML]{{{text}}}{{{_tex(_markdown_cell(cell))}}}"
+
+    head, *lines, chance = words.grid(matrix, show)
+    body = [" & ".join([_tex(line[0]), *(_dash(text) for text in line[1:])]) for line in lines]
+    rows = [r"\toprule", _line(head), r"\midrule", *(f"{line} \\\\" for line in body), r"\midrule", _line(chance)]
+    return "\n".join(
+        [
+            r"\begin{table}[ht]",
+            r"\centering",
+            f"\\caption{{{_tex(words.title(matrix))}}}",
+            f"\\begin{{tabular}}{{l{'c' * len(matrix.tested)}}}",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _latex_list(rows: Sequence[Row]) -> str:
+    """Every row, without what the run record says better, in a table that may run over pages."""
+    keep = [words.HEADS.index(head) for head in _LISTED]
+    return "\n".join(
+        [
+            r"\begingroup\scriptsize\setlength{\tabcolsep}{3pt}",
+            f"\\begin{{longtable}}{{{'l' * len(keep)}}}",
+            r"\toprule",
+            _line(list(_LISTED)),
+            r"\midrule\endhead",
+            *(_line([line[i] for i in keep]) for line in words.listing(rows)),
+            r"\bottomrule",
+            r"\end{longtable}",
+            r"\endgroup",
+        ]
+    )
+
+
+def _line(texts: list[str]) -> str:
+    """One line of a table, escaped."""
+    return " & ".join(_tex(text) for text in texts) + r" \\"
+
+
+def _dash(text: str) -> str:
+    """A finished cell as it is, a missing one as LaTeX's dash."""
+    return "--" if text == words.MISSING else text
+
+
+def _tex(text: str) -> str:
+    """Text that means itself in LaTeX."""
+    return "".join(_TEX.get(char, char) for char in text)

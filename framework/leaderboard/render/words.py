@@ -1,0 +1,140 @@
+"""Values, counts and rows in; the words, digits and colours that every format shows, out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from framework.leaderboard.matrix import Cell, Matrix, newest
+from framework.leaderboard.rows import Row
+
+METRIC_NAMES = {"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO"}
+HEADS = (
+    *("trained on", "tested on", "category", "level", "metric", "value", "interval", "chance", "error", "samples"),
+    *("method", "seed", "run", "date", "commit", "fingerprint", "protocol", "note"),
+)
+DAGGER, NEAR_CHANCE, MISSING = "†", "≈", "–"
+FLOORS = {"auroc": 0.5, "ap": 0.0, "f1_max": 0.0, "aupro": 0.0}  # where the colours of a metric begin
+VIRIDIS = (  # eleven even steps of matplotlib's viridis (CC0); lightness rises evenly
+    ["440154", "482475", "414487", "355f8d", "2a788e", "21918c", "22a884", "44bf70", "7ad151", "bddf26", "fde725"]
+)
+
+
+def percent(value: float | None) -> str:
+    """A share times 100 with one decimal, or a dash."""
+    return MISSING if value is None else f"{100 * value:.1f}"
+
+
+def span(low: float | None, high: float | None) -> str:
+    """Bounds of an interval times 100, or a dash."""
+    return MISSING if low is None or high is None else f"{100 * low:.1f}–{100 * high:.1f}"
+
+
+def count(number: int | None) -> str:
+    """Digits in threes, set apart by narrow spaces, or a dash."""
+    return MISSING if number is None else f"{number:,}".replace(",", "\u202f")
+
+
+def samples(row: Row) -> str:
+    """How many samples, how many of them anomalous, and what the interval resamples."""
+    whole = f"{count(row.normal + row.anomalous)} ({count(row.anomalous)} anomalous)"
+    return f"{whole}, {count(row.groups)} × {row.unit}" if row.unit else whole
+
+
+def level(row: Row) -> str:
+    """The level, and at element level what the elements are: "sample", "pixel", "point", "voxel"."""
+    return row.element or row.level
+
+
+def title(matrix: Matrix) -> str:
+    """For example "Element AUROC (pixel, voxel)"."""
+    elements = sorted({row.element for cell in matrix.cells.values() for row in cell.rows if row.element})
+    kinds = f" ({', '.join(elements)})" if elements else ""
+    return f"{matrix.level.capitalize()} {METRIC_NAMES[matrix.metric]}{kinds}"
+
+
+def marks(cell: Cell) -> str:
+    """Dagger for in-domain, ≈ where the interval reaches chance."""
+    return (DAGGER if cell.in_domain else "") + ("" if cell.above_chance else NEAR_CHANCE)
+
+
+def chance(matrix: Matrix, tested: str) -> float | None:
+    """What random scores reach on one test set; None where unknown."""
+    return matrix.column(tested)[0].rows[0].chance
+
+
+def legend(rows: Sequence[Row]) -> list[str]:
+    """Sentences without which a matrix cannot be read."""
+    runs = {row.run for row in rows}
+    methods = sorted({row.interval for row in rows if row.interval})
+    return [
+        f"{len(runs)} run{'s' if len(runs) > 1 else ''}, {len(rows)} rows. All values are times 100.",
+        "A matrix shows the unweighted mean over the categories of a test set; its rows are what a model was trained "
+        "on, its columns what it was tested on. An empty entry was not measured.",
+        f"In brackets: the interval ({'; '.join(methods) or 'none given'}). With several seeds: means over the seeds.",
+        f"{DAGGER} in-domain: the model was trained on samples of this test set. "
+        f"{NEAR_CHANCE} the interval reaches chance, the value of random scores.",
+    ]
+
+
+def grid(matrix: Matrix, show: Callable[[Cell], str]) -> list[list[str]]:
+    """Head, a line per training set and a line of chance levels; ``show`` writes a cell."""
+    lines = [["trained on \\ tested on", *matrix.tested]]
+    for trained in matrix.trained:
+        cells = [matrix.cells.get((trained, tested)) for tested in matrix.tested]
+        lines.append([trained, *(show(cell) if cell else MISSING for cell in cells)])
+    return [*lines, ["chance", *(percent(chance(matrix, tested)) for tested in matrix.tested)]]
+
+
+def listing(rows: Sequence[Row]) -> list[list[str]]:
+    """Every row as the texts under ``HEADS``."""
+    current = set(newest(rows))
+    return [[*_facts(row), "; ".join(_notes(row, row in current))] for row in rows]
+
+
+def _facts(row: Row) -> list[str]:
+    """The texts under ``HEADS`` but for the last."""
+    value = percent(row.value) + (DAGGER if row.in_domain else "")
+    error = f"±{100 * row.error:.2g}" if row.error else "exact"
+    return [
+        *(row.trained_on, row.tested_on, row.category, level(row), METRIC_NAMES[row.metric], value),
+        *(span(row.low, row.high), percent(row.chance), error, samples(row)),
+        f"{row.experiment}, {row.model}, {row.backbone}",
+        *(str(row.seed), row.run, row.date[:10], row.commit[:9] + ("*" if row.dirty else "")),
+        *(row.fingerprint[:12], row.protocol),
+    ]
+
+
+def _notes(row: Row, current: bool) -> list[str]:
+    """What a reader of one row has to know besides."""
+    notes = [] if current else ["superseded by a newer run"]
+    return [*notes, f"{row.overlap} test samples seen in training"] if row.overlap else notes
+
+
+def heat(value: float, metric: str) -> tuple[str, str]:
+    """Colours of a cell: viridis from the metric's floor to 1, and black or white, whichever reads better on it.
+
+    The better of the two has a contrast of at least 4.58 (the root of 21) on any colour; WCAG 2.2 AA asks for 4.5.
+
+    Args:
+        value: in [0, 1]; below the floor it takes the colour of the floor.
+        metric: one of ``METRICS``.
+
+    Returns:
+        Background and text, "#rrggbb".
+    """
+    place = max(0.0, (value - FLOORS[metric]) / (1 - FLOORS[metric])) * (len(VIRIDIS) - 1)
+    index = min(int(place), len(VIRIDIS) - 2)
+    steps = [[int(step[i : i + 2], 16) for i in (0, 2, 4)] for step in VIRIDIS]
+    first, second = list(pairwise(steps))[index]
+    colour = [round(a + (place - index) * (b - a)) for a, b in zip(first, second, strict=True)]
+    light = luminance(colour)
+    text = "#000000" if (light + 0.05) / 0.05 > 1.05 / (light + 0.05) else "#ffffff"
+    return "#" + "".join(f"{channel:02x}" for channel in colour), text
+
+
+def luminance(colour: Sequence[int]) -> float:
+    """Relative luminance, in [0, 1], of sRGB channels in 0..255. Source: WCAG 2.2, "relative luminance"."""
+    shares = [channel / 255 for channel in colour]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

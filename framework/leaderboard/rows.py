@@ -1,0 +1,169 @@
+"""One number in, with everything needed to believe it; one checked, flat Row out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+
+SCHEMA = 1  # raise it when a field of Row is added, removed, or changes its meaning
+METRICS = ("auroc", "ap", "f1_max", "aupro")  # in the order they are shown
+LEVELS = ("sample", "element")
+ELEMENTS = ("pixel", "point", "voxel")
+ALL = "all"  # category: unweighted mean over the categories
+POOLED = "pooled"  # category: every sample of the set in one pot
+NOTHING = "nothing"  # trained_on of an untrained model
+SEPARATOR = " + "  # between the names of several training sets
+_TEXTS = ("run", "experiment", "model", "backbone", "trained_on", "tested_on", "fingerprint", "category", "protocol")
+_SHARES = ("value", "low", "high", "chance")
+_COUNTS = ("groups", "normal", "anomalous", "elements", "anomalous_elements", "overlap")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number of one test; the fields in this order are the columns of ``rows.parquet``.
+
+    Attributes:
+        run: names the run folder.
+        date: when the test ended, UTC, ISO 8601 with offset.
+        commit: of the code; dirty: it had uncommitted changes.
+        config: sha256 of the resolved experiment; seed: the one it was trained with.
+        experiment, model, backbone: names; together they say which method this is.
+        weights: hash of everything that was loaded or trained.
+        trained_on: names of the training sets joined by " + ", or "nothing".
+        tested_on: name of the test set; domain and dataset: what reads it.
+        fingerprint: of the content of the test set.
+        category: "all" (unweighted mean over categories), "pooled", or a category's name.
+        level: "sample" or "element"; element: "pixel", "point" or "voxel", "" at sample level.
+        metric: "auroc", "ap", "f1_max" or "aupro"; value: in [0, 1].
+        error: certified half-width of the estimate, 0 where it is exact.
+        low, high: bounds of the interval, None where there is none; interval: how it was made.
+        unit: what one group is (patient, object, image); groups: how many were resampled.
+        chance: value of random scores, None where unknown.
+        normal, anomalous: samples; elements, anomalous_elements: the same at element level, else None.
+        in_domain: the model was trained on what it is tested on, in whole or in part.
+        overlap: test samples that are in the training set by content.
+        protocol: names the metric's definition, with its version.
+        hardware, packages: where and with what it ran.
+
+    Raises:
+        ValueError: a field is empty, out of range, or contradicts another.
+    """
+
+    run: str
+    date: str
+    commit: str
+    dirty: bool
+    config: str
+    seed: int
+    experiment: str
+    model: str
+    backbone: str
+    weights: str
+    trained_on: str
+    tested_on: str
+    domain: str
+    dataset: str
+    fingerprint: str
+    category: str
+    level: str
+    element: str
+    metric: str
+    value: float
+    error: float
+    low: float | None
+    high: float | None
+    interval: str
+    unit: str
+    groups: int
+    chance: float | None
+    normal: int
+    anomalous: int
+    elements: int | None
+    anomalous_elements: int | None
+    in_domain: bool
+    overlap: int
+    protocol: str
+    hardware: str
+    packages: str
+
+    def __post_init__(self) -> None:
+        for problem in (self._text(), self._range(), self._sense()):
+            if problem:
+                raise ValueError(f"row {self.tested_on!r} {self.level} {self.metric} of run {self.run!r}: {problem}")
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether one of the training sets has the name of the test set."""
+        return self.tested_on in self.trained_on.split(SEPARATOR)
+
+    def _text(self) -> str:
+        """What is wrong with a name, or ""."""
+        for name in _TEXTS:
+            if not getattr(self, name):
+                return f"{name} is empty"
+        if self.metric not in METRICS or self.level not in LEVELS:
+            return f"level and metric must be of {LEVELS} and {METRICS}"
+        if self.element not in (ELEMENTS if self.level == "element" else ("",)):
+            return f"element {self.element!r} does not fit level {self.level!r}"
+        try:
+            offset = datetime.fromisoformat(self.date).utcoffset()
+        except ValueError:
+            return f"date {self.date!r} is not ISO 8601"
+        return "" if offset == timedelta(0) else f"date {self.date!r} is not in UTC"
+
+    def _range(self) -> str:
+        """What is wrong with a number, or ""."""
+        for name in _SHARES:
+            number = getattr(self, name)
+            if number is not None and not 0 <= number <= 1:  # NaN fails here too
+                return f"{name} is {number}, not in [0, 1]"
+        if not (math.isfinite(self.error) and self.error >= 0):
+            return f"error is {self.error}"
+        for name in _COUNTS:
+            count = getattr(self, name)
+            if count is not None and count < 0:
+                return f"{name} is {count}"
+        return ""
+
+    def _sense(self) -> str:
+        """What contradicts what, or ""."""
+        if (self.low is None) != (self.high is None):
+            return "an interval has two bounds or none"
+        if self.low is not None and self.high is not None and self.low > self.high:
+            return f"interval [{self.low}, {self.high}] is upside down"
+        if (self.elements is None) != (self.anomalous_elements is None):
+            return "elements and anomalous_elements go together"
+        if (
+            self.elements is not None
+            and self.anomalous_elements is not None
+            and self.anomalous_elements > self.elements
+        ):
+            return f"{self.anomalous_elements} of {self.elements} elements are anomalous"
+        if self.overlap > self.normal + self.anomalous:
+            return f"{self.overlap} of {self.normal + self.anomalous} samples overlap"
+        return "overlap without in_domain" if self.overlap and not self.in_domain else ""
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float:
+    """Value that scores without information reach on a large set.
+
+    AUROC: 1/2. AP: precision is the prevalence p at every recall, so their mean is p. F1-max: with precision p the
+    harmonic mean 2pr/(p + r) grows with the recall r, so the best threshold flags everything: 2p/(1 + p). AUPRO:
+    every region is covered as fast as the background, so the curve is the diagonal; its area up to ``limit`` is
+    limit^2/2, which the normalisation by ``limit`` makes limit/2, that is 0.15 at 0.3.
+
+    Args:
+        metric: one of ``METRICS``.
+        prevalence: share of anomalous samples or elements, in [0, 1].
+        limit: highest false-positive rate of AUPRO, in (0, 1].
+
+    Raises:
+        ValueError: an unknown metric, or an argument out of range.
+    """
+    if metric not in METRICS or not 0 <= prevalence <= 1 or not 0 < limit <= 1:
+        raise ValueError(f"no chance level for {metric!r} at prevalence {prevalence} and limit {limit}")
+    return {"auroc": 0.5, "ap": prevalence, "f1_max": 2 * prevalence / (1 + prevalence), "aupro": limit / 2}[metric]

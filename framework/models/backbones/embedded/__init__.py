@@ -1,0 +1,1 @@
+"""The small encoder made by the project itself."""

@@ -1,0 +1,121 @@
+"""Normalised pixels go in; the tokens of every block come out. Also reads the weights that lie beside this file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from framework.errors import UserError
+
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+SHA256 = "0" * 64
+IMAGE_SIZE = 160
+WIDTH = 128
+PATCH = 8
+BLOCKS = "ccacacac"  # c: convolutions look at the surround of a patch; a: attention compares it with all others
+LEVELS = (1, 3, 5, 7)  # blocks, shallow to deep, that an expert matches
+FINAL = 7
+
+
+class Convolve(nn.Module):
+    """A ConvNeXt block: depthwise k x k, norm, MLP, residual. Liu et al. 2022, section 2; with 4 -> ``ratio``."""
+
+    def __init__(self, width: int, kernel: int = 7, ratio: int = 4) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, ratio * width)
+        self.down = nn.Linear(ratio * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, h, w, C)`` -> the same shape."""
+        y = self.spread(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return x + self.down(functional.gelu(self.up(self.norm(y))))
+
+
+class Compare(nn.Module):
+    """A pre-norm attention block without positions: what a patch is compared with is the content of all others."""
+
+    def __init__(self, width: int, heads: int = 4, ratio: int = 3) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.ask = nn.Linear(width, 3 * width)
+        self.answer = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.up = nn.Linear(width, ratio * width)
+        self.down = nn.Linear(ratio * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, h, w, C)`` -> the same shape."""
+        _, h, w, c = x.shape
+        tokens = x.flatten(1, 2)  # (N, P, C)
+        parts = self.ask(self.norm(tokens)).unflatten(2, (3, self.heads, c // self.heads)).permute(2, 0, 3, 1, 4)
+        seen = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])  # (N, heads, P, C / heads)
+        tokens = tokens + self.answer(seen.transpose(1, 2).flatten(2))
+        tokens = tokens + self.down(functional.gelu(self.up(self.norm_mlp(tokens))))
+        return tokens.unflatten(1, (h, w))
+
+
+class Network(nn.Module):
+    """A stem to a grid of patches, then blocks of equal width on that grid.
+
+    Attributes:
+        width: channels C of a token.
+        image_size: pixels a side of the square input it is meant for; any multiple of ``PATCH`` works.
+        grid: (rows, columns) of the patches at ``image_size``.
+        blocks: number of blocks.
+    """
+
+    def __init__(self, width: int = WIDTH, blocks: str = BLOCKS, image_size: int = IMAGE_SIZE) -> None:
+        super().__init__()
+        self.width, self.image_size, self.blocks = width, image_size, len(blocks)
+        self.grid = (image_size // PATCH, image_size // PATCH)
+        half = width // 2
+        self.stem = nn.Conv2d(3, half, 4, stride=4)
+        self.fine = nn.Sequential(Convolve(half, 3), Convolve(half, 3))
+        self.merge = nn.Conv2d(half, width, 2, stride=2)
+        self.body = nn.ModuleList(Convolve(width) if kind == "c" else Compare(width) for kind in blocks)
+        self.register_buffer("shift", torch.zeros(len(blocks), width))
+        self.register_buffer("scale", torch.ones(len(blocks), width))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Run all blocks.
+
+        Args:
+            x: ``(N, 3, S, S)`` float32 in [-1, 1] (mean = std = 0.5).
+
+        Returns:
+            One ``(N, P, C)`` per block, patches row-major. Channels are brought to zero mean and unit variance (as
+            measured on procedural pictures), so that a head on top starts at a good scale.
+        """
+        x = self.stem(x.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)  # (N, h, w, C / 2)
+        x = self.merge(self.fine(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (N, h, w, C)
+        outputs = []
+        for index, block in enumerate(self.body):
+            x = block(x)
+            outputs.append((x.flatten(1, 2) - self.shift[index]) * self.scale[index])
+        return outputs
+
+
+def load() -> Network:
+    """The trained network: frozen, in eval mode, float32.
+
+    Raises:
+        UserError: the weights beside this file are missing or are not the published ones.
+    """
+    try:
+        raw = WEIGHTS.read_bytes()
+    except OSError as error:
+        raise UserError(f"{WEIGHTS}: cannot be read ({error.strerror}); check the file out again.") from None
+    found = hashlib.sha256(raw).hexdigest()
+    if found != SHA256:
+        raise UserError(f"{WEIGHTS}: sha256 is {found[:12]}..., not {SHA256[:12]}...; check the file out again.")
+    network = Network()
+    network.load_state_dict({name: value.float() for name, value in safetensors.torch.load(raw).items()})
+    return network.eval().requires_grad_(False)

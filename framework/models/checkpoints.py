@@ -1,0 +1,95 @@
+"""A published expert file (.pth or .safetensors) -> the weights of an expert."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from framework.errors import UnreadableError, UserError
+
+PREFIXES = ("module.", "model.", "anomaly_encoder.", "expert.")
+NAMED = 3  # how many keys a message lists
+Shapes = dict[str, tuple[int, ...]]
+
+
+def load_expert_weights(path: Path, expert: nn.Module) -> None:
+    """Fill ``expert`` with the weights of a file, all of them or none.
+
+    Args:
+        path: ``.safetensors``, or anything ``torch.load`` reads without running code; a flat dictionary of tensors,
+            whose keys may all begin with "module.", "anomaly_encoder.", "model.anomaly_encoder." or "expert.".
+        expert: any expert; keeps its dtype and device.
+
+    Raises:
+        UnreadableError: the file is missing, broken, or holds no flat dictionary of tensors.
+        UserError: a key is missing, too many or of another shape, or the weights are for another backbone.
+
+    The published loader reads with ``strict=False`` and so may load nothing; ours ignores no key.
+    """
+    weights = _strip(_read(path))
+    wanted: Shapes = {key: tuple(value.shape) for key, value in expert.state_dict().items()}
+    found: Shapes = {key: tuple(value.shape) for key, value in weights.items()}
+    theirs, ours = _made_for(found), _made_for(wanted)
+    if theirs and ours and theirs != ours:
+        raise UserError(f"{path}: built for {theirs}; this backbone gives {ours}. Use the backbone it was trained on.")
+    missing, unexpected = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    if missing or unexpected:
+        raise UserError(
+            f"{path}: not the weights of this expert, {_some('missing', missing)}, {_some('unexpected', unexpected)}. "
+            f"The file must hold exactly its {len(wanted)} tensors."
+        )
+    for key, shape in wanted.items():
+        if found[key] != shape:
+            raise UserError(f"{path}: {key} has shape {found[key]}, the expert needs {shape}. Set the expert's sizes.")
+        if not weights[key].isfinite().all():
+            raise UserError(f"{path}: {key} holds NaN or infinite numbers. Use another copy of the file.")
+    expert.load_state_dict(weights)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a file, on the CPU."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UnreadableError(f"{path}: no such file. Give the path of an expert's weights.") from None
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0][:80] or type(error).__name__
+        raise UnreadableError(f"{path}: not a readable file of weights ({reason}). Download it again.") from None
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        kind = (
+            f"keys {_some('', [str(key) for key in content])}" if isinstance(content, dict) else type(content).__name__
+        )
+        raise UnreadableError(f"{path}: holds {kind}, not a flat dictionary of tensors. Save the state_dict alone.")
+    return content
+
+
+def _strip(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefixes that all keys share, so that no two keys can become one."""
+    while weights:
+        shared = [prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in weights)]
+        if not shared:
+            break
+        weights = {key.removeprefix(shared[0]): value for key, value in weights.items()}
+    return weights
+
+
+def _made_for(shapes: Shapes) -> str:
+    """The backbone that shapes reveal, in words; empty where they are not those of a look-twice expert."""
+    adaptor, pooling = shapes.get("siglip_adaptors.0.weight", ()), shapes.get("pooling_layer.0.weight", ())
+    if len(adaptor) != 2 or len(pooling) != 2:
+        return ""
+    levels = sum(key.startswith("siglip_adaptors.") and key.endswith(".weight") for key in shapes)
+    return f"width {adaptor[1]}, {pooling[1]} patches and {levels} levels"
+
+
+def _some(kind: str, keys: list[str]) -> str:
+    """The first few keys and how many more there are."""
+    more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+    return f"{kind} {', '.join(keys[:NAMED]) or 'none'}{more}".strip()

@@ -1,0 +1,47 @@
+"""Where a number comes from: the commit, the machine and the packages that made it. Loads no torch."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+PACKAGES = ("torch", "lightning", "torchmetrics", "transformers", "timm", "open_clip_torch", "open3d", "monai", "numpy")
+
+
+def commit() -> tuple[str, bool]:
+    """Short commit of the project's checkout, or "unknown", and whether files differ from it."""
+    head = _git("rev-parse", "--short=12", "HEAD")
+    return (head or "unknown"), bool(_git("status", "--porcelain"))
+
+
+def packages() -> str:
+    """Versions of what the numbers depend on, for example ``"python 3.11.7, torch 2.13.0"``."""
+    found = [f"python {platform.python_version()}"]
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def hardware(device: str, ranks: int) -> str:
+    """What it ran on, for example ``"2 x cpu (x86_64, 2 cores)"``.
+
+    Args:
+        device: as torch names it, "cpu" or the name of the GPU.
+        ranks: how many processes.
+    """
+    return f"{ranks} x {device} ({platform.machine()}, {os.cpu_count()} cores)"
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,99 @@
+"""Names a YAML file can use, filled by decorators, read by ``build``. Importing this loads no torch."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from framework.errors import UserError
+
+PLUGIN_PACKAGE = "domains"  # the only place where the framework names it
+_BUILT_IN = {"backbone": "framework.models.backbones", "expert": "framework.models.experts"}
+_TABLE: dict[tuple[str, str], Callable[..., Any]] = {}
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+def register(kind: str, name: str) -> Callable[[T], T]:
+    """Put a class or function in the table under ``kind`` ("domain", "dataset", "procedural", ...) and ``name``."""
+
+    def put(thing: T) -> T:
+        old = _TABLE.get((kind, name))
+        if old is not None and (old.__module__, old.__qualname__) != (thing.__module__, thing.__qualname__):
+            raise UserError(f"{kind} {name!r} is already defined in {old.__module__}; choose another name.")
+        _TABLE[kind, name] = thing
+        return thing
+
+    return put
+
+
+def domains() -> list[str]:
+    """Names of the domain packages that lie in the project, whether or not they can be imported."""
+    return sorted(m.name for m in pkgutil.iter_modules(importlib.import_module(PLUGIN_PACKAGE).__path__))
+
+
+def load_domain(name: str) -> None:
+    """Import ``domains.<name>``, and nothing else, so other domains need not be installed."""
+    if ("domain", name) in _TABLE:
+        return
+    if name not in domains():
+        raise UserError(unknown("domain", name, [*domains(), *names("domain")]))
+    importlib.import_module(f"{PLUGIN_PACKAGE}.{name}")
+
+
+def load_plugins(modules: list[str]) -> None:
+    """Import modules of other repositories that register domains, datasets, backbones or experts."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise UserError(f"plugins: no module {error.name!r}; install it or put its folder on PYTHONPATH.") from None
+
+
+def domain_of(path: Path) -> str:
+    """Which domain reads a file, by the end of its name. Raises UserError where none does."""
+    for name in domains():
+        load_domain(name)
+        if path.name.lower().endswith(_TABLE["domain", name].suffixes):  # type: ignore[attr-defined]
+            return name
+    known = sorted(s for name in domains() for s in _TABLE["domain", name].suffixes)  # type: ignore[attr-defined]
+    raise UserError(f"{path}: no domain reads this kind of file. Known endings: {', '.join(known)}.")
+
+
+def names(kind: str) -> list[str]:
+    """Every registered name of one kind, sorted."""
+    if kind in _BUILT_IN:
+        importlib.import_module(_BUILT_IN[kind])
+    return sorted(n for k, n in _TABLE if k == kind)
+
+
+def get(kind: str, name: str) -> Callable[..., Any]:
+    """What is registered, or a UserError with the nearest name."""
+    if name not in names(kind):
+        raise UserError(unknown(kind, name, names(kind)))
+    return _TABLE[kind, name]
+
+
+def check(kind: str, name: str, options: dict[str, Any], given: int = 0) -> None:
+    """Refuse option names that the registered thing does not take; its first ``given`` parameters are ours."""
+    parameters = list(inspect.signature(get(kind, name)).parameters)[given:]
+    for key in options:
+        if key not in parameters:
+            raise UserError(unknown(f"option of {kind} {name!r}", key, parameters))
+
+
+def build(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
+    """Call what is registered, after checking the option names against its signature."""
+    check(kind, name, options, given=len(args))
+    return get(kind, name)(*args, **options)
+
+
+def unknown(kind: str, name: str, known: list[str]) -> str:
+    """One line for a name that is not known, with the nearest that is."""
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"no {kind} called {name!r}.{hint} Known: {', '.join(sorted(set(known))) or 'none'}."

@@ -1,0 +1,95 @@
+"""Verdicts on one set under test -> curves, one line per sample and the pictures most worth a look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from framework.data.index import Index
+from framework.metrics.ranking import AnomalyCurves
+from framework.metrics.regions import coarse, components
+from framework.models.scoring import per_sample
+from framework.tasks.gallery import KEPT, Gallery
+from framework.types import Batch, Sample, Verdict
+
+
+class Evaluation(nn.Module):
+    """Collects what one set's rows are made of. State that is reduced is constant in size.
+
+    Args:
+        index: the set.
+    """
+
+    def __init__(self, index: Index) -> None:
+        super().__init__()
+        self.index = index
+        self.groups = {category: g for g, category in enumerate(index.categories)}
+        self.samples = AnomalyCurves(index.categories, scores="logit")
+        self.elements = AnomalyCurves(index.categories, scores="probability", regions=True)
+        self.lines: list[dict[str, Any]] = []
+        self.gallery = Gallery(index.name, index.config.domain)
+
+    def update(self, batch: Batch, verdict: Verdict, logits: Tensor, size: int, mode: str) -> None:
+        """Add the samples of a batch.
+
+        Args:
+            batch: with its samples.
+            verdict: of the expert.
+            logits: ``(B,)``, one per sample.
+            size: side of a crop in pixels.
+            mode: how views were cut, "base" or "anyres".
+        """
+        view = 0
+        for b, (sample, maps, scores) in enumerate(per_sample(batch, verdict, size, mode)):
+            shown = verdict.logits[view : view + batch.views[b]]
+            view += batch.views[b]
+            line = self._score(sample, logits[b]) | self._locate(sample, scores)
+            position = batch.index[b]
+            self.lines.append({"position": position, **line})
+            self.gallery.offer(position, line["id"], sample, maps.cpu().numpy(), int(shown.argmax()), line["score"])
+
+    def gather(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Lines of all ranks in the order of the set, and the most wrong pictures of all ranks."""
+        lines, items = self.lines, self.gallery.items()
+        if dist.is_available() and dist.is_initialized():
+            parts: list[Any] = [None] * dist.get_world_size()
+            dist.all_gather_object(parts, (lines, items))
+            lines = [line for part, _ in parts for line in part]
+            items = [item for _, part in parts for item in part]
+        items = sorted(items, key=lambda item: (-item["wrongness"], item["id"]))[:KEPT]
+        return sorted(lines, key=lambda line: line["position"]), items
+
+    def _score(self, sample: Sample, logit: Tensor) -> dict[str, Any]:
+        record = sample.record
+        label = torch.tensor([record.anomalous], device=logit.device)
+        self.samples.update(logit[None].float(), label, group=self.groups[record.category])
+        name = Path(record.id)
+        root = Path(self.index.config.root).expanduser()
+        name = name.relative_to(root) if name.is_relative_to(root) else name
+        return {
+            "tested_on": self.index.name,
+            "id": str(name),
+            "category": record.category,
+            "group": record.group or str(name),
+            "label": record.anomalous,
+            "logit": float(logit),
+            "score": float(logit.double().sigmoid()),
+        }
+
+    def _locate(self, sample: Sample, scores: Tensor) -> dict[str, Any]:
+        """Element curves, and this sample's part of them for intervals."""
+        if sample.truth is None:
+            return {"hist": None, "regions": 0}
+        numbers = sample.regions
+        if numbers is None:
+            grid = sample.truth.reshape(sample.views[:, 0].shape)
+            numbers = components(grid) if sample.truth.any() else np.zeros(len(sample.truth), np.int32)
+        truth, regions = (torch.from_numpy(a).to(scores.device) for a in (sample.truth, numbers))
+        self.elements.update(scores, truth, regions, group=self.groups[sample.record.category])
+        hist, count = coarse(scores, truth, regions)
+        return {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}

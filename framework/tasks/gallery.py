@@ -1,0 +1,90 @@
+"""Scored samples -> small pictures of the ones that are most wrong: view, map over it, truth."""
+
+from __future__ import annotations
+
+import heapq
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from framework.colours import overlay
+from framework.types import Sample
+
+KEPT = 8  # samples of a set
+SIDE = 208  # longest side of a picture in pixels
+
+
+class Gallery:
+    """Keeps the samples whose score is furthest from their label.
+
+    Args:
+        tested_on: name of the set.
+        domain: of the set.
+    """
+
+    def __init__(self, tested_on: str, domain: str) -> None:
+        self.tested_on, self.domain = tested_on, domain
+        self._worst: list[tuple[float, int, dict[str, Any]]] = []
+
+    def offer(self, position: int, name: str, sample: Sample, maps: np.ndarray, view: int, score: float) -> None:
+        """Draw the sample if it is among the most wrong so far.
+
+        Args:
+            position: in the set.
+            name: of the file, relative to the set's root.
+            sample: with its views.
+            maps: ``(V, H, W)`` float32 in [0, 1].
+            view: the one to show.
+            score: of the sample, in [0, 1].
+        """
+        record = sample.record
+        wrongness = abs(score - float(record.anomalous))
+        if len(self._worst) == KEPT and wrongness <= self._worst[0][0]:
+            return
+        picture = sample.views[view].transpose(1, 2, 0)
+        truth = _truth_of_view(sample, view)
+        item = {
+            "tested_on": self.tested_on,
+            "domain": self.domain,
+            "id": name,
+            "category": record.category,
+            "label": record.anomalous,
+            "defect": record.defect,
+            "score": score,
+            "wrongness": wrongness,
+            "view": _webp(picture),
+            "overlay": _webp(overlay(picture, maps[view])),
+            "truth": None if truth is None else _webp(_outlined(picture, truth)),
+        }
+        heapq.heappush(self._worst, (wrongness, -position, item))
+        if len(self._worst) > KEPT:
+            heapq.heappop(self._worst)
+
+    def items(self) -> list[dict[str, Any]]:
+        """The kept samples, most wrong first."""
+        return [item for _, _, item in sorted(self._worst, key=lambda entry: entry[:2], reverse=True)]
+
+
+def _truth_of_view(sample: Sample, view: int) -> np.ndarray | None:
+    """``(H, W)`` bool, which pixels of a view show an anomalous element."""
+    if sample.truth is None:
+        return None
+    if sample.owner is None:
+        return sample.truth.reshape(sample.views[:, 0].shape)[view]
+    owner = sample.owner[view]
+    return sample.truth[owner] & (owner >= 0)
+
+
+def _outlined(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The picture, darker, with the anomalous region at full strength."""
+    return np.where(truth[..., None], picture, (picture * 0.35).astype(np.uint8))
+
+
+def _webp(picture: np.ndarray) -> bytes:
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=80)
+    return buffer.getvalue()

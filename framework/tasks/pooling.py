@@ -1,0 +1,54 @@
+"""Views -> samples: one logit from the logits of the views, one loss from both classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+def pool(logits: Tensor, views: list[int], rule: str) -> Tensor:
+    """One logit per sample.
+
+    The published model scores single views; how views join is our choice, stated in every row's protocol.
+
+    Args:
+        logits: ``(M,)``, one per view, samples end to end.
+        views: views of each sample; sums to M.
+        rule: "max", "mean", or "topK", the mean of the K highest (all where there are fewer).
+
+    Returns:
+        ``(B,)``.
+    """
+    if rule == "mean":
+        return torch.stack([part.mean() for part in logits.split(views)])
+    count = 1 if rule == "max" else int(rule.removeprefix("top"))
+    return torch.stack([part.topk(min(count, len(part))).values.mean() for part in logits.split(views)])
+
+
+def class_totals(targets: Tensor, weights: Tensor) -> Tensor:
+    """``(2,)``: how much normal and how much anomalous target there is; a sum, so ranks can add theirs."""
+    return torch.stack([(weights * (1 - targets)).sum(), (weights * targets).sum()])
+
+
+def balanced_bce(logits: Tensor, targets: Tensor, weights: Tensor, totals: Tensor) -> Tensor:
+    """This rank's part of the balanced binary cross-entropy: both classes weigh the same, whatever their counts.
+
+    ``1/2 sum_i t_i softplus(-x_i) / sum t + 1/2 sum_i (1 - t_i) softplus(x_i) / sum (1 - t)``; where a batch has one
+    class only, that class alone with weight 1. The paper names a balanced BCE on the image score without its formula
+    (section 5.1); public re-implementations use ``pos_weight = n_neg / n_pos`` within the batch, which this equals
+    up to a constant factor. On logits, since a saturated sigmoid has no gradient.
+
+    Args:
+        logits: ``(M,)``.
+        targets: ``(M,)`` in [0, 1].
+        weights: ``(M,)``, 0 leaves an entry out.
+        totals: ``class_totals`` summed over all ranks.
+
+    Returns:
+        A scalar; the parts of all ranks sum to the loss.
+    """
+    shares = (totals > 0).to(logits.dtype)
+    normal, anomalous = shares / shares.sum().clamp(min=1) / totals.clamp(min=1e-12)
+    terms = anomalous * targets * softplus(-logits) + normal * (1 - targets) * softplus(logits)
+    return (weights * terms).sum()

@@ -1,0 +1,186 @@
+"""What evaluation collected -> rows of the leaderboard, written as one run folder by the first process."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from framework import provenance
+from framework.config import digest
+from framework.data.fingerprint import digests, fingerprint, overlap
+from framework.data.index import Index
+from framework.errors import UserError
+from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, Row, chance_level
+from framework.leaderboard.statistics import Interval, element_interval, sample_interval
+from framework.leaderboard.store import write_run
+from framework.metrics.curves import Curves
+from framework.models import trained
+from framework.progress import say
+
+if TYPE_CHECKING:
+    from framework.tasks.detect import Detect
+
+CHECKPOINT = "expert.ckpt"  # beside the rows, in the folder of a run that trained
+RESAMPLES = 1000
+INTERVAL = f"percentile bootstrap by group, {RESAMPLES} resamples, 95 %"
+PROTOCOLS = {
+    "auroc": "auroc/1",
+    "ap": "ap/1; ties as scikit-learn",
+    "f1_max": "f1_max/1; best threshold of the set",
+    "aupro": "aupro/1; false-positive rate up to 0.3, regions by full connectivity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of one set: its curves by category and what intervals are resampled from."""
+
+    name: str
+    element: str
+    curves: dict[str, Curves]
+    lines: list[dict[str, Any]]
+
+
+def report(task: Detect) -> Path | None:
+    """Reduce, make rows and write them. Every rank calls this; the first returns the run folder, others None."""
+    collected = []
+    for evaluation in task.evaluations:
+        curves = evaluation.samples.compute(), evaluation.elements.compute()  # type: ignore[operator]
+        collected.append((evaluation, *curves, *evaluation.gather()))  # type: ignore[operator]
+    if not task.trainer.is_global_zero:
+        return None
+    common = _common(task)
+    rows: list[Row] = []
+    samples: list[dict[str, Any]] = []
+    pictures: list[dict[str, Any]] = []
+    for evaluation, by_sample, by_element, lines, items in collected:
+        index = evaluation.index
+        seen = _seen(task, index)
+        levels = [Level("sample", "", by_sample, lines)]
+        located = [line for line in lines if line["hist"] is not None]
+        if located:
+            levels.append(Level("element", index.reader.element, by_element, located))
+        for level in levels:
+            rows += _rows(level, index, common | seen)
+        samples += lines
+        pictures += [item | {"trained_on": common["trained_on"]} for item in items]
+    if collected and not rows:
+        raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")
+    attached = {CHECKPOINT: partial(trained.save, expert=task.expert, card=task.card)} if task.trained else {}
+    folder = write_run(Path(task.config.out), _run(task, common), rows, samples, pictures, attached)
+    say(f"run {folder}")
+    return folder
+
+
+def _common(task: Detect) -> dict[str, Any]:
+    """The columns that are the same in every row of a run."""
+    config, card = task.config, task.card
+    commit, dirty = provenance.commit()
+    device = task.trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    date = datetime.now(UTC)
+    names = [o["name"] for o in card["trained_on"]]
+    published = config.model.expert.weights
+    untrained = f"published {Path(published).name}" if published else NOTHING
+    sha = digest(config)
+    return {
+        "run": f"{date:%Y%m%dT%H%M%S%f}-{config.name}-{sha[:8]}",
+        "date": date.isoformat(timespec="seconds"),
+        "commit": commit,
+        "dirty": dirty,
+        "config": sha,
+        "seed": card["run"].get("seed", config.seed),
+        "experiment": config.name,
+        "model": f"{config.model.expert.name}, {config.model.crops} crops, views {config.model.pool}",
+        "backbone": config.model.backbone.name,
+        "weights": trained.weights_hash(task.expert, task.backbone),
+        "trained_on": SEPARATOR.join(names) or untrained,
+        "hardware": provenance.hardware(name, task.trainer.world_size),
+        "packages": provenance.packages(),
+    }
+
+
+def _seen(task: Detect, index: Index) -> dict[str, Any]:
+    """The columns that are the same in every row of a set: what it is, and whether it was trained on."""
+    mine = digests(index.records)
+    known = [d for origin in task.card["trained_on"] for d in origin["digests"]]
+    shared = overlap(known, mine)
+    return {
+        "tested_on": index.name,
+        "domain": index.config.domain,
+        "dataset": index.config.dataset,
+        "fingerprint": fingerprint(index.records),
+        "in_domain": shared > 0,
+        "overlap": shared,
+        "unit": index.unit,
+    }
+
+
+def _rows(level: Level, index: Index, columns: dict[str, Any]) -> list[Row]:
+    """Rows of all metrics: each category, and their unweighted mean as category "all"."""
+    rows = []
+    for metric in METRICS:
+        values = {c: v for c, curves in level.curves.items() if (v := getattr(curves, metric)) is not None}
+        groups: list[tuple[str, list[str]]] = [(ALL, list(values))] if values else []
+        if len(level.curves) > 1:
+            groups += [(category, [category]) for category in values]
+        for name, categories in groups:
+            rows.append(_row(level, metric, name, categories, index, columns))
+    return rows
+
+
+def _row(level: Level, metric: str, name: str, categories: list[str], index: Index, columns: dict[str, Any]) -> Row:
+    curves = [level.curves[c] for c in categories]
+    lines = [line for line in level.lines if line["category"] in categories]
+    interval = _interval(level, metric, lines)
+    anomalous = sum(line["label"] for line in lines)
+    prevalence = [c.positives / (c.positives + c.negatives) for c in curves]
+    by_element = level.name == "element"
+    return Row(
+        **columns,
+        category=name,
+        level=level.name,
+        element=level.element,
+        metric=metric,
+        value=float(np.mean([getattr(c, metric) for c in curves])),
+        error=float(np.mean([getattr(c, f"{metric}_error") for c in curves])),
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        interval=INTERVAL if interval else "",
+        groups=len({line["group"] for line in lines}),
+        chance=float(np.mean([chance_level(metric, p) for p in prevalence])),
+        normal=len(lines) - anomalous,
+        anomalous=anomalous,
+        elements=sum(c.positives + c.negatives for c in curves) if by_element else None,
+        anomalous_elements=sum(c.positives for c in curves) if by_element else None,
+        protocol=PROTOCOLS[metric] + ("; mean over categories" if len(categories) > 1 else ""),
+    )
+
+
+def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interval | None:
+    groups, categories = ([line[key] for line in lines] for key in ("group", "category"))
+    if level.name == "sample":
+        scores = np.array([line["logit"] for line in lines])
+        labels = np.array([line["label"] for line in lines])
+        return sample_interval(scores, labels, groups, categories, metric, resamples=RESAMPLES)
+    hists = np.stack([np.frombuffer(line["hist"], np.float32).reshape(3, -1) for line in lines])
+    regions = np.array([line["regions"] for line in lines])
+    return element_interval(hists, regions, groups, categories, metric, resamples=RESAMPLES)
+
+
+def _run(task: Detect, common: dict[str, Any]) -> dict[str, Any]:
+    """``run.json``: everything once that the rows repeat or leave out."""
+    card = {k: v for k, v in task.card.items() if k != "trained_on"}
+    origins = [{k: v for k, v in o.items() if k != "digests"} for o in task.card["trained_on"]]
+    return common | {
+        "checkpoint": task.config.checkpoint,
+        "card": card,
+        "trained_sets": origins,
+        "settings": asdict(task.config),
+    }

@@ -1,0 +1,177 @@
+"""An experiment -> a trained checkpoint and a run folder, through Lightning, resumable."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from framework import provenance, registry
+from framework.config import Config, digest
+from framework.data.datamodule import DomainData
+from framework.data.fingerprint import digests, fingerprint
+from framework.data.index import Index, open_all
+from framework.errors import UserError
+from framework.files import make_folder
+from framework.leaderboard.rows import ALL
+from framework.leaderboard.store import load
+from framework.models import trained
+from framework.models.trained import KEY, Origin
+from framework.plan import check_model
+from framework.progress import say
+from framework.tasks.detect import Detect
+from framework.tasks.report import CHECKPOINT, report
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a verb left behind.
+
+    Attributes:
+        folder: the run folder; None on ranks other than the first, and where no set was tested.
+        checkpoint: the trained expert.
+        status: 0, or 1 where the experiment's ``expect`` was missed.
+    """
+
+    folder: Path | None
+    checkpoint: Path | None
+    status: int = 0
+
+
+def fit(config: Config) -> Outcome:
+    """Train, test, write. A run that was killed goes on at its last epoch when the same experiment is run again.
+
+    Raises:
+        UserError: anything the user can mend, before anything is trained.
+    """
+    train, test = open_all(config, fit=True)
+    check_model(config)
+    seed_everything(config.seed, workers=True, verbose=False)
+    backbone, expert = trained.build_model(config.model)
+    card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
+    task = Detect(config, backbone, expert, card)
+    data = DomainData(config, train, test, backbone)
+    work = Path(config.out) / f".training-{config.name}-{digest(config)[:12]}"
+    make_folder(work)
+    last = work / "last.ckpt"
+    saving = ModelCheckpoint(work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
+    trainer = _trainer(config, [saving])
+    if last.is_file():
+        _check_resume(last, card)
+        say(f"going on from {last}")
+    trainer.fit(task, data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    _stop_if_interrupted(trainer)
+    task.trained = True
+    return _finish(config, trainer, task, data, work)
+
+
+def test(config: Config) -> Outcome:
+    """Test a trained expert, or a published one named in ``model.expert.weights``; write a run.
+
+    Raises:
+        UserError: anything the user can mend, before anything is scored.
+    """
+    if not config.checkpoint and not config.model.expert.weights:
+        raise UserError(
+            f"experiment {config.name}: test needs checkpoint=..., or a published expert in model.expert.weights."
+        )
+    _, sets = open_all(config, fit=False)
+    check_model(config)
+    content = trained.read(Path(config.checkpoint)) if config.checkpoint else None
+    seed_everything(config.seed, workers=True, verbose=False)
+    backbone, expert = trained.build_model(config.model)
+    if content is None:
+        card = trained.describe(config.model, backbone.identity, [], _run_card(config))
+    else:
+        card = content[KEY]
+        trained.load_expert(Path(config.checkpoint), content, backbone, expert)
+    task = Detect(config, backbone, expert, card)
+    return _finish(config, _trainer(config, []), task, DomainData(config, [], sets, backbone), None)
+
+
+def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, work: Path | None) -> Outcome:
+    """Test where there is something to test, write the run, clear the training folder."""
+    if data.test_sets:
+        trainer.test(task, data, verbose=False)
+        _stop_if_interrupted(trainer)
+    else:
+        task.folder = report(task)
+    if task.folder is None:
+        return Outcome(None, None)
+    if work is not None:
+        shutil.rmtree(work)
+    checkpoint = task.folder / CHECKPOINT
+    return Outcome(task.folder, checkpoint if checkpoint.exists() else None, _expectations(config, task.folder))
+
+
+def _trainer(config: Config, callbacks: list[Callback]) -> Trainer:
+    """Lightning's trainer from the experiment, silent but for its progress bar."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")
+    options: dict[str, Any] = asdict(config.trainer)
+    return Trainer(
+        **options,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=bool(callbacks),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # ours are exact: see data/sampling.py
+        log_every_n_steps=1,
+        default_root_dir=config.out,
+    )
+
+
+def _stop_if_interrupted(trainer: Trainer) -> None:
+    """Lightning ends its loops quietly on Ctrl-C; say so to whoever called."""
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _origin(index: Index) -> Origin:
+    found = sorted(digests(index.records))
+    return Origin(index.name, index.source, fingerprint(index.records), found, trained.plain(index.config.reader))
+
+
+def _run_card(config: Config) -> dict[str, Any]:
+    commit, dirty = provenance.commit()
+    return {
+        "experiment": config.name,
+        "seed": config.seed,
+        "commit": commit,
+        "dirty": dirty,
+        "config": digest(config),
+        "settings": trained.plain(asdict(config)),
+    }
+
+
+def _check_resume(last: Path, card: dict[str, Any]) -> None:
+    """Refuse to go on where the data or the backbone have changed since the checkpoint."""
+    found = trained.read(last)[KEY]
+    for key in ("backbone", "expert", "trained_on"):
+        if found[key] != card[key]:
+            raise UserError(
+                f"{last}: {key} has changed since this run was interrupted. Delete {last.parent} to restart."
+            )
+
+
+def _expectations(config: Config, folder: Path) -> int:
+    """Compare a run with what its experiment expects; 1 where something was missed."""
+    if not config.expect:
+        return 0
+    values = {f"{r.tested_on}.{r.level}_{r.metric}": r.value for r in load([folder]) if r.category == ALL}
+    missed = 0
+    for key, (low, high) in config.expect.items():
+        if key not in values:
+            raise UserError(registry.unknown("row for expect", key, list(values)))
+        met = low <= values[key] <= high
+        missed |= not met
+        say(f"expect {key} in [{low:g}, {high:g}]: {values[key]:.3f}{'' if met else ', missed'}")
+    return int(missed)

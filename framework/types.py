@@ -1,0 +1,165 @@
+"""The values that cross a seam: Record, Sample, Features, Batch, Verdict. Importing this loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of a dataset index: where a sample lies and what is known of it. Opens nothing.
+
+    Attributes:
+        path: the file that holds the sample.
+        anomalous: the sample's label.
+        category: class of object, organ or scene; metrics are also given per category.
+        group: the statistical unit (patient, object, lot) that intervals resample; "" means the sample itself.
+        truth_path: file with the element truth, or None where only the label is known.
+        defect: kind of anomaly, "" for normal or unknown.
+        probability: chance in [0, 1] that the sample is anomalous where annotators gave one, else None.
+        frame: which slice of ``path`` this sample is, or None where the sample is the whole file.
+    """
+
+    path: Path
+    anomalous: bool
+    category: str
+    group: str = ""
+    truth_path: Path | None = None
+    defect: str = ""
+    probability: float | None = None
+    frame: int | None = None
+
+    @property
+    def id(self) -> str:
+        """Names the sample in rows, messages and predictions."""
+        return str(self.path) if self.frame is None else f"{self.path}#{self.frame}"
+
+
+@dataclass(slots=True)
+class Sample:
+    """What every domain makes of its raw data: a few RGB views, and the way back to native elements.
+
+    Attributes:
+        record: the index line this came from.
+        views: ``(V, 3, H, W)`` uint8.
+        owner: ``(V, H, W)`` int32, the element a view pixel shows, -1 where it shows none;
+            None: the view pixels are the elements, in order, so E = V * H * W.
+        truth: ``(E,)`` bool, which elements are anomalous; None where only the label is known.
+        stand_in: ``(E,)`` int32, for an element that no view shows the nearest one that a view shows, for any
+            other itself; None where every element is shown.
+        regions: ``(E,)`` int32, 0 for a normal element, else the number (1, 2, ...) of the connected anomalous
+            region it belongs to; None: components of the view grid (8-connected in one view, 26-connected
+            across the views of a scan).
+    """
+
+    record: Record
+    views: np.ndarray
+    owner: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    stand_in: np.ndarray | None = None
+    regions: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Fail here, at the seam, rather than three layers deeper."""
+        v = self.views
+        if v.ndim != 4 or v.shape[1] != 3 or v.dtype != np.uint8 or not len(v):
+            raise ValueError(f"{self.record.path}: views must be uint8 (V, 3, H, W), got {v.dtype} {v.shape}")
+        if self.owner is not None and (self.owner.shape != v[:, 0].shape or self.owner.dtype != np.int32):
+            raise ValueError(
+                f"{self.record.path}: owner must be int32 {v[:, 0].shape}, got {self.owner.dtype} {self.owner.shape}"
+            )
+        for name in ("truth", "stand_in", "regions"):
+            array, dtype = getattr(self, name), np.dtype(np.bool_ if name == "truth" else np.int32)
+            if array is not None and (array.ndim != 1 or array.dtype != dtype):
+                raise ValueError(f"{self.record.path}: {name} must be {dtype} (E,), got {array.dtype} {array.shape}")
+        if self.truth is not None and self.owner is None and len(self.truth) != v[:, 0].size:
+            raise ValueError(f"{self.record.path}: {len(self.truth)} truths for {v[:, 0].size} view pixels")
+
+    @property
+    def elements(self) -> int:
+        """How many native elements the sample has, E."""
+        if self.owner is None:
+            return int(self.views[:, 0].size)
+        known = self.truth if self.truth is not None else self.stand_in
+        return len(known) if known is not None else int(self.owner.max()) + 1
+
+
+class Domain(Protocol):
+    """Turns raw files into samples and scores back into files. Built with the options of the YAML."""
+
+    element: ClassVar[str]
+    """What one element is: "pixel", "point" or "voxel"."""
+    suffixes: ClassVar[tuple[str, ...]]
+    """File name endings it reads, lower case, with the dot."""
+
+    def read(self, record: Record) -> Sample:
+        """Open the files of ``record``. Raises UnreadableError or TruthError with the path in it."""
+        ...
+
+    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
+        """Write ``(E,)`` float32 scores in [0, 1] in the file's own geometry to ``stem`` + a suffix, its return."""
+        ...
+
+
+@dataclass(slots=True)
+class Features:
+    """What a frozen backbone makes of N crops.
+
+    Attributes:
+        levels: L tensors ``(N, P, C)``, shallow to deep, raw outputs of blocks (no final norm).
+        final: ``(N, P, C)``.
+        grid: (rows, columns) of the P patches, row-major; P = rows * columns.
+    """
+
+    levels: list[Tensor]
+    final: Tensor
+    grid: tuple[int, int]
+
+
+@dataclass(slots=True)
+class Batch:
+    """B samples whose views, and the crops of these views, lie end to end.
+
+    Attributes:
+        pixels: ``(N, 3, S, S)`` uint8, all crops; None where ``features`` were read from a store.
+        features: of the same N crops, or None where the backbone has still to run.
+        crops: crops of each view; sums to N. The first crop of a view is its base crop.
+        views: views of each sample; sums to ``len(crops)``.
+        targets: ``(len(crops),)`` float32 in [0, 1], what each view should score.
+        weights: ``(B,)`` float32, 0 for a sample that only fills up a rank's batch, else 1.
+        samples: the B samples when truth is needed, else empty.
+        index: position of each sample in its dataset.
+    """
+
+    pixels: Tensor | None
+    features: Features | None
+    crops: list[int]
+    views: list[int]
+    targets: Tensor
+    weights: Tensor
+    samples: list[Sample]
+    index: list[int]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What an expert says of N crops of M views.
+
+    Attributes:
+        logits: ``(M,)`` float32, one per view; the score is its sigmoid.
+        maps: ``(N, rows, columns)`` float32 in [0, 1], suspicion of each patch, one map per crop.
+        tokens: ``(N, K, C)``, the selected tokens of each crop.
+        summary: ``(M, C)``, the global token of each view.
+    """
+
+    logits: Tensor
+    maps: Tensor
+    tokens: Tensor
+    summary: Tensor
