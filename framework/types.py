@@ -96,6 +96,8 @@ class Domain(Protocol):
 
     element: ClassVar[str]
     """What one element is: "pixel", "point" or "voxel"."""
+    unit: ClassVar[str]
+    """What ``Record.group`` names: "patient", "object", "picture"."""
     suffixes: ClassVar[tuple[str, ...]]
     """File name endings it reads, lower case, with the dot."""
 

@@ -44,6 +44,7 @@ class Industrial:
     """
 
     element: ClassVar[str] = "pixel"
+    unit: ClassVar[str] = "picture"
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     bits: int = 16
 

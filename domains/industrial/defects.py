@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from domains.industrial.paint import SIZE, Part, Rng, Scene, clouds, expose, paint, turned
 
 CHANGED = 6  # of 255: a pixel that differs more from its healthy twin belongs to the mask
-AREA = (60, SIZE * SIZE // 8)  # pixels a mask may have
-TRIES = 60
+AREA = (90, SIZE * SIZE // 8)  # pixels a mask may have
+SOLID = 0.6  # share of a mask that changed; the rest are pinholes, closed so that a defect is one region
+TRIES = 200
 FINE = 4  # lines are drawn this many times larger, then averaged down
 
 
@@ -30,14 +31,15 @@ def damage(scene: Scene, kind: str, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
         rng: a stream of its own, so that the scene does not depend on the defect.
 
     Returns:
-        ``(SIZE, SIZE, 3)`` uint8 and ``(SIZE, SIZE)`` bool with between ``AREA`` pixels set.
+        ``(SIZE, SIZE, 3)`` uint8 and ``(SIZE, SIZE)`` bool, as many pixels set as ``AREA`` allows.
     """
     clean = paint(scene, scene.parts)
     healthy = expose(scene, clean)
     for _ in range(TRIES):
         broken = expose(scene, np.clip(DEFECTS[kind](scene, clean, rng), 0, 1))
-        mask = _difference(healthy, broken)
-        if AREA[0] <= mask.sum() <= AREA[1]:
+        changed = np.abs(healthy.astype(np.int16) - broken).max(axis=2) > CHANGED
+        mask = _close(changed)
+        if AREA[0] <= mask.sum() <= AREA[1] and changed[mask].mean() >= SOLID:
             return np.where(mask[..., None], broken, healthy), mask
     raise ValueError(f"no visible {kind} in {TRIES} tries")
 
@@ -49,7 +51,7 @@ def kinds(scene: Scene) -> list[str]:
 
 def scratch(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     """A thin curve, lighter or darker than the surface."""
-    step = rng.choice([-1, 1]) * _strength(rng, 0.25, 0.9)
+    step = rng.choice([-1, 1]) * _strength(rng, 0.3, 0.9)
     line = _stroke(_walk(rng, rng.uniform(30, 110), bend=0.03), rng.uniform(1.4, 3.0))
     return clean * (1 + step * line[..., None])
 
@@ -57,7 +59,7 @@ def scratch(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
 def stain(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     """A soft-edged blot with a colour of its own, lighter or darker than the surface."""
     blot = _blob(rng, rng.uniform(9, 26), soft=0.35)
-    step = rng.choice([-1, 1]) * _strength(rng, 0.12, 0.5) + rng.uniform(-0.12, 0.12, 3)
+    step = rng.choice([-1, 1]) * _strength(rng, 0.15, 0.55) + rng.uniform(-0.12, 0.12, 3)
     return clean * (1 + step * blot[..., None])
 
 
@@ -67,7 +69,7 @@ def dent(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     along, across = turned(scene.light_rad, *_place(rng))
     bell = np.exp(-(along**2 + across**2) / (2 * radius**2))
     shade = along / radius * bell * np.exp(0.5)  # derivative of the bell, at most 1
-    return clean * (1 + rng.choice([-1, 1]) * _strength(rng, 0.2, 0.7) * shade[..., None])
+    return clean * (1 + rng.choice([-1, 1]) * _strength(rng, 0.25, 0.8) * shade[..., None])
 
 
 def crack(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
@@ -75,7 +77,7 @@ def crack(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     trunk = _walk(rng, rng.uniform(35, 100), bend=0.5)
     turn = rng.uniform(0.4, 1.0) * rng.choice([-1, 1])
     branch = trunk[len(trunk) // 2] + (trunk[: len(trunk) // 2] - trunk[0]) @ _rotation(turn).T
-    width, depth = rng.uniform(1.3, 2.6), _strength(rng, 0.3, 0.8)
+    width, depth = rng.uniform(1.3, 2.6), _strength(rng, 0.4, 0.9)
     gap = np.maximum(_stroke(trunk, width), _stroke(branch, width * 0.7))[..., None]
     flank = _stroke(trunk + 1.5 * np.array([np.cos(scene.light_rad), np.sin(scene.light_rad)]), 1.0)[..., None]
     return clean * (1 - depth * gap) * (1 + 0.5 * depth * flank * (1 - gap))
@@ -95,13 +97,13 @@ def distort(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     from scipy.ndimage import gaussian_filter, map_coordinates
 
     x, y = _place(rng)
-    radius = rng.uniform(12, 30)
+    radius = rng.uniform(16, 34)
     dx, dy = turned(0.0, x, y)
     inside = np.clip(1.6 * (1 - np.hypot(dx, dy) / radius), 0, 1)
     if rng.random() < 0.4:
-        rubbed = gaussian_filter(clean, (4, 4, 0)) + _strength(rng, 0.02, 0.1) * rng.choice([-1, 1])
+        rubbed = gaussian_filter(clean, (5, 5, 0)) + _strength(rng, 0.03, 0.12) * rng.choice([-1, 1])
         return clean + inside[..., None] * (rubbed - clean)
-    twist = rng.choice([-1, 1]) * _strength(rng, 0.5, 2.0) * inside
+    twist = rng.choice([-1, 1]) * _strength(rng, 0.8, 2.2) * inside
     u, v = dx * np.cos(twist) - dy * np.sin(twist) + x, dx * np.sin(twist) + dy * np.cos(twist) + y
     moved = [map_coordinates(clean[..., c], [v, u], order=1, mode="reflect") for c in range(3)]
     return np.stack(moved, axis=2)
@@ -127,19 +129,18 @@ def _spoil(old: Part, fault: str, rng: Rng) -> Part:
     if fault == "missing":
         return replace(old, shapes=seat)
     if fault == "shifted":
-        way, far = rng.uniform(0, 2 * np.pi), rng.uniform(4, 10)
+        way, far = rng.uniform(0, 2 * np.pi), rng.uniform(6, 12)
         return replace(old, x=old.x + far * np.cos(way), y=old.y + far * np.sin(way))
     if fault == "turned":
         return replace(old, angle_rad=old.angle_rad + rng.uniform(0.25, 1.2) * rng.choice([-1, 1]))
-    factor = 1 + rng.choice([-1, 1]) * _strength(rng, 0.25, 0.6) + rng.uniform(-0.15, 0.15, 3)
+    factor = 1 + rng.choice([-1, 1]) * _strength(rng, 0.3, 0.7) + rng.uniform(-0.15, 0.15, 3)
     return replace(old, shapes=(*seat, *(replace(s, colour=s.colour * factor) for s in body)))
 
 
-def _difference(healthy: np.ndarray, broken: np.ndarray) -> np.ndarray:
+def _close(changed: np.ndarray) -> np.ndarray:
     """``(SIZE, SIZE)`` bool: pixels that changed, with pinholes closed and specks of a few pixels left out."""
     from scipy.ndimage import binary_closing, label
 
-    changed = np.abs(healthy.astype(np.int16) - broken).max(axis=2) > CHANGED
     closed = binary_closing(changed, np.ones((5, 5))) | changed
     numbers, _ = label(closed, np.ones((3, 3)))
     sizes = np.bincount(numbers.ravel())

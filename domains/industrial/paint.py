@@ -1,4 +1,4 @@
-"""Parts, fields of noise and a camera -> pictures of procedural scenes. NumPy only; everything drawn is seeded."""
+"""Parts, fields of noise and a camera -> pictures of procedural scenes. Draws all chance from a stream it is given."""
 
 from __future__ import annotations
 

@@ -99,8 +99,8 @@ def leather(rng: Rng) -> Scene:
     from scipy.spatial import cKDTree
 
     pitch = rng.uniform(6, 11)
-    count = int((SIZE + 40) ** 2 / pitch**2)
-    seeds = rng.uniform(-20, SIZE + 20, (count, 2))
+    count = int((SIZE + 120) ** 2 / pitch**2)  # the square reaches past the turned corners
+    seeds = rng.uniform(-60, SIZE + 60, (count, 2))
     stretch = np.array([1.0, rng.uniform(1.0, 1.6)])
     points = np.stack(turned(rng.uniform(0, np.pi), SIZE / 2, SIZE / 2), axis=2) + SIZE / 2
     distance, nearest = cKDTree(seeds * stretch).query((points * stretch).reshape(-1, 2), k=2)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from domains.medical import cache, datasets, pictures, procedural, slicing, volumes
+from domains.medical import cache, datasets, geometry, pictures, procedural, slicing, volumes
 from framework.errors import UnreadableError, UserError
 from framework.registry import register
 from framework.types import Record, Sample
@@ -36,7 +36,8 @@ class Medical:
     """
 
     element: ClassVar[str] = "voxel"
-    suffixes: ClassVar[tuple[str, ...]] = volumes.SUFFIXES
+    unit: ClassVar[str] = "patient"
+    suffixes: ClassVar[tuple[str, ...]] = geometry.SUFFIXES
     axis: str = "axial"
     slices: int = 0
     window: list[float] | None = None
@@ -84,7 +85,7 @@ class Medical:
         return Sample(record, views, truth=truth)
 
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
-        """Write ``(E,)`` scores in [0, 1] as ``stem.nii.gz`` on the grid of the scan's file, a picture's as ``stem.png``.
+        """Write ``(E,)`` scores in [0, 1]: ``stem.nii.gz`` on the grid of the scan's file, ``stem.png`` of a picture.
 
         Slices between scored ones are interpolated, slices beyond the first and last are 0 (``slicing.spread``).
         """
@@ -127,4 +128,4 @@ class Medical:
 
 def _is_volume(path: Path) -> bool:
     """Whether the name ends like that of a NIfTI file; anything else is taken for a 2D picture."""
-    return path.name.lower().endswith(volumes.SUFFIXES)
+    return path.name.lower().endswith(geometry.SUFFIXES)

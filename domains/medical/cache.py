@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.medical import slicing, volumes
+from domains.medical import geometry, slicing, volumes
 from framework.errors import TruthError, UnreadableError
 
 _KEPT = 2
@@ -39,18 +39,18 @@ class Scan:
         shown: indices of the slices that show something, growing.
     """
 
-    geometry: volumes.Geometry
+    geometry: geometry.Geometry
     planes: np.ndarray
     shown: np.ndarray
 
 
 def scan(path: Path, look: Look) -> Scan:
-    """The scan of a NIfTI file. Raises UnreadableError as ``volumes.geometry`` and ``volumes.load`` do."""
+    """The scan of a NIfTI file. Raises UnreadableError as ``geometry.read`` and ``volumes.load`` do."""
     return _scan(path, _stamp(path), look)
 
 
 def mask(path: Path, of: Path, axis: str) -> np.ndarray:
-    """``(D, H, W)`` bool, the truth of the scan ``of``, cut like it. Raises TruthError as ``volumes.load_mask`` does."""
+    """``(D, H, W)`` bool, the truth of the scan ``of``, cut like it. Raises TruthError as ``volumes.load_mask``."""
     try:
         stamp = _stamp(path)
     except UnreadableError as error:
@@ -61,17 +61,17 @@ def mask(path: Path, of: Path, axis: str) -> np.ndarray:
 @lru_cache(maxsize=_KEPT)
 def _scan(path: Path, stamp: tuple[int, int], look: Look) -> Scan:
     """As ``scan``; the stamp is only a key."""
-    geometry = volumes.geometry(path)
-    voxels = volumes.load(geometry, look.nan)
+    grid = geometry.read(path)
+    voxels = volumes.load(grid, look.nan)
     grey = slicing.to_grey(voxels, look.window, look.percentiles, look.foreground)
     planes = _frozen(slicing.cut(grey, look.axis))
-    return Scan(geometry, planes, _frozen(slicing.shown(planes)))
+    return Scan(grid, planes, _frozen(slicing.shown(planes)))
 
 
 @lru_cache(maxsize=_KEPT)
 def _mask(path: Path, stamp: tuple[int, int], of: Path, stamp_of: tuple[int, int], axis: str) -> np.ndarray:
     """As ``mask``; the stamps are only keys."""
-    return _frozen(slicing.cut(volumes.load_mask(path, volumes.geometry(of)), axis))
+    return _frozen(slicing.cut(volumes.load_mask(path, geometry.read(of)), axis))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.medical import pictures, slicing, volumes
+from domains.medical import geometry, pictures, slicing, volumes
 from framework.errors import TruthError, UserError
 from framework.registry import register
 from framework.types import Record
 
-_COARSE = 4  # every how manieth voxel a slice is judged by when only asking whether it shows anything
+_COARSE = 64  # pixels a side, or a few more, that are enough to see whether a slice shows anything
 
 
 @register("dataset", "medical/nifti")
@@ -119,7 +119,7 @@ def open_ms(
 def yes_no(root: Path, split: str = "test", category: str = "brain") -> Iterator[Record]:
     """Medical pictures with a label only: a finding or none (BrainMRI, Br35H).
 
-    Layout: ``yes/*`` and ``no/*``, PNG, JPEG, BMP or TIFF. No masks, no patients and no split: every split is all of it.
+    Layout: ``yes/*`` and ``no/*``, PNG, JPEG, BMP or TIFF. No masks, no patients, no split: every split is all of it.
 
     Args:
         root: the folder.
@@ -135,10 +135,11 @@ def yes_no(root: Path, split: str = "test", category: str = "brain") -> Iterator
 def _slices_of(scan: Record, axis: str, stride: int, empty: bool) -> Iterator[Record]:
     """One record for every ``stride``-th slice of a scan, labelled by its mask; ``scan.truth_path`` is set."""
     _check_stride(stride)
-    grid = volumes.geometry(scan.path)
-    anomalous = np.zeros(grid.ras_shape[slicing.axis_number(axis)], np.bool_)
+    grid = geometry.read(scan.path)
+    anomalous: np.ndarray = np.zeros(grid.ras_shape[slicing.axis_number(axis)], np.bool_)
     if scan.truth_path is not None and scan.truth_path != scan.path:
-        anomalous = slicing.cut(volumes.load_mask(scan.truth_path, grid), axis).any((1, 2))
+        mask = slicing.cut(volumes.load_mask(scan.truth_path, grid), axis)
+        anomalous = np.asarray(mask.any((1, 2)))
     frames = np.arange(len(anomalous)) if empty else _shown(grid, axis)
     for frame in frames[::stride].tolist():
         bad = bool(anomalous[frame])
@@ -146,16 +147,16 @@ def _slices_of(scan: Record, axis: str, stride: int, empty: bool) -> Iterator[Re
         yield Record(scan.path, bad, scan.category, scan.group, scan.truth_path, defect, frame=frame)
 
 
-def _shown(grid: volumes.Geometry, axis: str) -> np.ndarray:
-    """Indices of the slices that show something under the reader's own default window, judged by every fourth pixel."""
-    voxels = volumes.finite(volumes.peek(grid), grid.path, nan="zero")
-    planes = slicing.cut(voxels, axis)[:, ::_COARSE, ::_COARSE]
-    return slicing.shown(slicing.to_grey(planes, None, (0.5, 99.5), True))
+def _shown(grid: geometry.Geometry, axis: str) -> np.ndarray:
+    """Indices of the slices that show something under the reader's own default window, judged by fewer pixels."""
+    planes = slicing.cut(volumes.finite(volumes.peek(grid), grid.path, nan="zero"), axis)
+    down, across = (max(1, n // _COARSE) for n in planes.shape[1:])
+    return slicing.shown(slicing.to_grey(planes[:, ::down, ::across], None, (0.5, 99.5), True))
 
 
 def _is_scan(path: Path) -> bool:
     """Whether this is a NIfTI file and not one that a system put beside it."""
-    return path.name.lower().endswith(volumes.SUFFIXES) and not path.name.startswith(".")
+    return path.name.lower().endswith(geometry.SUFFIXES) and not path.name.startswith(".")
 
 
 def _check_stride(stride: int) -> None:

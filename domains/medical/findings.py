@@ -35,11 +35,10 @@ LOOKS = {
 
 def add(finding: str, head: Head, look: Look, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Signal ``SHAPE`` float32 with a finding of a kind in ``FINDINGS``, faint to plain, and its mask, bool."""
-    strength, middle = rng.uniform(0.45, 1), _place(head, rng)
+    strength, middle = rng.uniform(0.3, 1), _place(head, rng)
     target, weight = FINDINGS[finding](head, look, rng, middle)
     weight = np.where((weight >= _LEAST) & (head.depth > 0), weight, 0)
-    signal = head.signal + np.float32(strength) * weight * (target - head.signal)
-    return signal.astype(np.float32), weight > 0
+    return head.signal + strength * weight * (target - head.signal), weight > 0
 
 
 def _place(head: Head, rng: np.random.Generator) -> np.ndarray:
@@ -52,7 +51,7 @@ def _place(head: Head, rng: np.random.Generator) -> np.ndarray:
 
 def _reach(middle: np.ndarray, half_mm: np.ndarray, rng: np.random.Generator, rough: float = 0.2) -> np.ndarray:
     """0 in the middle, 1 on the surface of an ellipsoid with a rough skin, growing outwards."""
-    parts = ((c - m) / h for c, m, h in zip(grid_mm(), middle, half_mm, strict=True))
+    parts = ((c - m) / h for c, m, h in zip(grid_mm(), middle.tolist(), half_mm.tolist(), strict=True))
     return np.sqrt(sum(p * p for p in parts)) + rough * smooth_noise(rng, (10, 12, 9))
 
 
@@ -93,13 +92,13 @@ def _mass(head: Head, look: Look, rng: np.random.Generator, middle: np.ndarray) 
     from scipy.ndimage import map_coordinates
 
     radius, core = rng.uniform(15, 22), 0.7
-    offsets = np.broadcast_arrays(*(c - m for c, m in zip(grid_mm(), middle, strict=True)))  # 3 x SHAPE
+    offsets = np.broadcast_arrays(*(c - m for c, m in zip(grid_mm(), middle.tolist(), strict=True)))  # 3 x SHAPE
     reach = np.sqrt(sum(o * o for o in offsets)) / radius
     ball = reach < 1
     pulled = np.clip((reach[ball] - core) / (1 - core), 0, 1) / np.maximum(reach[ball], 1e-3)
     at = [
         (m + o[ball] * pulled) / s + (n - 1) / 2
-        for m, o, s, n in zip(middle, offsets, SPACING_MM, SHAPE, strict=True)
+        for m, o, s, n in zip(middle.tolist(), offsets, SPACING_MM, SHAPE, strict=True)
     ]
     target = head.signal.copy()
     lump = look.lump + 0.05 * smooth_noise(rng, (12, 14, 9))[ball]

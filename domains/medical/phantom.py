@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SHAPE = (72, 84, 48)
-SPACING_MM = (2.2, 2.3, 3.3)
+SHAPE = (72, 84, 44)
+SPACING_MM = (2.2, 2.3, 2.9)
+_MIDDLE_MM = (0.0, 0.0, 4.0)  # of the field in the head: slices reach from under the brain to the crown
 _HALF_MM = (73.0, 90.0, 73.0)  # of the head, to the right, front and top
 _SKULL, _WATER, _BRAIN = 0.925, 0.875, 0.845  # where each begins, as shares of the way from the middle to the skin
 _RADIUS_MM = 80.0  # turns such a share into a depth
@@ -60,11 +61,11 @@ class Head:
 
 def head(patient: np.random.Generator, pose: np.random.Generator, tissue: Contrast) -> Head:
     """Draw the head of a patient; ``pose`` moves it a little, as between two scans."""
-    build = patient.normal(1, 0.03, 3)
+    build = patient.normal(1, 0.03, 3).tolist()  # Python numbers keep arrays float32
     roomy = patient.uniform(0.75, 1.5)  # ventricles
     coarse, fine = smooth_noise(patient, (4, 4, 3)), smooth_noise(patient, (30, 34, 16))
     folds = smooth_noise(patient, (16, 19, 13))
-    grey, white = patient.normal((tissue.grey, tissue.white), 0.015)
+    grey, white = patient.normal((tissue.grey, tissue.white), 0.015).tolist()
     x, y, z = _coordinates(pose)
     x = x + 1.5 * coarse  # no head is symmetric
     share = np.sqrt(sum((c / (h * b)) ** 2 for c, h, b in zip((x, y, z), _HALF_MM, build, strict=True)))
@@ -83,15 +84,21 @@ def head(patient: np.random.Generator, pose: np.random.Generator, tissue: Contra
     return Head(signal, depth, inside * (1 - cortex) * (1 - water), inside * water)
 
 
-def acquire(signal: np.ndarray, scanner: np.random.Generator, noise: np.random.Generator) -> np.ndarray:
+def acquire(
+    signal: np.ndarray, patient: np.random.Generator, scanner: np.random.Generator, noise: np.random.Generator
+) -> np.ndarray:
     """What the scanner stores of a signal: uneven coil, gain, Rician noise; int16.
+
+    Gain and noise are much the same in all scans of a patient, who goes to one hospital, so they say nothing of
+    which scan has a finding.
 
     Source of the noise: the magnitude of a complex signal with Gaussian noise on both parts (Gudbjartsson and Patz,
     Magnetic Resonance in Medicine 34, 1995).
     """
-    coil = np.exp(scanner.uniform(0.04, 0.12) * smooth_noise(scanner, (2, 2, 2)))
-    gain, sigma = scanner.uniform(500, 1600), scanner.uniform(0.012, 0.03)
-    real, imaginary = noise.standard_normal((2, *SHAPE), dtype=np.float32) * np.float32(sigma)
+    gain = patient.uniform(500, 1600) * scanner.normal(1, 0.03)
+    sigma = patient.uniform(0.012, 0.03) * scanner.normal(1, 0.03)
+    coil = np.exp(scanner.uniform(0.04, 0.1) * smooth_noise(scanner, (2, 2, 2)))
+    real, imaginary = noise.standard_normal((2, *SHAPE), dtype=np.float32) * sigma
     return np.rint(gain * np.hypot(signal * coil + real, imaginary)).clip(0, 32767).astype(np.int16)
 
 
@@ -113,10 +120,10 @@ def grid_mm() -> list[np.ndarray]:
 
 
 def _coordinates(pose: np.random.Generator) -> list[np.ndarray]:
-    """Millimetres in the head's own frame, which is shifted by up to 3 and turned by some degrees."""
+    """Millimetres in the head's own frame, which is shifted by up to 2 and turned by some degrees."""
     grid, (a, b, c) = grid_mm(), pose.normal(0, 0.03, 3)
     turn = np.array([[1, -a, b], [a, 1, -c], [-b, c, 1]], np.float32)  # small angles: a rotation to first order
-    shift = pose.uniform(-3, 3, 3).astype(np.float32)
+    shift = (_MIDDLE_MM + pose.uniform(-2, 2, 3)).astype(np.float32)
     return [row[0] * grid[0] + row[1] * grid[1] + row[2] * grid[2] + s for row, s in zip(turn, shift, strict=True)]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.medical import volumes
+from domains.medical import geometry, volumes
 from framework.registry import register
 
 _TRAIN = 4  # healthy scans beside the test ones, as the layout has them
@@ -37,7 +37,7 @@ def write(root: Path, seed: int = 0, samples: int = 24) -> None:
     Raises:
         UserError: nibabel or MONAI is not installed.
     """
-    volumes.require_packages()
+    geometry.require_packages()
     for number, (name, contrast) in enumerate(_CONTRASTS.items()):
         for plan in plans((seed, number), samples):
             _write_scan(plan, contrast, root / name / "test")
@@ -47,14 +47,14 @@ def write(root: Path, seed: int = 0, samples: int = 24) -> None:
 
 
 def plans(seed: tuple[int, ...], samples: int) -> Iterator[Plan]:
-    """Which scans a test folder has: of a patient's two, chance says which is the healthy one; findings take turns."""
+    """Which scans a test folder has: one of a patient's two has a finding, as often the first; findings take turns."""
     from domains.medical.findings import FINDINGS
 
-    chance, turns = np.random.default_rng([*seed, 2]), itertools.cycle(FINDINGS)
-    for patient in range((samples + 1) // 2):
-        sick = int(chance.integers(2))
+    turns, patients = itertools.cycle(FINDINGS), (samples + 1) // 2
+    sick = np.random.default_rng([*seed, 2]).permutation(np.arange(patients) % 2)
+    for patient in range(patients):
         for scan in range(min(2, samples - 2 * patient)):
-            finding = next(turns) if scan == sick else ""
+            finding = next(turns) if scan == sick[patient] else ""
             yield Plan(f"patient{patient + 1:02}_{scan + 1}", (*seed, 0, patient), scan, finding)
 
 
@@ -72,7 +72,7 @@ def draw(plan: Plan, contrast: str) -> tuple[np.ndarray, np.ndarray]:
     signal, mask = head.signal, np.zeros(phantom.SHAPE, np.bool_)
     if plan.finding:
         signal, mask = findings.add(plan.finding, head, findings.LOOKS[contrast], finding)
-    return phantom.acquire(signal, scanner, noise), mask
+    return phantom.acquire(signal, patient, scanner, noise), mask
 
 
 def affine(plan: Plan) -> np.ndarray:

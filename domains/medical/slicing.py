@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from framework.registry import unknown
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # the RAS axis that a slice index runs along
 _VISIBLE = 26  # a tenth of the window: above air noise, below tissue
+_FLAT = 0.05  # of a volume that must have one value before that is background
 _SHARE = 0.001  # of a slice that must be visible before it counts as showing something
 
 
@@ -41,8 +43,8 @@ def to_grey(
     """Voxels of any shape, float32, finite -> uint8 of that shape: ``window`` low to high becomes 0 to 255.
 
     Without a window its ends are the ``percentiles`` of the voxels, of those above background where ``foreground``.
-    Background is the most frequent value, where that lies below the mean: air, or what replaced it. A volume of
-    one value becomes 0.
+    Background, which is air or what replaced it, is the most frequent value, where it fills a twentieth of the volume
+    and lies below the mean; a volume with neither has none. A volume of one value becomes 0.
     """
     if window is None:
         window = np.percentile(_foreground(voxels) if foreground else voxels, percentiles).tolist()
@@ -54,7 +56,7 @@ def to_grey(
 
 
 def shown(planes: np.ndarray) -> np.ndarray:
-    """Indices of the slices of ``(D, H, W)`` uint8 in which a thousandth of the pixels is visible; all where none is."""
+    """Indices of the slices of ``(D, H, W)`` uint8 with a thousandth of their pixels visible; all where none has."""
     share = (planes >= _VISIBLE).mean((1, 2))
     indices = np.flatnonzero(share >= _SHARE)
     return indices if len(indices) else np.arange(len(planes))
@@ -77,7 +79,7 @@ def spread(scores: np.ndarray, indices: np.ndarray, depth: int) -> np.ndarray:
     """
     out = np.zeros((depth, *scores.shape[1:]), np.float32)
     out[indices] = scores
-    for i, (left, right) in enumerate(zip(indices[:-1], indices[1:], strict=True)):
+    for i, (left, right) in enumerate(pairwise(indices)):
         for k in range(left + 1, right):
             share = np.float32((k - left) / (right - left))
             out[k] = (1 - share) * scores[i] + share * scores[i + 1]
@@ -87,7 +89,8 @@ def spread(scores: np.ndarray, indices: np.ndarray, depth: int) -> np.ndarray:
 def _foreground(voxels: np.ndarray) -> np.ndarray:
     """The voxels above background, flat; all of them where there is no background."""
     flat = voxels.ravel()
-    values, counts = np.unique(flat[:: max(1, flat.size // 200_000)], return_counts=True)
-    background = values[counts.argmax()]
+    sampled = flat[:: max(1, flat.size // 200_000)]
+    values, counts = np.unique(sampled, return_counts=True)
+    background, count = values[counts.argmax()], counts.max()
     above = flat[flat > background]
-    return above if background < flat.mean() and above.size else flat
+    return above if count >= _FLAT * sampled.size and background < flat.mean() and above.size else flat

@@ -8,13 +8,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from domains.pointcloud import cameras as _cameras
 from domains.pointcloud import datasets, files, ply, procedural
+from domains.pointcloud.cameras import LAYOUTS
 from framework.errors import UnreadableError, UserError
 from framework.registry import register, unknown
 from framework.types import Record, Sample
 
 __all__ = ["PointCloud", "datasets", "procedural"]
+
+STYLES = ("shaded", "normals", "depth")  # of shading.py, which needs torch
 
 
 @register("domain", "pointcloud")
@@ -30,6 +32,7 @@ class PointCloud:
     """
 
     element: ClassVar[str] = "point"
+    unit: ClassVar[str] = "object"
     suffixes: ClassVar[tuple[str, ...]] = (".pcd", ".ply", ".obj", ".stl")
 
     views: int = 9
@@ -41,11 +44,11 @@ class PointCloud:
         """Refuse options that cannot be drawn."""
         if self.views < 1 or self.size < 32:
             raise UserError(f"pointcloud: views={self.views}, size={self.size}; need 1 view and 32 pixels or more.")
-        if self.cameras not in _cameras.LAYOUTS:
-            raise UserError(unknown("pointcloud cameras", self.cameras, list(_cameras.LAYOUTS)))
-        if self.style not in ("shaded", "normals", "depth"):
-            raise UserError(unknown("pointcloud style", self.style, ["shaded", "normals", "depth"]))
-        _cameras.LAYOUTS[self.cameras](self.views)
+        if self.cameras not in LAYOUTS:
+            raise UserError(unknown("pointcloud cameras", self.cameras, list(LAYOUTS)))
+        if self.style not in STYLES:
+            raise UserError(unknown("pointcloud style", self.style, list(STYLES)))
+        LAYOUTS[self.cameras](self.views)
 
     def read(self, record: Record) -> Sample:
         """Open the file of ``record`` and its labels, and draw it.
@@ -84,7 +87,7 @@ class PointCloud:
         """Views, owner and stand-ins ``(E,)`` of a shape; points without a place are left out of the picture."""
         from domains.pointcloud import geometry, mesh, render
 
-        poses = _cameras.LAYOUTS[self.cameras](self.views)
+        poses = LAYOUTS[self.cameras](self.views)
         kept = np.flatnonzero(shape.finite)
         points = geometry.to_unit_sphere(shape.points[kept])
         if shape.faces is None:
@@ -95,9 +98,10 @@ class PointCloud:
             new = np.full(len(shape.points), -1)
             new[kept] = np.arange(len(kept))
             faces = new[shape.faces]
-            views, owner = mesh.cast(points, faces[(faces >= 0).all(1)], poses, self.size, self.style)
-        if (owner < 0).all():
-            raise UnreadableError(f"{path}: its faces have no area.")
+            faces = faces[(faces >= 0).all(1)]
+            if not geometry.face_normals(points, faces).any():
+                raise UnreadableError(f"{path}: its faces have no area.")
+            views, owner = mesh.cast(points, faces, poses, self.size, self.style)
         nearest = kept[geometry.stand_in(points, owner)]
         # a point without a place stands beside the finite point before it in the file, as a scanner's rows do
         before = np.searchsorted(kept, np.arange(len(shape.points)), "right").clip(1) - 1

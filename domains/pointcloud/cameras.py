@@ -62,7 +62,9 @@ def tilts(views: int) -> np.ndarray:
         UserError: more than nine views.
     """
     if views > len(TILTS_DEG):
-        raise UserError(f"views={views}: cameras 'tilts' has {len(TILTS_DEG)} views at most; use 'fibonacci' or 'ring'.")
+        raise UserError(
+            f"views={views}: cameras 'tilts' has {len(TILTS_DEG)} views at most; use 'fibonacci' or 'ring'."
+        )
     poses = []
     for about_x, about_y in np.radians(TILTS_DEG[:views]):
         side = (math.sin(about_y), math.sin(about_x) * math.cos(about_y), -math.cos(about_x) * math.cos(about_y))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,9 @@ def _ply(path: Path, raw: bytes) -> Shape:
 
 def _ply_header(text: str) -> tuple[str, dict[str, tuple[int, list[tuple[str, str]]]]]:
     """Encoding, and for each element its count and its scalar properties as (name, NumPy type)."""
-    encoding, elements, fields = "", {}, []
+    encoding = ""
+    elements: dict[str, tuple[int, list[tuple[str, str]]]] = {}
+    fields: list[tuple[str, str]] = []
     for words in map(str.split, text.splitlines()):
         if words[:1] == ["format"]:
             encoding = words[1]
@@ -143,7 +146,7 @@ def _ply_faces(path: Path, points: int, count: int) -> np.ndarray:
 
 
 def _obj(path: Path, raw: bytes) -> Shape:
-    """Wavefront: ``v x y z`` and ``f a/.. b/.. c/..``, polygons cut into fans; indices start at 1 or, negative, at the end."""
+    """Wavefront: ``v x y z`` and ``f a/.. b/.. c/..``, polygons cut into fans; negative indices count from the end."""
     points: list[list[float]] = []
     faces: list[tuple[int, int, int]] = []
     for line in raw.decode("utf-8", "replace").splitlines():
@@ -152,7 +155,7 @@ def _obj(path: Path, raw: bytes) -> Shape:
         elif line.startswith("f "):
             corners = [int(word.split("/")[0]) for word in line.split()[1:]]
             corners = [c - 1 if c > 0 else len(points) + c for c in corners]
-            faces += [(corners[0], b, c) for b, c in zip(corners[1:], corners[2:], strict=False)]
+            faces += [(corners[0], b, c) for b, c in pairwise(corners[1:])]
     if not points:
         raise ValueError("no 'v x y z' line")
     return Shape(np.array(points), None, _checked(np.array(faces), len(points)) if faces else None)
@@ -180,8 +183,7 @@ def _table(body: bytes, dtype: np.dtype, count: int, ascii: bool) -> np.ndarray:
     """``(count,)`` records; ValueError where the data end early or a row is too short."""
     if not ascii:
         return np.frombuffer(body, dtype, count)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # "input contained no data": counted below
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # no rows: counted below
         table = np.loadtxt(io.BytesIO(body), dtype, max_rows=count, ndmin=1)
     if len(table) != count:
         raise ValueError(f"{len(table)} points where its header says {count}")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from domains.pointcloud.cameras import focal_px
-from domains.pointcloud.geometry import CREASE_COS, vertex_normals
+from domains.pointcloud.geometry import corner_normals
 from domains.pointcloud.library import open3d
 from domains.pointcloud.shading import STYLES
 
@@ -22,7 +22,7 @@ def cast(
     """Draw a mesh from every camera.
 
     Args:
-        points: ``(E, 3)`` in the unit sphere; not finite where no face needs it.
+        points: ``(E, 3)`` in the unit sphere.
         faces: ``(F, 3)`` int64.
         cameras: ``(V, 4, 4)`` float64, world to camera.
         size: side of a view, S pixels.
@@ -34,9 +34,9 @@ def cast(
     """
     o3d = open3d()
     scene = o3d.t.geometry.RaycastingScene()
-    place = np.nan_to_num(points).astype(np.float32)
+    place = points.astype(np.float32)
     scene.add_triangles(o3d.core.Tensor(place), o3d.core.Tensor(faces.astype(np.uint32)))
-    normals = vertex_normals(place, faces)
+    normals = corner_normals(points, faces)
     side = size * RAYS
     lens = np.array([[focal_px(side), 0, side / 2], [0, focal_px(side), side / 2], [0, 0, 1]])
     views = np.empty((len(cameras), 3, size, size), np.uint8)
@@ -45,42 +45,36 @@ def cast(
         rays = scene.create_rays_pinhole(o3d.core.Tensor(lens), o3d.core.Tensor(pose), side, side)
         hits = {name: value.numpy() for name, value in scene.cast_rays(rays).items()}
         hit = np.isfinite(hits["t_hit"])  # the rays' third component is 1, so this is the depth along the axis
-        corners, weights = _corners(hits, hit, faces)
-        facing = torch.from_numpy(_normals(hits, hit, normals, corners, weights) @ pose[:3, :3].T.astype(np.float32))
-        owner[i] = _owner(hit, corners, weights, size)
-        views[i] = _picture(facing, torch.from_numpy(hits["t_hit"]), torch.from_numpy(hit), style)
+        face, weights = hits["primitive_ids"][hit].astype(np.int64), _weights(hits["primitive_uvs"][hit])
+        facing = np.einsum("rk,rkc->rc", weights, normals[face]) @ pose[:3, :3].T.astype(np.float32)
+        views[i] = _picture(torch.from_numpy(facing), torch.from_numpy(hits["t_hit"]), torch.from_numpy(hit), style)
+        owner[i] = _owner(hit, faces[face, weights.argmax(1)], size)
     return views, owner
 
 
-def _corners(hits: dict[str, np.ndarray], hit: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``(R, 3)`` vertices of the triangle that each of the R hitting rays meets, and their barycentric weights."""
-    u, v = hits["primitive_uvs"][hit].T
-    return faces[hits["primitive_ids"][hit]], np.stack([1 - u - v, u, v], 1)
+def _weights(uv: np.ndarray) -> np.ndarray:
+    """``(R, 3)`` barycentric weights of the corners of the triangles that R rays meet."""
+    return np.stack([1 - uv[:, 0] - uv[:, 1], uv[:, 0], uv[:, 1]], 1)
 
 
-def _normals(
-    hits: dict[str, np.ndarray], hit: np.ndarray, normals: np.ndarray, corners: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """``(R, 3)``: those of the vertices blended, but the triangle's own where it bends away from them at an edge."""
-    flat = hits["primitive_normals"][hit]
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
-    blended = np.einsum("rk,rkc->rc", weights, normals[corners])
-    blended /= np.maximum(np.linalg.norm(blended, axis=1, keepdims=True), 1e-12)
-    return np.where((flat * blended).sum(1, keepdims=True) > CREASE_COS, blended, flat).astype(np.float32)
+def _owner(hit: np.ndarray, vertex: np.ndarray, size: int) -> np.ndarray:
+    """``(S, S)`` int32: of the rays of a pixel the first that hits names the vertex, if half of them hit.
 
-
-def _owner(hit: np.ndarray, corners: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray:
-    """``(S, S)`` int32: of the rays of a pixel the first that hits names the vertex, if half of them hit."""
+    Args:
+        hit: ``(S * RAYS, S * RAYS)`` bool.
+        vertex: ``(R,)`` of the rays that hit.
+        size: S.
+    """
     nearest = np.full(hit.shape, -1, np.int32)
-    nearest[hit] = np.take_along_axis(corners, weights.argmax(1)[:, None], 1)[:, 0]
+    nearest[hit] = vertex
     rays = nearest.reshape(size, RAYS, size, RAYS).transpose(0, 2, 1, 3).reshape(size, size, RAYS * RAYS)
     first = np.take_along_axis(rays, (rays >= 0).argmax(-1)[..., None], -1)[..., 0]
     return np.where((rays >= 0).sum(-1) * 2 >= RAYS * RAYS, first, -1).astype(np.int32)
 
 
-def _picture(facing: Tensor, depth: Tensor, hit: Tensor, style: str) -> np.ndarray:
+def _picture(normals: Tensor, depth: Tensor, hit: Tensor, style: str) -> np.ndarray:
     """``(3, S, S)`` uint8: shaded rays averaged over each pixel, white where they hit nothing."""
-    facing = facing.T * torch.where(facing[:, 2] > 0, -1.0, 1.0)  # (3, R); a face shows the same from either side
+    facing = F.normalize(normals.T, dim=0) * torch.where(normals[:, 2] > 0, -1.0, 1.0)  # (3, R); both sides look alike
     colour = STYLES[style](facing[:, None], depth[hit][None])[:, 0]
     image = torch.ones(3, *hit.shape)
     image[:, hit] = colour.expand(3, -1)

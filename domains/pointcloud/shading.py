@@ -10,7 +10,7 @@ from torch import Tensor
 from domains.pointcloud.cameras import DISTANCE
 
 ALBEDO, AMBIENT, HEAD, KEY = 0.8, 0.18, 0.45, 0.42
-LIGHT = (-0.476, -0.635, -0.698)  # unit vector to the key light, camera axes: from above, left, behind the camera... 
+LIGHT = (-0.4504, -0.6006, -0.6606)  # unit vector to the key light: left of, above and behind the camera
 
 
 def shaded(normals: Tensor, depth: Tensor) -> Tensor:

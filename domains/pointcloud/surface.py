@@ -109,14 +109,12 @@ def smooth(surface: Surface, normals: Tensor, raster: Raster) -> tuple[Tensor, T
         return facing, surface.depth
     gate = 3 * raster.pitch + 3 * raster.pixel
     weight = (surface.point >= 0).float()[None]
-    layers = torch.cat([facing * weight, surface.depth * weight, weight])  # (5, h, w)
-    sums = _atrous(layers, surface.depth, 1, gate)
-    weight = sums[4:].clamp_min(1e-6)
-    depth = torch.where((sums[4] > 0) & surface.mask, (sums[3:4] / weight)[0], surface.depth)
-    if raster.radius > 1:
-        layers = torch.cat([sums[:3] / weight, (sums[4:] > 0).float()])
-        sums = _atrous(layers, depth, 2, 2 * gate)
-    unit = F.normalize(sums[:3], dim=0, eps=1e-6)
+    layers, depth = torch.cat([facing * weight, surface.depth * weight, weight]), surface.depth  # (5, h, w)
+    for step in (1, 2) if raster.radius > 1 else (1,):
+        sums = _atrous(layers, depth, step, gate * step)
+        layers = torch.cat([sums[:4] / sums[4:].clamp_min(1e-6), (sums[4:] > 0).float()])
+        depth = torch.where((sums[4] > 0) & surface.mask, layers[3], depth)
+    unit = F.normalize(layers[:3], dim=0, eps=1e-6)
     unit[2] -= (unit == 0).all(0).float()  # a gap with no normal near it faces the camera
     return unit, depth
 
@@ -189,7 +187,10 @@ def _atrous(layers: Tensor, depth: Tensor, step: int, gate: float) -> Tensor:
     sums = torch.zeros_like(layers)
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
-            rows, columns = slice(step + dy * step, step + dy * step + height), slice(step + dx * step, step + dx * step + width)
+            rows, columns = (
+                slice(step + dy * step, step + dy * step + height),
+                slice(step + dx * step, step + dx * step + width),
+            )
             near = (around[rows, columns] - depth).abs_().lt_(gate).mul_((1.0, 0.75, 0.5)[abs(dy) + abs(dx)])
             sums.addcmul_(spread[:, rows, columns], near)
     return sums

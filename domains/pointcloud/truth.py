@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from framework.errors import TruthError
 from framework.types import Record
 
 NEAR = 1e-3  # how far a label's place may be off, as a share of the cloud's extent
-GAP = 2.5  # anomalous points this many pitches apart belong to one region
+GAP = 3.0  # anomalous points this many pitches apart belong to one region
 
 
 def truth_of(record: Record, points: np.ndarray) -> np.ndarray | None:
@@ -61,7 +62,8 @@ def _labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         with path.open() as file:
             comma = "," in file.readline()
-        table = np.loadtxt(path, delimiter="," if comma else None, ndmin=2)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # no rows: counted by the caller
+            table = np.loadtxt(path, delimiter="," if comma else None, ndmin=2)
     except FileNotFoundError:
         raise TruthError(f"{path}: no such label file.") from None
     except ValueError as error:

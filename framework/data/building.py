@@ -103,7 +103,8 @@ class Builder:
     def build(self, index: Index) -> Store:
         """Compute this rank's share of what is missing; a later call goes on where a killed one stopped."""
         store = self.open(index)
-        self._fill(index, store, store.missing()[self.rank :: self.ranks])
+        # by shard, not by place in the list: ranks may look at different times
+        self._fill(index, store, [f for f in store.missing() if f // SHARD % self.ranks == self.rank])
         return store
 
     def _fill(self, index: Index, store: Store, firsts: list[int]) -> None:

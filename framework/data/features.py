@@ -132,7 +132,8 @@ class Store:
         Raises:
             UserError: the disk is full, or a feature does not fit the store's dtype.
         """
-        array = np.concatenate([s.features for s in samples]).astype(self.content["dtype"])
+        with np.errstate(over="ignore"):  # told below, in words
+            array = np.concatenate([s.features for s in samples]).astype(self.content["dtype"])
         if not np.isfinite(array).all():
             dtype = self.content["dtype"]
             raise UserError(f"{self.folder}: features do not fit {dtype}. Set store.dtype=float32 or store.mode=never.")

@@ -31,25 +31,31 @@ def digests(records: Sequence[Record]) -> list[str]:
     return [contents[r.path] if r.frame is None else f"{contents[r.path]}#{r.frame}" for r in records]
 
 
-def fingerprint(records: Sequence[Record]) -> str:
+def fingerprint(records: Sequence[Record], known: Sequence[str] | None = None) -> str:
     """Sha256 of a whole set: what its samples and truth files hold, and their labels, as 64 hex digits.
 
-    The folder, the names and the order of the files do not count. A record that is its own truth has a line other
-    than one without truth, as element metrics tell them apart.
+    The folder, the names and the order of the files do not count. A record that is its own truth (no element is
+    anomalous) counts other than one without truth, as element metrics tell them apart.
+
+    Args:
+        records: of the set.
+        known: ``digests(records)`` where that is at hand; None reads the files.
 
     Raises:
         UnreadableError: a file of a sample cannot be opened.
         TruthError: a truth file cannot be opened.
     """
-    samples = digests(records)
-    masks = [r.truth_path for r in records if r.truth_path not in (None, r.path)]
+    samples = digests(records) if known is None else known
     try:
-        truths: dict[Path | None, str] = {**_contents(m for m in masks if m is not None), None: "label only"}
+        truths = _contents(r.truth_path for r in records if r.truth_path is not None and r.truth_path != r.path)
     except UnreadableError as error:
         raise TruthError(str(error)) from None
     lines = []
     for record, sample in zip(records, samples, strict=True):
-        truth = "no defect" if record.truth_path == record.path else truths[record.truth_path]
+        if record.truth_path is None:
+            truth = "label only"
+        else:
+            truth = "none anomalous" if record.truth_path == record.path else truths[record.truth_path]
         lines.append(f"{sample} {int(record.anomalous)} {record.probability} {truth}")
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 

@@ -37,6 +37,11 @@ class Index:
         return any(r.truth_path is not None for r in self.records if r.anomalous)
 
     @property
+    def unit(self) -> str:
+        """What intervals resample: the domain's unit, or single samples where the set knows of no groups."""
+        return self.reader.unit if any(r.group for r in self.records) else "sample"
+
+    @property
     def categories(self) -> list[str]:
         """Sorted names of the categories."""
         return sorted({r.category for r in self.records})

@@ -118,21 +118,12 @@ def inspect(
     Raises:
         UserError: unknown name, option or folder, or no samples. What is wrong with single samples is in the report.
     """
-    domain, slash, dataset = name.partition("/")
-    if not slash:
-        for known in registry.domains():
-            registry.load_domain(known)
-        raise UserError(registry.unknown("dataset", name, registry.names("dataset")))
-    registry.load_domain(domain)
-    if split is None:
-        split = str(signature(registry.get("dataset", name)).parameters["split"].default)
-    config = DataConfig(domain, dataset, str(root), split, options=options or {}, reader=reader or {})
-    index = open_index(name, config)
+    index = _open(name, root, split, options or {}, reader or {})
     by_category = {c: Counter(r.anomalous for r in index.records if r.category == c) for c in index.categories}
     report = Report(
         name,
         root,
-        split,
+        index.config.split,
         index.reader.element,
         {c: (n[False], n[True]) for c, n in by_category.items()},
         len({(r.category, r.group) if r.group else r.id for r in index.records}),
@@ -141,8 +132,21 @@ def inspect(
     _compare(index.records, report)
     if 0 in report.counts:
         kind = "anomalous" if report.counts[0] == 0 else "normal"
-        report.warnings.append(f"every sample is {kind}: there is no sample-level metric, and nothing to train on.")
+        report.warnings.append(f"every sample is {kind}: sample-level metrics have no meaning on this set alone.")
     return report
+
+
+def _open(name: str, root: Path, split: str | None, options: dict[str, Any], reader: dict[str, Any]) -> Index:
+    """The records of ``name`` and their reader; a name without its domain is told the nearest full one."""
+    domain, slash, dataset = name.partition("/")
+    if not slash:
+        for known in registry.domains():
+            registry.load_domain(known)
+        raise UserError(registry.unknown("dataset", name, registry.names("dataset")))
+    registry.load_domain(domain)
+    if split is None:
+        split = str(signature(registry.get("dataset", name)).parameters["split"].default)
+    return open_index(name, DataConfig(domain, dataset, str(root), split, options=options, reader=reader))
 
 
 def _read_all(index: Index, report: Report) -> None:
@@ -167,8 +171,9 @@ def _read_all(index: Index, report: Report) -> None:
 def _compare(records: list[Record], report: Report) -> None:
     """Fingerprint of the set, and its duplicates: with different labels a problem, with the same one a warning."""
     present = [r for r in records if r.path.is_file()]
+    contents = digests(present)
     twins: dict[str, list[Record]] = defaultdict(list)
-    for record, content in zip(present, digests(present), strict=True):
+    for record, content in zip(present, contents, strict=True):
         twins[content].append(record)
     for same in (t for t in twins.values() if len(t) > 1):
         listed = ", ".join(r.id for r in same)
@@ -178,7 +183,7 @@ def _compare(records: list[Record], report: Report) -> None:
             report.warnings.append(f"same content: {listed}")
     truths = [r.truth_path for r in records if r.truth_path is not None]
     if len(present) == len(records) and all(t.is_file() for t in truths):
-        report.fingerprint = fingerprint(records)
+        report.fingerprint = fingerprint(records, contents)
 
 
 def _describe_dataset(name: str) -> list[str]:

@@ -6,11 +6,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from framework.errors import UserError
 from framework.leaderboard.rows import ALL, LEVELS, METRICS, NOTHING, Row
 
-_METHOD = ("experiment", "model", "backbone")
+_METHOD = ("trained_on", "experiment", "model", "backbone")
+_method = attrgetter(*_METHOD)  # what the rows of one line of a matrix share
+_identity = attrgetter(*_METHOD, "tested_on", "seed", "category", "level", "metric")  # what a repeated test shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
     Raises:
         UserError: one column would mix different test data or different definitions of the metric.
     """
-    kept = [r for r in newest(rows) if (r.metric, r.level, r.category) == (metric, level, ALL)]
+    kept = newest(r for r in rows if (r.metric, r.level, r.category) == (metric, level, ALL))
     for name in sorted({row.tested_on for row in kept}):
         _same([row for row in kept if row.tested_on == name])
     labels = _labels(kept)
@@ -123,16 +126,6 @@ def matrices(rows: Sequence[Row]) -> list[Matrix]:
     """Every matrix the rows have a number for: sample level first, metrics in the order of ``METRICS``."""
     present = {(row.level, row.metric) for row in rows if row.category == ALL}
     return [transfer_matrix(rows, m, level) for level in LEVELS for m in METRICS if (level, m) in present]
-
-
-def _identity(row: Row) -> tuple[object, ...]:
-    """What two measurements of the same thing share."""
-    return (*_method(row), row.tested_on, row.seed, row.category, row.level, row.metric)
-
-
-def _method(row: Row) -> tuple[str, ...]:
-    """What the rows of one line of a matrix share."""
-    return (row.trained_on, *(str(getattr(row, name)) for name in _METHOD))
 
 
 def _same(column: list[Row]) -> None:
@@ -158,7 +151,7 @@ def _labels(rows: list[Row]) -> dict[tuple[str, ...], str]:
         methods[row.trained_on].add(_method(row))
     labels = {}
     for trained_on, found in methods.items():
-        telling = [i for i in range(1, 1 + len(_METHOD)) if len({method[i] for method in found}) > 1]
+        telling = [i for i in range(1, len(_METHOD)) if len({method[i] for method in found}) > 1]
         for method in found:
             labels[method] = " · ".join([trained_on, *(method[i] for i in telling)])
     return labels

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ _COLUMNS = {
         "logit": "float",
         "tested_on": "str",
         "hist": "bytes | None",
+        "regions": "int | None",
     },
     "gallery": {
         "run": "str",
@@ -60,6 +61,7 @@ def write_run(
     rows: Sequence[Row],
     samples: Sequence[dict[str, Any]],
     gallery: Sequence[dict[str, Any]],
+    attached: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> Path:
     """Write ``<out>/<run id>/{run.json, rows.parquet, samples.parquet, gallery.parquet}`` at once or not at all.
 
@@ -67,9 +69,11 @@ def write_run(
         out: folder of runs, made if missing; other runs in it are not touched.
         run: provenance, JSON-able; its "run" is the run id.
         rows: of this run.
-        samples: dicts with id, category, group, label, score, logit, tested_on, and optionally hist (bytes).
+        samples: dicts with id, category, group, label, score, logit, tested_on, and optionally hist (bytes of the
+            sample's coarse histogram, float32) and regions (how many anomalous regions it has).
         gallery: dicts with tested_on, trained_on, domain, id, category, label, defect, score, wrongness,
             view and overlay (PNG, WebP or JPEG bytes), truth (the same or None).
+        attached: more files of the run: a name, and what writes the file to the path it is given.
 
     Returns:
         The run folder.
@@ -97,6 +101,8 @@ def write_run(
         (partial / "run.json").write_text(provenance, encoding="utf-8")
         for kind, table in tables.items():
             pq.write_table(table, partial / f"{kind}.parquet", compression="zstd")
+        for extra, write in (attached or {}).items():
+            write(partial / extra)
         _sync([*partial.iterdir(), partial])
         partial.rename(final)
         _sync([out])
@@ -124,9 +130,9 @@ def load(paths: Sequence[Path]) -> list[Row]:
             f"{', '.join(map(str, paths)) or 'leaderboard'}: no runs found; give run folders or their parent."
         )
     rows: list[Row] = []
-    for file in dict.fromkeys(files):
+    for file, entries in _read(files, "rows"):
         try:
-            rows += [Row(**item) for item in _read(file, "rows")]
+            rows += [Row(**entry) for entry in entries]
         except ValueError as error:
             raise UnreadableError(f"{file}: {error}. Write this run again.") from None
     return sorted(dict.fromkeys(rows), key=lambda row: (row.date, row.run))
@@ -144,8 +150,8 @@ def load_gallery(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def _beside(paths: Sequence[Path], kind: str) -> list[dict[str, Any]]:
     """Entries of the files that lie beside the rows; a Parquet file of rows alone has none."""
-    files = dict.fromkeys(file.with_name(f"{kind}.parquet") for path in paths for file in _files(path))
-    return [item for file in files if file.exists() for item in _read(file, kind)]
+    files = [file.with_name(f"{kind}.parquet") for path in paths for file in _files(path)]
+    return [entry for _, entries in _read([file for file in files if file.exists()], kind) for entry in entries]
 
 
 def _files(path: Path) -> list[Path]:
@@ -158,7 +164,14 @@ def _files(path: Path) -> list[Path]:
     return [file for file in found if not any(part.startswith(PARTIAL) for part in file.parts)]
 
 
-def _read(file: Path, kind: str) -> list[dict[str, Any]]:
+def _read(files: Iterable[Path], kind: str) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
+    """Each file once, with its entries. One thread: most of the time goes into Python objects."""
+    with duckdb.connect(config={"threads": 1}) as connection:
+        for file in dict.fromkeys(files):
+            yield file, _entries(connection, file, kind)
+
+
+def _entries(connection: duckdb.DuckDBPyConnection, file: Path, kind: str) -> list[dict[str, Any]]:
     """Every entry of one file, checked against the schema of its kind. Raises UserError with its name."""
     expected = _schema(kind)
     try:
@@ -168,10 +181,9 @@ def _read(file: Path, kind: str) -> list[dict[str, Any]]:
                 f"{file}: holds no {kind} of schema {SCHEMA}; test again, or read it with the version that wrote it."
             )
         columns = ", ".join(f'"{name}"' for name in expected.names)
+        sql = f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false)"  # or a folder a=b becomes a column
         literal = re.sub(r"([*?\[])", r"[\1]", str(file))  # DuckDB takes names for patterns
-        with duckdb.connect() as connection:  # a folder called a=b would come back as a column
-            sql = f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false)"
-            entries = connection.execute(sql, [literal]).fetchall()
+        entries = connection.execute(sql, [literal]).fetchall()
     except (pa.ArrowException, duckdb.Error, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UnreadableError(f"{file}: not a readable Parquet file ({reason}). Remove or restore this run.") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from pathlib import Path
 
 import torch
@@ -14,6 +15,10 @@ from framework.errors import UnreadableError, UserError
 
 PREFIXES = ("module.", "model.", "anomaly_encoder.", "expert.")
 NAMED = 3  # how many keys a message lists
+DAMAGED = (  # what torch.load and safetensors raise on damaged files, found by damaging files of each format
+    *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
+    *(struct.error, pickle.UnpicklingError, SafetensorError),
+)
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -59,14 +64,14 @@ def _read(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UnreadableError(f"{path}: no such file. Give the path of an expert's weights.") from None
-    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError, SafetensorError) as error:
+    except DAMAGED as error:
         reason = str(error).partition("\n")[0][:80] or type(error).__name__
         raise UnreadableError(f"{path}: not a readable file of weights ({reason}). Download it again.") from None
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        kind = (
-            f"keys {_some('', [str(key) for key in content])}" if isinstance(content, dict) else type(content).__name__
-        )
-        raise UnreadableError(f"{path}: holds {kind}, not a flat dictionary of tensors. Save the state_dict alone.")
+    if not isinstance(content, dict):
+        raise UnreadableError(f"{path}: holds {type(content).__name__}, not a flat dictionary of tensors.")
+    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):
+        keys = _some("keys", [str(key) for key in content])
+        raise UnreadableError(f"{path}: holds {keys}, not a flat dictionary of tensors. Save the state_dict alone.")
     return content
 
 
@@ -92,4 +97,4 @@ def _made_for(shapes: Shapes) -> str:
 def _some(kind: str, keys: list[str]) -> str:
     """The first few keys and how many more there are."""
     more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
-    return f"{kind} {', '.join(keys[:NAMED]) or 'none'}{more}".strip()
+    return f"{kind} {', '.join(keys[:NAMED]) or 'none'}{more}"

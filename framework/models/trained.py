@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import pickle
 import zipfile
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ def build_model(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
     """
     backbone = registry.build("backbone", config.backbone.name, **config.backbone.options)
     expert = registry.build(
-        "expert", config.expert.name, backbone.width, backbone.grid, backbone.depth, **config.expert.options
+        "expert", config.expert.name, backbone.width, math.prod(backbone.grid), backbone.depth, **config.expert.options
     )
     if config.expert.weights:
         from framework.models.checkpoints import load_expert_weights

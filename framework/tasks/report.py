@@ -68,7 +68,7 @@ def report(task: Detect) -> Path | None:
             levels.append(Level("element", index.reader.element, by_element, located))
         for level in levels:
             rows += _rows(level, index, common | seen)
-        samples += lines
+        samples += [{k: v for k, v in line.items() if k != "position"} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
         raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")

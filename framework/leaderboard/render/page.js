@@ -48,7 +48,7 @@
   };
   if (pick) {
     pick.addEventListener("change", showGallery);
-    for (const more of all(".more")) {
+    for (const more of all(".domain .more")) {
       more.addEventListener("click", () => {
         more.closest(".domain").dataset.open = "yes";
         showGallery();
@@ -63,19 +63,23 @@
   const lines = [...body.rows];
   const text = (line, column) => line.cells[column].firstChild.textContent.trim();
   const number = (line, column) => Number(line.cells[column].dataset.v);
+  const further = document.querySelector("#rows .more");
+  let most = matchMedia("(max-width: 760px)").matches ? 12 : 100;
   const showRows = () => {
     const want = Object.fromEntries(new FormData(filter));
     const fixed = [want.trained_on, want.tested_on, want.category, "", want.metric];
-    let shown = 0;
-    for (const line of lines) {
+    let found = 0;
+    for (const line of body.rows) {
       const fit =
         (want.old || !line.classList.contains("old")) &&
         fixed.every((value, column) => !value || text(line, column) === value) &&
         line.textContent.toLowerCase().includes(want.text.trim().toLowerCase());
-      line.hidden = !fit;
-      shown += fit;
+      found += fit;
+      line.hidden = !fit || found > most;
     }
-    filter.querySelector("output").textContent = `${shown} of ${lines.length} rows`;
+    filter.querySelector("output").textContent = `${found} of ${lines.length} rows`;
+    further.hidden = found <= most;
+    further.textContent = `Show ${found - most} more`;
   };
   const heads = all(".rows thead th");
   const sort = (column, down) => {
@@ -88,6 +92,7 @@
       if (i === column) head.setAttribute("aria-sort", down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     });
+    showRows();
   };
   heads.forEach((head, column) => {
     const button = document.createElement("button");
@@ -102,7 +107,11 @@
   });
   filter.addEventListener("input", (event) => {
     const by = event.target.name === "sort" ? event.target.value : null;
-    if (by !== null) sort(by === "" ? -1 : Number(by), by === "5");
+    if (by === null) showRows();
+    else sort(by === "" ? -1 : Number(by), by === "5");
+  });
+  further.addEventListener("click", () => {
+    most = lines.length;
     showRows();
   });
   showRows();

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from framework.leaderboard.matrix import Cell, Matrix, matrices, newest
+from framework.leaderboard.matrix import Matrix, matrices, newest
 from framework.leaderboard.render import words
 from framework.leaderboard.rows import ALL, LEVELS, METRICS, Row
 
@@ -21,8 +21,10 @@ FIRST = 6  # gallery items of a domain that show before "show more"
 LIMIT = 2000  # rows a page lists; of more it lists the means over categories
 _FOLDER = Path(__file__).parent
 _MEDIA = {b"\x89PNG": "png", b"RIFF": "webp", b"\xff\xd8\xff": "jpeg"}  # by how the file begins
-_RUN = ("run", "date", "commit", "config", "seed", "experiment", "model", "backbone", "weights", "trained_on")
-_RUN_WITH = ("hardware", "packages")
+_RUN = (  # what the page says once per run
+    *("run", "date", "commit", "dirty", "config", "seed", "experiment", "model", "backbone", "weights"),
+    *("trained_on", "hardware", "packages"),
+)
 
 
 def page(rows: Sequence[Row], gallery: Sequence[dict[str, Any]], title: str, notes: Sequence[str]) -> str:
@@ -49,7 +51,9 @@ def page(rows: Sequence[Row], gallery: Sequence[dict[str, Any]], title: str, not
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, picture=_picture, sentence=_sentence, own_and_other=_own_and_other)
+    environment.globals.update(
+        words=words, picture=_picture, sentence=_sentence, own_and_other=_own_and_other, breakable=_breakable
+    )
     listed = [row for row in rows if len(rows) <= LIMIT or row.category == ALL]
     current = set(newest(rows))
     shown = matrices(rows)
@@ -84,13 +88,11 @@ def _by_domain(gallery: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[s
 
 def _runs(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Provenance of each run once, the newest first."""
-    first: dict[str, Row] = {}
+    runs: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: row.date, reverse=True):
-        first.setdefault(row.run, row)
-    return [
-        {name: value for name, value in asdict(row).items() if name in _RUN + _RUN_WITH + ("dirty",)}
-        for row in first.values()
-    ]
+        if row.run not in runs:
+            runs[row.run] = {name: getattr(row, name) for name in _RUN}
+    return list(runs.values())
 
 
 def _own_and_other(matrix: Matrix) -> tuple[float, float] | None:
@@ -106,6 +108,11 @@ def _sentence(item: dict[str, Any]) -> str:
     """For example "Normal, scored 0.91" or "Anomalous (scratch), scored 0.12"."""
     defect = f" ({item['defect']})" if item["defect"] else ""
     return f"{'Anomalous' if item['label'] else 'Normal'}{defect}, scored {item['score']:.2f}"
+
+
+def _breakable(name: str) -> Markup:
+    """A name, escaped, that may run over lines after an underscore, slash or hyphen."""
+    return Markup(re.sub(r"([_/-])", r"\1<wbr>", str(escape(name)).replace(" · ", "&nbsp;· ")))
 
 
 def _picture(data: bytes) -> str:

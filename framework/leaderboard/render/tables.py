@@ -46,7 +46,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """
     parts = ["# Leaderboard", "\n".join(f"- {line}" for line in words.legend(rows))]
     for matrix in matrices(rows):
-        parts += [f"## {words.title(matrix)}", _pipes(words.grid(matrix, _markdown_cell), strong=True)]
+        parts += [f"## {words.title(matrix)}", _pipes(words.grid(matrix, _cell), strong=True)]
     return "\n\n".join([*parts, "## All rows", _pipes([list(words.HEADS), *words.listing(rows)])]) + "\n"
 
 
@@ -88,19 +88,24 @@ def latex(rows: Sequence[Row]) -> str:
     return "\n\n".join([*parts, *(_latex_matrix(matrix) for matrix in matrices(rows)), _latex_list(rows)]) + "\n"
 
 
-def _markdown_cell(cell: Cell) -> str:
+def _cell(cell: Cell) -> str:
     """Value, mark, interval."""
     spread = "" if cell.spread is None else f" ± {words.percent(cell.spread)} ({len(cell.rows)} seeds)"
-    return f"{words.percent(cell.value)}{words.marks(cell)}{spread} [{words.span(cell.low, cell.high)}]"
+    return f"{words.percent(cell.value)}{words.marks(cell)}{spread} ({words.span(cell.low, cell.high)})"
 
 
 def _pipes(lines: list[list[str]], strong: bool = False) -> str:
     """A Markdown table; names cannot break out of it or become markup."""
-    plain = [[re.sub(r"([\\|<>&*_`\[\]])", r"\\\1", " ".join(text.split())) for text in line] for line in lines]
+    plain = [[_plain(text) for text in line] for line in lines]
     if strong:
         plain[1:] = [[f"**{line[0]}**", *line[1:]] for line in plain[1:]]
     plain.insert(1, ["---"] * len(lines[0]))
     return "\n".join(f"| {' | '.join(line)} |" for line in plain)
+
+
+def _plain(text: str) -> str:
+    """Text that means itself in a Markdown table."""
+    return re.sub(r"([\\|<>&*_`\[\]])", r"\\\1", re.sub(r"\s*[\r\n]\s*", " ", text))
 
 
 def _latex_matrix(matrix: Matrix) -> str:
@@ -108,7 +113,7 @@ def _latex_matrix(matrix: Matrix) -> str:
 
     def show(cell: Cell) -> str:
         background, text = (colour[1:].upper() for colour in words.heat(cell.value, matrix.metric))
-        return f"\\cellcolor[HTML]{{{background}}}\\textcolor[HTML]{{{text}}}{{{_tex(_markdown_cell(cell))}}}"
+        return f"\\cellcolor[HTML]{{{background}}}\\textcolor[HTML]{{{text}}}{{{_tex(_cell(cell))}}}"
 
     head, *lines, chance = words.grid(matrix, show)
     body = [" & ".join([_tex(line[0]), *(_dash(text) for text in line[1:])]) for line in lines]
@@ -133,7 +138,7 @@ def _latex_list(rows: Sequence[Row]) -> str:
     return "\n".join(
         [
             r"\begingroup\scriptsize\setlength{\tabcolsep}{3pt}",
-            f"\\begin{{longtable}}{{{'l' * len(keep)}}}",
+            f"\\begin{{longtable}}{{{'l' * (len(keep) - 2)}p{{32mm}}p{{28mm}}}}",  # samples and run fold
             r"\toprule",
             _line(list(_LISTED)),
             r"\midrule\endhead",

@@ -41,6 +41,13 @@ def samples(row: Row) -> str:
     return f"{whole}, {count(row.groups)} × {row.unit}" if row.unit else whole
 
 
+def elements(row: Row) -> str:
+    """How many pixels, points or voxels are anomalous, for example "61 031 of 3 145 728 voxels"; "" where not known."""
+    if row.elements is None:
+        return ""
+    return f"{count(row.anomalous_elements)} of {count(row.elements)} {row.element or 'element'}s"
+
+
 def level(row: Row) -> str:
     """The level, and at element level what the elements are: "sample", "pixel", "point", "voxel"."""
     return row.element or row.level
@@ -68,10 +75,10 @@ def legend(rows: Sequence[Row]) -> list[str]:
     runs = {row.run for row in rows}
     methods = sorted({row.interval for row in rows if row.interval})
     return [
-        f"{len(runs)} run{'s' if len(runs) > 1 else ''}, {len(rows)} rows. All values are times 100.",
+        f"Runs: {len(runs)}. Rows: {len(rows)}. All values are times 100.",
         "A matrix shows the unweighted mean over the categories of a test set; its rows are what a model was trained "
         "on, its columns what it was tested on. An empty entry was not measured.",
-        f"In brackets: the interval ({'; '.join(methods) or 'none given'}). With several seeds: means over the seeds.",
+        f"The range beside a value is its interval ({'; '.join(methods) or 'none given'}). Of several seeds: means.",
         f"{DAGGER} in-domain: the model was trained on samples of this test set. "
         f"{NEAR_CHANCE} the interval reaches chance, the value of random scores.",
     ]
@@ -98,7 +105,8 @@ def _facts(row: Row) -> list[str]:
     error = f"±{100 * row.error:.2g}" if row.error else "exact"
     return [
         *(row.trained_on, row.tested_on, row.category, level(row), METRIC_NAMES[row.metric], value),
-        *(span(row.low, row.high), percent(row.chance), error, samples(row)),
+        *(span(row.low, row.high), percent(row.chance), error),
+        ", ".join(filter(None, [samples(row), elements(row)])),
         f"{row.experiment}, {row.model}, {row.backbone}",
         *(str(row.seed), row.run, row.date[:10], row.commit[:9] + ("*" if row.dirty else "")),
         *(row.fingerprint[:12], row.protocol),

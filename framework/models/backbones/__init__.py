@@ -1,7 +1,7 @@
 """Weights and blocks by name -> a frozen backbone. Importing this loads no torch.
 
 All factories share four options. ``blocks`` and ``final`` are 0-based block numbers (``hidden_states[b + 1]`` of
-transformers); ``base.choose`` gives the default rule, which yields the published 6, 12, 18, 24 and 25 for so400m towers.
+transformers); ``base.choose`` gives the default rule, which yields the published 6, 12, 18, 24 and 25 for so400m.
 ``image_size`` in pixels; None for the checkpoint's. ``dtype`` is what the tower computes in, "float32", "bfloat16" or
 "float16"; features come out as float32. ``weights`` is a hub name or a folder; ``HF_HUB_OFFLINE`` is honoured. Every
 factory raises UserError where something is missing, is of another architecture, or does not fit.
@@ -85,7 +85,7 @@ def open_clip(
     image_size: int | None = None,
     dtype: str = "float32",
 ) -> Backbone:
-    """The image tower of an open_clip model: hub name, folder, or a listed model (ViT-B-16) with its ``tag`` (openai)."""
+    """The image tower of open_clip: hub name, folder, or a model it lists (ViT-B-16) with one of its tags (openai)."""
     from framework.models.backbones.open_clip_tap import load
 
     return load(weights, tag, blocks, final, image_size, dtype)

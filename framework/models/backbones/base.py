@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Self
 
 import torch
@@ -59,6 +60,9 @@ class Backbone(nn.Module):
     Raises:
         UserError: an unknown dtype.
     """
+
+    _shift: Tensor
+    _scale: Tensor
 
     def __init__(
         self,
@@ -179,19 +183,17 @@ def choose(where: str, depth: int, blocks: Sequence[int] | None, final: int | No
         return sorted({max(0, k * (last - 1) // 4) for k in (1, 2, 3, 4)}), last
     if isinstance(blocks, str | int) or not blocks or not all(isinstance(b, int) and 0 <= b < depth for b in blocks):
         raise UserError(f"{where}: blocks={blocks!r} must be a list of block numbers; {known}.")
-    if any(deep <= shallow for shallow, deep in zip(blocks, blocks[1:], strict=False)):
+    if any(deep <= shallow for shallow, deep in pairwise(blocks)):
         raise UserError(f"{where}: blocks={list(blocks)} must go from shallow to deep.")
     return list(blocks), last
 
 
-def choose_size(where: str, size: int | None, native: int, patch: int) -> int:
-    """The side of the input in pixels: ``size``, or ``native`` where it is None.
+def check_size(where: str, size: int, patch: int = 1) -> int:
+    """The side of the input in pixels, if it is one.
 
     Raises:
         UserError: not a whole number, or less than one patch.
     """
-    if size is None:
-        return native
     if not isinstance(size, int) or size < patch:
         raise UserError(f"{where}: image_size={size!r} must be a whole number of pixels, at least one patch ({patch}).")
     return size

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from framework.errors import UserError
-from framework.models.backbones.base import Backbone, choose, choose_size
+from framework.models.backbones.base import Backbone, check_size, choose
 from framework.models.backbones.embedded import network
 
 NAME = "embedded"
@@ -29,7 +29,7 @@ def load(blocks: Sequence[int] | None, final: int | None, image_size: int | None
     where = f"backbone {NAME!r}"
     net = network.load()
     patch = net.image_size // net.grid[0]
-    size = choose_size(where, image_size, net.image_size, patch)
+    size = net.image_size if image_size is None else check_size(where, image_size, patch)
     if size % patch:
         raise UserError(f"{where}: image_size={size} must be a multiple of its patch ({patch}).")
     levels, last = choose(

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from framework.errors import UnreadableError, UserError
 from framework.models.backbones import sources
-from framework.models.backbones.base import Backbone, choose, choose_size
+from framework.models.backbones.base import Backbone, check_size, choose
 
 TOWERS = {  # backbone -> what config.json may call itself -> the tower's class
     "siglip": {"siglip": "SiglipVisionModel", "siglip_vision_model": "SiglipVisionModel"},
@@ -61,12 +62,11 @@ def load(
     config, kind = _config(where, name, folder)
     levels, last = choose(where, config.num_hidden_layers, blocks, final)
     native, patch = config.image_size, config.patch_size
-    size = choose_size(where, image_size, native, patch)
+    size = native if image_size is None else check_size(where, image_size, patch)
     config.num_hidden_layers = last + 1
     if hasattr(config, "vision_use_head"):
         config.vision_use_head = False
     tower = _tower(where, kind, config, folder, _tower_tensors(where, folder) if llava else None)
-    stretch = {} if size == native or name == "dinov2" else {"interpolate_pos_encoding": True}  # DINOv2 always does
     mean, std = _statistics(name, folder)
     architecture = (
         f"{config.model_type}, {config.num_attention_heads} heads, {config.hidden_act}, "
@@ -75,7 +75,7 @@ def load(
     return Backbone(
         name,
         tower,
-        partial(tap, **stretch),
+        partial(tap, stretch=size != native and name != "dinov2"),  # DINOv2 stretches without being asked
         blocks=levels,
         final=last,
         width=config.hidden_size,
@@ -88,7 +88,7 @@ def load(
     )
 
 
-def tap(tower: nn.Module, pixels: Tensor, wanted: list[int], **options: bool) -> list[Tensor]:
+def tap(tower: nn.Module, pixels: Tensor, wanted: list[int], stretch: bool = False) -> list[Tensor]:
     """Raw outputs of the blocks ``wanted``, in their order: ``hidden_states[b + 1]`` of the library for block b.
 
     Hooks live for one call only: the library's own stay behind after ``output_hidden_states``, and a module with them
@@ -98,7 +98,7 @@ def tap(tower: nn.Module, pixels: Tensor, wanted: list[int], **options: bool) ->
         tower: of ``TOWERS``.
         pixels: ``(N, 3, S, S)``, normalised.
         wanted: 0-based blocks.
-        options: of the tower's forward.
+        stretch: interpolate the position embeddings to the size of ``pixels``.
 
     Returns:
         ``(N, T, C)`` each, prefix tokens first.
@@ -107,7 +107,7 @@ def tap(tower: nn.Module, pixels: Tensor, wanted: list[int], **options: bool) ->
     stack = _blocks(tower)
     hooks = [stack[b].register_forward_hook(partial(_keep, kept, b)) for b in set(wanted)]
     try:
-        tower(pixels, **options)
+        tower(pixels, **({"interpolate_pos_encoding": True} if stretch else {}))
     finally:
         for hook in hooks:
             hook.remove()
@@ -136,7 +136,7 @@ def _config(where: str, name: str, folder: Path) -> tuple[Any, str]:
     try:
         with sources.hush():
             config: Any = transformers.AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
         raise UnreadableError(f"{path}: not a valid config ({sources.one_line(error)}).") from None
     config = getattr(config, "vision_config", config)
     if name == "llava_onevision" and config.model_type != "siglip_vision_model":

@@ -1,20 +1,18 @@
-"""An open_clip model (library name and tag, hub name or folder) goes in; a Backbone around its image tower comes out."""
+"""An open_clip model (library name and tag, hub name or folder) goes in; a Backbone of its image tower comes out."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from typing import Any
 
 import open_clip
 from open_clip.transformer import VisionTransformer
-from safetensors import SafetensorError
 from torch import nn
 
 from framework.errors import UserError
 from framework.models.backbones import sources
-from framework.models.backbones.base import Backbone, choose, choose_size
-from framework.models.backbones.timm_tap import tap, wrap
+from framework.models.backbones.base import Backbone, check_size, choose
+from framework.models.backbones.timm_tap import LOADING, tap, wrap
 
 NAME = "open_clip"
 CONFIG = "open_clip_config.json"
@@ -88,20 +86,11 @@ def _create(where: str, weights: str, tag: str | None, image_size: int | None) -
     """The image tower with its weights; the text tower is dropped."""
     source, options = _source(where, weights, tag)
     if image_size is not None:
-        options["force_image_size"] = choose_size(where, image_size, image_size, 1)
+        options["force_image_size"] = check_size(where, image_size)
     try:
         with sources.hush():
             model: nn.Module = open_clip.create_model(source, require_pretrained=True, **options)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        SafetensorError,
-        pickle.UnpicklingError,
-    ) as error:
+    except LOADING as error:
         if tag is not None and "Failed to download" in str(error):
             raise sources.unreachable(NAME, f"{weights} {tag}") from None
         raise UserError(f"{where}: cannot be loaded: {sources.one_line(error)}.") from None

@@ -113,16 +113,29 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= 200 else text[:197] + "..."
 
 
+def unreachable(name: str, repo: str) -> UserError:
+    """What to do where a checkpoint is not on this machine and the hub cannot be asked."""
+    return UserError(
+        f"backbone {name!r}: {repo!r} is not whole in the local cache and the hub cannot be reached. Run "
+        f"`hf download {repo}` where there is a network, or set weights to a folder that holds the checkpoint."
+    )
+
+
 @contextmanager
 def hush() -> Iterator[None]:
     """Keep logs, warnings, prints and progress bars of libraries to themselves; afterwards all is as before."""
+    with _no_logs(), warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _no_logs() -> Iterator[None]:
     root, plug, level = logging.getLogger(), logging.NullHandler(), logging.root.manager.disable
     root.addHandler(plug)  # without any handler logging.warning() would install one that stays
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         logging.disable(level)
         root.removeHandler(plug)
@@ -141,7 +154,8 @@ def _fetch(name: str, repo: str, files: Sequence[str], optional: bool = False) -
     reached = True
     for file in files:
         try:
-            return Path(hf_hub_download(repo, file))
+            with _no_logs():  # a download's bar is welcome, its retries are not
+                return Path(hf_hub_download(repo, file))
         except HFValidationError:
             raise UserError(f"backbone {name!r}: {repo!r} is neither a folder nor a hub name (owner/name).") from None
         except RepositoryNotFoundError:
@@ -159,11 +173,3 @@ def _fetch(name: str, repo: str, files: Sequence[str], optional: bool = False) -
     if reached:
         raise UserError(f"backbone {name!r}: {repo!r} on the hub has none of {', '.join(files)}.")
     raise unreachable(name, repo)
-
-
-def unreachable(name: str, repo: str) -> UserError:
-    """What to do where a checkpoint is not on this machine and the hub cannot be asked."""
-    return UserError(
-        f"backbone {name!r}: {repo!r} is not whole in the local cache and the hub cannot be reached. Run `hf download {repo}` "
-        "where there is a network, or set weights to a folder that holds the checkpoint."
-    )

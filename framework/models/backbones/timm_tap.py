@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from framework.errors import UserError
 from framework.models.backbones import sources
-from framework.models.backbones.base import Backbone, choose, choose_size
+from framework.models.backbones.base import Backbone, check_size, choose
 
 NAME = "timm"
 FILES = ("model.safetensors", "pytorch_model.bin")
+LOADING = (OSError, RuntimeError, ValueError, TypeError, KeyError, EOFError, SafetensorError, pickle.UnpicklingError)
 COMPLETED = ("classifier", "num_classes", "mean", "std", "first_conv", "input_size", "fixed_input_size")
 
 
@@ -77,7 +78,7 @@ def wrap(
         mean=mean,
         std=std,
         dtype=dtype,
-        architecture=f"timm {trunk.pretrained_cfg['architecture']}",
+        architecture=f"timm {trunk.pretrained_cfg['architecture']}, {_heads(trunk.blocks[0])} heads",
     )
 
 
@@ -98,37 +99,39 @@ def tap(tower: nn.Module, pixels: Tensor, wanted: list[int]) -> list[Tensor]:
     return [tokens[block] for block in wanted]
 
 
+def _heads(block: nn.Module) -> int | None:
+    """Attention heads of a block; None where it counts them in its own way."""
+    return getattr(getattr(block, "attn", None), "num_heads", None)
+
+
 def _create(where: str, weights: str, image_size: int | None) -> Any:
     """The timm model with pretrained weights, whole and strictly loaded."""
-    hub = weights.startswith(sources.HUB_PREFIX) or "/" in weights
-    given = sources.local(NAME, weights)
-    options: dict[str, Any] = {}
-    if given is not None or hub:
-        folder = sources.folder(NAME, weights, "config.json", _files(given))
-        options["pretrained_cfg_overlay"] = _completion(where, folder)
-        weights = f"{sources.LOCAL_PREFIX}{folder}"
-    elif not is_model(weights.split(".")[0]):
-        raise UserError(f"{where}: neither a folder nor a model that timm lists; a hub name is owner/name.")
+    folder = sources.folder(NAME, _repository(where, weights), "config.json", FILES)
+    options: dict[str, Any] = {"pretrained_cfg_overlay": _completion(where, folder)}
     if image_size is not None:
-        options["img_size"] = choose_size(where, image_size, image_size, 1)
+        options["img_size"] = check_size(where, image_size)
     try:
         with sources.hush():
-            return timm.create_model(weights, pretrained=True, **options)
-    except TypeError as error:
-        if "img_size" not in str(error):
-            raise
-        raise UserError(f"{where}: takes images of its own size only; leave image_size out.") from None
-    except (FileNotFoundError, ConnectionError):
-        raise sources.unreachable(NAME, get_pretrained_cfg(weights).hf_hub_id or weights) from None
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
+            return timm.create_model(f"{sources.LOCAL_PREFIX}{folder}", pretrained=True, **options)
+    except LOADING as error:
+        if isinstance(error, TypeError) and image_size is not None and "img_size" in str(error):
+            raise UserError(f"{where}: takes images of its own size only; leave image_size out.") from None
         raise UserError(f"{where}: cannot be loaded: {sources.one_line(error)}.") from None
 
 
-def _files(given: Path | None) -> Sequence[str]:
-    """Names of weight files: in a folder timm takes any, from the hub we fetch the usual ones."""
-    if given is None:
-        return FILES
-    return FILES + tuple(p.name for end in ("safetensors", "bin", "pth", "pt") for p in sorted(given.glob(f"*.{end}")))
+def _repository(where: str, weights: str) -> str:
+    """Folder or hub name; for a model that timm lists, the hub repository it is listed with."""
+    if sources.local(NAME, weights) is not None or "/" in weights:
+        return weights
+    try:
+        listed = get_pretrained_cfg(weights)
+    except RuntimeError as error:  # of another tag
+        raise UserError(f"{where}: {sources.one_line(error)}") from None
+    if listed is None:
+        raise UserError(f"{where}: neither a folder nor a model that timm lists; a hub name is owner/name.")
+    if not listed.hf_hub_id or listed.hf_hub_filename:
+        raise UserError(f"{where}: timm lists no hub repository of this model; set weights to a folder.")
+    return listed.hf_hub_id
 
 
 def _completion(where: str, folder: Path) -> dict[str, Any]:

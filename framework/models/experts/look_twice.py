@@ -18,21 +18,26 @@ SMALLEST = 1e-6  # a vector shorter than this has no direction
 class LookTwice(nn.Module):
     """Look back at the whole view, describe its class, and match every patch against "normal" and "anomalous".
 
+    Steps, with v the final map, m the suspicion map and P adaptive 2 x 2 average pooling:
+
+    1. class descriptor of a view: v of its base crop, summed over patches with learned weights, through two layers;
+    2. per level, a normal and an anomalous direction from a learned embedding and the descriptor;
+    3. m: mean over levels of softmax(100 cosine) of a patch with the two directions, the anomalous share;
+    4. queries of a crop: P(v m) / P(m), one per quadrant;
+    5. its tokens: one attention head from the queries to the patches, with v itself as values;
+    6. summary of a view: mean of all its tokens with weights P(m) s, s the mean of the crop's m; two layers on it
+       give the logit.
+
     The 32 parameters have the names and shapes of the published expert (width 1152, 729 patches, 4 levels, 512
-    everywhere else) and the numbers are those of the published code. Where paper and code differ the code is
-    followed, because the weights are its weights:
+    everywhere else), and the numbers are those of its code (Anomaly-OneVision, ``anomaly_expert.py``). Where the
+    paper (arXiv 2502.07601) differs the code is followed, because the weights are its weights: the paper has step 1
+    per level and sign, names the anomalous direction after the positive embedding (here it comes from
+    ``negative_embedding``), gives no value for the 100, has queries P(v m), weights P(m), and a full Q-Former.
 
-    - token fusing and class predictor are shared by all levels and both signs (paper: one per level and sign);
-    - the anomalous direction is the one made from ``negative_embedding`` (paper: from the positive one);
-    - the sharpness is 100 (paper: a hyper-parameter without a value);
-    - queries are ``P(v m) / P(m)`` (paper: ``P(v m)``), and views are summed with weights ``P(m) s``, s the mean of
-      the crop's map (paper: ``P(m)``);
-    - the "Q-Former" is one attention head without value or output projection.
-
-    We compute in float32, or float64 where the parameters are float64, under autocast too; products of
+    It computes in float32, or float64 where the parameters are float64, under autocast too. Products of
     probabilities stay logarithms until they are softmax weights, and a vector without direction matches neither
-    side. So logits and gradients are finite on the inputs that give the published code NaN (anomaly_ov 1.2 steps in
-    ``forward``): half precision, confident normals, a dead token, an empty quadrant.
+    side, so logits and gradients are finite where the published code gives NaN: half precision, confident normals,
+    a dead token, an empty quadrant.
 
     Args:
         width: channels of the features, C.
@@ -90,7 +95,7 @@ class LookTwice(nn.Module):
             view = torch.repeat_interleave(sizes, output_size=len(final))  # (N,) view that a crop belongs to
             base = final[sizes.cumsum(0) - sizes]  # (M, P, C)
             margins = self._margins(features.levels, self._directions(base), view)  # (L, N, P)
-            log_maps = F.logsigmoid(margins).logsumexp(0) - math.log(self.levels)  # (N, P)
+            log_maps = F.logsigmoid(margins).logsumexp(0)  # (N, P), log m up to a constant that cancels
             tokens, log_weights = self._select(final, log_maps, features.grid)
             summary = _weighted_mean(tokens, log_weights, view, len(crops))  # (M, C)
             logits = _mlp(self.final_predictor, summary).squeeze(-1)  # (M,)
@@ -109,13 +114,8 @@ class LookTwice(nn.Module):
         """Steps 1 and 2: ``(M, P, C)`` base crops -> ``(L, M, E)`` anomalous minus normal unit descriptors."""
         descriptor = _mlp(self.class_predictor, _linear(self.pooling_layer[0], base.mT).squeeze(-1))  # (M, D)
         signs = torch.cat([self.positive_embedding, self.negative_embedding]).to(base.dtype)  # (2, E)
-        prompts = torch.cat(
-            [
-                signs[:, None].expand(-1, len(base), -1),  # the embedding comes first
-                descriptor.expand(2, -1, -1),
-            ],
-            dim=-1,
-        )  # (2, M, E + D)
+        pair = (signs[:, None].expand(-1, len(base), -1), descriptor.expand(2, -1, -1))  # the embedding comes first
+        prompts = torch.cat(pair, dim=-1)  # (2, M, E + D)
         units = torch.stack([_unit(_linear(adaptor, prompts)) for adaptor in self.prompt_adaptors])  # (L, 2, M, E)
         return units[:, 1] - units[:, 0]  # the anomalous one is made from negative_embedding
 
@@ -129,7 +129,7 @@ class LookTwice(nn.Module):
             patch = _linear(adaptor, level.to(directions.dtype))  # (N, P, E)
             dot = (patch @ direction[view][..., None]).squeeze(-1)  # (N, P)
             length = torch.linalg.vector_norm(patch, dim=-1)
-            cosine = torch.where(length > SMALLEST, dot / length.clamp_min(SMALLEST), 0)
+            cosine = torch.where(length < SMALLEST, 0, dot / length.clamp_min(SMALLEST))  # NaN stays NaN
             margins.append(SHARPNESS * cosine)
         return torch.stack(margins)
 
@@ -148,9 +148,8 @@ class LookTwice(nn.Module):
         folded = queries @ key.get_parameter("weight").to(final.dtype)  # (N, 4, C)
         shift = queries @ key.get_parameter("bias").to(final.dtype)  # (N, 4)
         attention = ((folded @ final.mT + shift[..., None]) / math.sqrt(queries.shape[-1])).softmax(-1)  # (N, 4, P)
-        log_pooled = log_inside.logsumexp(-1) - inside.sum(-1).log()  # (N, 4), log P(m)
-        log_mean = log_maps.logsumexp(-1) - math.log(self.patches)  # (N,), log s
-        return attention @ final, log_pooled + log_mean[:, None]
+        # log P(m) s with sums for means: quadrants all have one size and crops too, so the factor cancels in the view.
+        return attention @ final, log_inside.logsumexp(-1) + log_maps.logsumexp(-1, keepdim=True)
 
 
 def _linear(layer: nn.Module, x: Tensor) -> Tensor:

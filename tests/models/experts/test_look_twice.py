@@ -218,6 +218,14 @@ def test_a_broken_view_leaves_the_others_alone():
     assert_close(expert(features, [2, 2]).logits, torch.stack([clean[0], torch.tensor(torch.nan)]), equal_nan=True)
 
 
+def test_features_that_are_no_numbers_give_no_verdict():
+    expert, features = small(), random_features([2, 2])
+    clean = expert(features, [2, 2]).logits
+    features.levels[1][1, 4] = torch.inf
+    logits = expert(features, [2, 2]).logits
+    assert logits[0].isnan() and logits[1] == clean[1]
+
+
 def test_every_parameter_receives_gradient():
     expert = LookTwice(12, 9, 4, embedding=8, descriptor=8, attention=8, hidden=8).double()
     expert(random_features([3, 2], (3, 3), 4, 12), [3, 2]).logits.sum().backward()
@@ -266,7 +274,7 @@ def test_confident_normals_are_finite_and_right(gap, dtype):
     assert_same(verdict, reference, rtol=1e-3, atol=1e-5)
 
 
-def test_a_dead_token_is_undecided_and_gives_no_gradient():
+def test_dead_tokens_are_undecided():
     expert, features = toward_normal(0.3)
     for level in features.levels:
         level[1, 7] = 0
@@ -275,6 +283,15 @@ def test_a_dead_token_is_undecided_and_gives_no_gradient():
     only_dead = Features([0 * level for level in features.levels], 0 * features.final, features.grid)
     assert_finite_with_gradients(expert, only_dead, [3, 2])
     assert (expert(only_dead, [3, 2]).maps == 0.5).all()
+
+
+def test_a_dead_token_gives_no_gradient():
+    expert, features = small(), random_features([3, 2])
+    for adaptor, level in zip(expert.siglip_adaptors, features.levels, strict=True):
+        torch.nn.init.zeros_(adaptor.bias)
+        level[1, 7] = 0
+    assert_finite_with_gradients(expert, features, [3, 2])
+    assert max(adaptor.bias.grad.abs().max() for adaptor in expert.siglip_adaptors) < 1
 
 
 def test_a_quadrant_that_underflows_still_has_a_token():

@@ -25,7 +25,7 @@ from framework.errors import UserError
 from framework.models.backbones.embedded.network import LEVELS, WEIGHTS, WIDTH, Network
 from framework.models.backbones.embedded.pictures import KINDS, TARGETS, draw
 
-BATCH = 32
+BATCH = 16
 SIZE = 128  # pixels; smaller than ``IMAGE_SIZE``, since the network is convolutional and time is short
 RATE = 2e-3
 DECAY = 0.05
@@ -119,7 +119,7 @@ def train(
         if (step + 1) % report == 0 or step + 1 == steps:
             speed = len(history) * batch / (time.monotonic() - began)
             recent = sum(history[-report:]) / len(history[-report:])
-            areas = judge(mean["network"], mean["heads"], seed, 4, batch, size)
+            areas = judge(mean["network"], mean["heads"], seed, 8, batch, size)
             print(f"step {step + 1}/{steps}  loss {recent:.4f}  {areas}  {speed:.1f} pictures/s", flush=True)
         if (step + 1) % SAVE_EVERY == 0:
             _save(resume, model, mean, optimizer, {"step": step + 1, "steps": steps, "seed": seed})
@@ -151,7 +151,7 @@ def main() -> None:
         "--steps", type=int, help="exact number of steps: the same steps and seed give the same weights"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     steps = options.steps or _affordable(options.minutes, options.seed)

@@ -1,0 +1,97 @@
+"""Truth of a sample -> its connected regions, and a coarse histogram of its scores for intervals."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from framework.metrics import axis
+from framework.metrics.axis import Kind
+
+COARSE = 512
+COARSE_LIMIT = 16.0  # logits beyond +-16 fall into the end bins of a coarse histogram
+
+
+def components(truth: np.ndarray) -> np.ndarray:
+    """Number the connected regions of anomalous elements, touching corners included.
+
+    Args:
+        truth: ``(V, H, W)`` bool. One view is a picture (8-connected), several are a scan (26-connected).
+
+    Returns:
+        ``(V * H * W,)`` int32: 0 for a normal element, else the number of its region, from 1 without gaps.
+
+    Raises:
+        ValueError: another shape.
+    """
+    if truth.ndim != 3:
+        raise ValueError(f"truth must be (V, H, W), got {truth.shape}")
+    found = np.zeros(truth.shape, np.int32)
+    if truth.any():
+        box = tuple(
+            slice(hit[0], hit[-1] + 1)
+            for hit in (np.flatnonzero(truth.any(others)) for others in ((1, 2), (0, 2), (0, 1)))
+        )
+        found[box] = ndimage.label(truth[box], np.ones((3, 3, 3)))[0]
+    return found.ravel()
+
+
+def coarse(
+    scores: Tensor | np.ndarray,
+    targets: Tensor | np.ndarray,
+    regions: Tensor | np.ndarray | None = None,
+    bins: int = COARSE,
+    scores_kind: Kind = "probability",
+) -> tuple[np.ndarray, int]:
+    """One sample's histogram on an axis linear in the logit, clipped to +-16: what intervals resample.
+
+    Args:
+        scores: ``(E,)`` floating point, probabilities in [0, 1] or logits.
+        targets: ``(E,)`` bool or 0/1.
+        regions: ``(E,)`` integer, the region (1, 2, ...) of each anomalous element.
+        bins: of the result.
+        scores_kind: what scores are.
+
+    Returns:
+        ``(3, bins)`` float32, ascending in score: normal elements, anomalous elements, and the sum of 1 / area of
+        its region over the anomalous elements (zeros without ``regions``); and the number of regions.
+
+    Raises:
+        ValueError: a score is NaN or out of range.
+    """
+    values = torch.as_tensor(scores).detach().reshape(-1).float()
+    hist = np.zeros((3, bins), np.float32)
+    if not len(values):
+        return hist, 0
+    zeros = axis.check(values, scores_kind) == 0
+    found = _table(scores_kind, bins).to(values.device).index_select(0, axis.keys(values, scores_kind, zeros=zeros))
+    places = where(torch.as_tensor(targets).reshape(-1))
+    anomalous = found[places]
+    positives = torch.bincount(anomalous, minlength=bins)
+    hist[0] = (torch.bincount(found, minlength=bins) - positives).cpu()
+    hist[1] = positives.cpu()
+    if regions is None:
+        return hist, 0
+    numbers = torch.as_tensor(regions).reshape(-1)[places]
+    areas = torch.bincount(numbers)
+    hist[2] = torch.bincount(anomalous, weights=(1 / areas.double())[numbers], minlength=bins).cpu()
+    return hist, int((areas > 0).sum())
+
+
+def where(targets: Tensor) -> Tensor:
+    """``(P,)`` int64, ascending: positions of what is not 0 in ``(E,)``. NumPy finds them four times faster."""
+    if targets.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(targets.numpy()))
+    return targets.nonzero().flatten()
+
+
+@lru_cache(maxsize=8)
+def _table(kind: Kind, bins: int) -> Tensor:
+    """``(axis.BINS,)`` int32, the coarse bin of each fine one, so that rounding is the same everywhere."""
+    edges = axis.logits(kind)
+    found = np.clip(np.floor((edges + COARSE_LIMIT) * (bins / (2 * COARSE_LIMIT))), 0, bins - 1)
+    return torch.from_numpy(found.astype(np.int32))

@@ -1,0 +1,69 @@
+"""Content hashes: what they depend on, what they do not, and what they say of files that are gone."""
+
+import hashlib
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from framework.data.fingerprint import digest, digests, fingerprint, overlap
+from framework.errors import TruthError, UnreadableError
+from framework.types import Record
+
+
+def records(root: Path) -> list[Record]:
+    root.mkdir()
+    for name, content in (("a", b"one"), ("b", b"two"), ("m", b"mask")):
+        (root / name).write_bytes(content)
+    normal = Record(root / "a", False, "x", truth_path=root / "a")
+    return [normal, Record(root / "b", True, "x", truth_path=root / "m")]
+
+
+def test_a_digest_is_the_sha256_of_the_file_and_names_the_frame(tmp_path: Path) -> None:
+    first, second = records(tmp_path / "set")
+    assert digest(first) == hashlib.sha256(b"one").hexdigest()
+    assert digest(replace(second, frame=7)) == f"{hashlib.sha256(b'two').hexdigest()}#7"
+    assert digests([second, first, second]) == [digest(second), digest(first), digest(second)]
+
+
+def test_a_fingerprint_does_not_know_folders_names_or_order(tmp_path: Path) -> None:
+    original = records(tmp_path / "set")
+    moved = records(tmp_path / "other")
+    shutil.move(tmp_path / "other" / "b", tmp_path / "other" / "renamed")
+    moved[1] = replace(moved[1], path=tmp_path / "other" / "renamed")
+    assert fingerprint(original) == fingerprint(moved[::-1])
+    assert fingerprint(original) == fingerprint(original, digests(original))
+
+
+def test_a_fingerprint_knows_content_labels_probabilities_truth_and_frames(tmp_path: Path) -> None:
+    first, second = records(tmp_path / "set")
+    others = [
+        [first],
+        [first, second, second],
+        [first, replace(second, anomalous=False)],
+        [first, replace(second, probability=0.5)],
+        [first, replace(second, truth_path=None)],
+        [first, replace(second, truth_path=second.path)],
+        [first, replace(second, frame=0)],
+    ]
+    prints = {fingerprint(o) for o in [[first, second], *others]}
+    assert len(prints) == 8
+    (tmp_path / "set" / "m").write_bytes(b"another mask")
+    assert fingerprint([first, second]) not in prints
+
+
+def test_overlap_counts_files_by_content_and_sees_through_frames() -> None:
+    assert overlap(["a", "b", "b"], ["b", "c", "b"]) == 1
+    assert overlap(["a#0", "a#1", "d"], ["a#9", "d"]) == 2
+    assert overlap(["a"], []) == 0
+
+
+def test_a_missing_sample_and_a_missing_mask_are_told_apart(tmp_path: Path) -> None:
+    first, second = records(tmp_path / "set")
+    (tmp_path / "set" / "m").unlink()
+    with pytest.raises(TruthError, match=r"m: cannot be opened \(No such file"):
+        fingerprint([first, second])
+    (tmp_path / "set" / "a").unlink()
+    with pytest.raises(UnreadableError, match=r"a: cannot be opened \(No such file"):
+        digest(first)

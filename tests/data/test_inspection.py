@@ -1,0 +1,145 @@
+"""What `anomaly-ov datasets` prints, and what `datasets check` finds in broken sets."""
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from framework import registry
+from framework.data import inspection
+from framework.data.inspection import describe, inspect
+from framework.errors import UserError
+
+
+def write(path: Path, value: int, size: tuple[int, int] = (8, 10), marked: int = 0) -> Path:
+    """A grey picture, or a mask when ``marked`` pixels are set."""
+    array = np.full(size, value, np.uint8)
+    array.flat[:marked] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+    return path
+
+
+def nuts(root: Path) -> Path:
+    for i in range(3):
+        write(root / f"nut/test/good/{i:03}.png", 10 + i)
+        write(root / f"nut/test/bent/{i:03}.png", 20 + i)
+        write(root / f"nut/ground_truth/bent/{i:03}_mask.png", 0, marked=4)
+    return root
+
+
+def test_a_sound_set_is_counted_and_has_no_problems(tmp_path: Path) -> None:
+    report = inspect("industrial/mvtec", nuts(tmp_path))
+    assert report.counts == (3, 3) and report.categories == {"nut": (3, 3)} and report.groups == 6
+    assert report.with_truth == 3 and report.split == "test" and report.element == "pixel"
+    assert report.problems == [] and report.warnings == []
+    text = str(report)
+    assert "samples      6: 3 normal, 3 anomalous" in text and f"fingerprint  {report.fingerprint}" in text
+    assert len(report.fingerprint) == 64 and text.endswith("0 problems, 0 warnings")
+
+
+def test_unreadable_files_and_wrong_masks_are_all_listed(tmp_path: Path) -> None:
+    root = nuts(tmp_path)
+    broken = root / "nut/test/good/000.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    write(root / "nut/ground_truth/bent/000_mask.png", 0, marked=0)
+    write(root / "nut/ground_truth/bent/001_mask.png", 0, size=(4, 4), marked=2)
+    (root / "nut/ground_truth/bent/002_mask.png").unlink()
+    report = inspect("industrial/mvtec", root)
+    empty, size, missing, unreadable = report.problems
+    assert "000_mask.png: marks no pixel" in empty
+    assert "001_mask.png: the mask is 4 x 4 pixels" in size
+    assert "002_mask.png: the mask is missing" in missing
+    assert "good/000.png: no readable picture" in unreadable
+    assert report.with_truth == 0 and report.fingerprint == ""
+    assert str(report).endswith("4 problems, 0 warnings") and str(report).count("problem: ") == 4
+
+
+def test_duplicates_are_a_warning_and_with_other_labels_a_problem(tmp_path: Path) -> None:
+    root = nuts(tmp_path)
+    write(root / "nut/test/good/007.png", 10)  # as good/000
+    write(root / "nut/test/bent/001.png", 12)  # as good/002
+    report = inspect("industrial/mvtec", root)
+    (problem,), (warning,) = report.problems, report.warnings
+    assert problem.startswith("same content, different labels: ")
+    assert "good/002.png" in problem and "bent/001.png" in problem
+    assert warning == f"same content: {root / 'nut/test/good/000.png'}, {root / 'nut/test/good/007.png'}"
+
+
+def test_a_set_of_one_class_is_warned_of(tmp_path: Path) -> None:
+    write(tmp_path / "nut/train/good/000.png", 1)
+    report = inspect("industrial/mvtec", tmp_path, split="train")
+    assert report.counts == (1, 0)
+    assert report.warnings == ["every sample is normal: sample-level metrics have no meaning on this set alone."]
+
+
+def test_options_reach_the_dataset_and_the_reader(tmp_path: Path) -> None:
+    root = nuts(tmp_path)
+    write(root / "cup/test/good/000.png", 3)
+    assert list(inspect("industrial/mvtec", root, options={"categories": ["cup"]}).categories) == ["cup"]
+    with pytest.raises(UserError, match="bits"):
+        inspect("industrial/mvtec", root, reader={"bits": 40})
+    with pytest.raises(UserError, match="Did you mean 'categories'"):
+        inspect("industrial/mvtec", root, options={"category": ["cup"]})
+
+
+def test_what_cannot_be_inspected_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Did you mean 'industrial/mvtec'"):
+        inspect("industrial/mvtek", tmp_path)
+    with pytest.raises(UserError, match="no folder"):
+        inspect("industrial/mvtec", tmp_path / "gone")
+    with pytest.raises(UserError, match="no samples of split 'test'"):
+        inspect("industrial/mvtec", tmp_path)
+    with pytest.raises(UserError, match="no domain called 'industry'"):
+        inspect("industry/mvtec", tmp_path)
+    with pytest.raises(UserError, match=r"no dataset called 'mvtec'.*industrial/mvtec"):
+        inspect("mvtec", tmp_path)
+
+
+def test_every_domain_is_described_with_layouts_and_options() -> None:
+    text = describe()
+    for domain in registry.domains():
+        assert f"{domain}: " in text
+    assert "  industrial/elpv: ELPV: solar cells" in text
+    assert "      Layout: images/*.png and labels.csv, which holds" in text
+    assert "      Options: uncertain='drop'" in text
+    for dataset in registry.names("dataset"):
+        entry = text.split(f"  {dataset}: ")[1].split("\n  ")[0:2]
+        assert any("Layout: " in line for line in entry), dataset
+
+
+def test_a_domain_whose_package_is_missing_is_listed_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    present = metadata.version
+
+    def version(name: str) -> str:
+        if name == "open3d":
+            raise metadata.PackageNotFoundError(name)
+        return present(name)
+
+    monkeypatch.setattr(inspection.metadata, "version", version)
+    assert '  needs open3d: pip install -e ".[pointcloud]"' in describe()
+
+
+def test_a_domain_that_cannot_be_imported_is_still_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = registry.load_domain
+
+    def load_domain(name: str) -> None:
+        if name == "medical":
+            raise ModuleNotFoundError("No module named 'nibabel'", name="nibabel")
+        load(name)
+
+    monkeypatch.setattr(registry, "load_domain", load_domain)
+    assert 'medical\n  needs nibabel: pip install -e ".[medical]"' in describe()
+
+
+def test_listing_and_checking_load_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from framework.data.inspection import describe, inspect;"
+        "describe(); inspect('industrial/mvtec', Path(sys.argv[1]));"
+        "assert not {'torch', 'lightning', 'open3d', 'monai', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(nuts(tmp_path))], check=True)

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from domains.pointcloud.geometry import corner_normals, estimate_normals, pitch, stand_in, to_unit_sphere
+
+pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
+
+
+def sphere(count: int) -> np.ndarray:
+    points = np.random.default_rng(0).normal(size=(count, 3))
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def test_the_unit_sphere_holds_the_box_in_its_middle() -> None:
+    placed = to_unit_sphere(np.array([[1e6, 0, 0], [1e6 + 4, 0, 0], [1e6 + 1, 2, 0]]))
+    assert_allclose(placed.min(0) + placed.max(0), 0, atol=1e-12)
+    assert_allclose(np.linalg.norm(placed, axis=1).max(), 1)
+
+
+@pytest.mark.parametrize("count", [2_000, 100_000])
+def test_pitch_is_one_over_the_root_of_the_density(count: int) -> None:
+    assert_allclose(pitch(sphere(count)), np.sqrt(4 * np.pi / count), rtol=0.07)
+
+
+def test_pitch_of_a_square_grid_is_its_step() -> None:
+    grid = np.stack(np.meshgrid(np.arange(30), np.arange(30), [0]), -1).reshape(-1, 3)
+    assert_allclose(pitch(grid), np.sqrt(np.pi / 4))  # the fourth neighbour is one step away
+
+
+@pytest.mark.parametrize("count", [10_000, 70_000])
+def test_normals_of_a_sphere_are_radial_to_a_degree(count: int) -> None:
+    points = sphere(count)
+    found = estimate_normals(points, pitch(points))
+    angle = np.degrees(np.arccos(np.abs((found * points).sum(1)).clip(0, 1)))
+    assert np.median(angle) < 1.0
+
+
+def test_corners_are_sharp_on_a_cube_and_smooth_on_a_ball() -> None:
+    import open3d as o3d
+
+    box = o3d.geometry.TriangleMesh.create_box()
+    normals = corner_normals(np.asarray(box.vertices), np.asarray(box.triangles))
+    assert_allclose(np.abs(normals).max(-1), 1)  # every corner along an axis
+    ball = o3d.geometry.TriangleMesh.create_sphere(resolution=30)
+    points, faces = np.asarray(ball.vertices), np.asarray(ball.triangles)
+    assert_allclose(corner_normals(points, faces), points[faces], atol=0.02)
+
+
+def test_a_hidden_point_is_stood_in_for_by_the_nearest_shown_one() -> None:
+    points = np.array([[0.0, 0, 0], [1, 0, 0], [1.2, 0, 0], [0.1, 0, 0]])
+    assert_array_equal(stand_in(points, np.array([[0, -1], [2, 0]])), [0, 2, 2, 0])
+    assert_array_equal(stand_in(points, np.arange(4)), [0, 1, 2, 3])

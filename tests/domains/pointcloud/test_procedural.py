@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+
+from domains.pointcloud import files
+from domains.pointcloud.datasets import real3d
+from domains.pointcloud.procedural import write
+from domains.pointcloud.truth import regions_of, truth_of
+from framework.errors import UserError
+
+pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("procedural")
+    write(root, seed=0, samples=48)
+    return root
+
+
+def test_both_sets_are_balanced_and_share_no_category(root) -> None:
+    found = {name: list(real3d(root / name)) for name in ("source", "target")}
+    for name, records in found.items():
+        assert len(records) == 48 and sum(r.anomalous for r in records) == 24
+        assert {r.defect for r in records} == {"", "bulge", "dent", "bite", "hole", "crack", "roughness"}
+        for category in {r.category for r in records}:
+            assert len(list(real3d(root / name, "train"))) == 6
+            assert {r.anomalous for r in records if r.category == category} == {True, False}
+    assert not {r.category for r in found["source"]} & {r.category for r in found["target"]}
+
+
+def test_labels_fit_their_clouds_and_cover_a_few_percent(root) -> None:
+    for record in [*real3d(root / "source"), *real3d(root / "target")]:
+        points = files.load(record.path).points
+        assert 6_000 <= len(points) < 15_000
+        truth = truth_of(record, points)
+        assert truth.any() == record.anomalous
+        if record.anomalous:
+            assert 0.006 < truth.mean() < 0.05
+            assert regions_of(points, truth).max() <= 6
+            together = np.diff(np.flatnonzero(truth)).max()  # spoiled points are spread over the file
+            assert together > 50
+
+
+def test_size_place_and_number_of_points_do_not_tell(root) -> None:
+    records = [*real3d(root / "source"), *real3d(root / "target")]
+    label = np.array([r.anomalous for r in records])
+    numbers = {name: [] for name in ("file size", "points", "box", "volume", "place", "height", "depth", "spread")}
+    for record in records:
+        points = files.load(record.path).points.astype(np.float64)
+        box, middle = np.ptp(points, axis=0), points.mean(0)
+        spread = np.linalg.norm(points - middle, axis=1).mean() / np.linalg.norm(box)
+        depth = (points[:, 2] - points[:, 2].min()).mean() / box[2]
+        values = (record.path.stat().st_size, len(points), np.linalg.norm(box), box.prod(), np.linalg.norm(middle))
+        for column, value in zip(numbers.values(), (*values, middle[2], depth, spread), strict=True):
+            column.append(value)
+    for name, values in numbers.items():
+        above = rankdata(values)[label].sum() - label.sum() * (label.sum() + 1) / 2
+        auroc = above / (label.sum() * (~label).sum())
+        assert abs(auroc - 0.5) < 0.12, f"{name} alone finds {auroc:.2f}"
+
+
+def test_the_seed_decides_every_byte(tmp_path) -> None:
+    for folder, seed in (("a", 5), ("b", 5), ("c", 6)):
+        write(tmp_path / folder, seed=seed, samples=6)
+    names = [path.relative_to(tmp_path / "a") for path in sorted((tmp_path / "a").rglob("*.*")) if path.is_file()]
+    a, b, c = ([(tmp_path / folder / name).read_bytes() for name in names] for folder in "abc")
+    assert len(names) == 2 * (6 + 3 + 6) and a == b
+    assert not any(x == y for x, y in zip(a, c, strict=True))
+
+
+def test_a_set_that_is_there_or_too_small_is_refused(tmp_path) -> None:
+    with pytest.raises(UserError, match="samples: a set needs at least 6, got 5"):
+        write(tmp_path, samples=5)
+    (tmp_path / "target").mkdir()
+    with pytest.raises(UserError, match="target: is already there"):
+        write(tmp_path, samples=6)
+    assert not (tmp_path / "source").exists()

@@ -1,0 +1,56 @@
+"""Run folders in; that one call reads, renders and writes them, or says in one line why not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from fake_rows import item, row
+
+from framework.errors import UserError
+from framework.leaderboard import leaderboard
+from framework.leaderboard.store import write_run
+
+BEGINS = {"markdown": "# Leaderboard", "csv": "run,date,", "latex": "% needs", "html": "<!DOCTYPE html>"}
+
+
+@pytest.mark.parametrize("fmt", list(BEGINS))
+def test_the_text_is_returned_and_written_whole(tmp_path, fmt):
+    write_run(tmp_path / "runs", {"run": "r1"}, [row()], [], [item()])
+    out = tmp_path / "board"
+    text = leaderboard([tmp_path / "runs"], fmt, out)
+    assert text.lstrip().startswith(BEGINS[fmt]) and "parts" in text
+    assert out.read_bytes().decode("utf-8") == text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["board", "runs"]
+
+
+def test_the_gallery_of_a_superseded_run_is_left_out(tmp_path):
+    write_run(tmp_path, {"run": "r1"}, [row()], [], [item(id="old.png")])
+    write_run(tmp_path, {"run": "r2"}, [row(run="r2", date="2027-01-01T00:00:00+00:00")], [], [item(id="new.png")])
+    text = leaderboard([tmp_path], "html", None, "Two runs", ["A note."])
+    assert "new.png" in text and "old.png" not in text
+    assert "<h1>Two runs</h1>" in text and "A note." in text
+
+
+def test_a_place_that_cannot_be_written_is_named_in_one_line(tmp_path):
+    write_run(tmp_path / "runs", {"run": "r1"}, [row()], [], [])
+    with pytest.raises(UserError, match=r"runs: is a folder; name the file to write"):
+        leaderboard([tmp_path / "runs"], "csv", tmp_path / "runs")
+    with pytest.raises(UserError, match=r"board.csv: cannot be written: No such file or directory") as error:
+        leaderboard([tmp_path / "runs"], "csv", tmp_path / "nowhere" / "board.csv")
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_format_is_refused_with_the_known(tmp_path):
+    with pytest.raises(UserError, match=r"no format 'pdf'. Known: markdown, csv, latex, html"):
+        leaderboard([tmp_path], "pdf", None)  # type: ignore[arg-type]
+
+
+def test_a_leaderboard_loads_no_torch(tmp_path):
+    write_run(tmp_path, {"run": "r1"}, [row()], [], [item()])
+    code = "import sys; from pathlib import Path; from framework.leaderboard import leaderboard as l\n"
+    code += "[l([Path(sys.argv[1])], f, None) for f in ('markdown', 'csv', 'latex', 'html')]\n"
+    code += "print(sorted({'torch', 'lightning', 'transformers', 'open3d', 'monai'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

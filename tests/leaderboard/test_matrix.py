@@ -1,0 +1,103 @@
+"""Rows in; that matrices hold the newest, average only seeds, and never mix what cannot be compared."""
+
+from __future__ import annotations
+
+import pytest
+from fake_rows import row
+from numpy.testing import assert_allclose
+
+from framework.errors import UserError
+from framework.leaderboard.matrix import matrices, newest, transfer_matrix
+
+LATER = "2026-03-04T05:06:07+00:00"
+
+
+def test_the_newest_of_two_measurements_wins_whatever_the_order():
+    old, new = row(value=0.5), row(run="r2", date=LATER, value=0.75)
+    assert newest([new, old]) == [new] and newest([old, new]) == [new]
+    assert transfer_matrix([new, old], "auroc", "sample").cells["parts", "parts"].rows == (new,)
+
+
+def test_rows_that_differ_in_what_they_measure_do_not_replace_each_other():
+    rows = [row(), row(category="bolt"), row(metric="ap"), row(seed=1), row(tested_on="x"), row(backbone="siglip")]
+    assert newest(rows) == rows
+
+
+def test_seeds_are_averaged_and_their_spread_is_kept():
+    values = [(0.75, 0.5, 0.875), (0.875, 0.625, 1.0), (0.25, 0.125, 0.375)]
+    rows = [row(run=f"r{seed}", seed=seed, value=v, low=a, high=b) for seed, (v, a, b) in enumerate(values)]
+    cell = transfer_matrix(rows[::-1], "auroc", "sample").cells["parts", "parts"]
+    assert [r.seed for r in cell.rows] == [0, 1, 2]
+    assert_allclose([cell.value, cell.low, cell.high], [0.625, 1.25 / 3, 0.75])
+    assert_allclose(cell.spread, 0.330718913883)  # by hand: sqrt((1/64 + 1/16 + 9/64) / 2)
+
+
+def test_one_seed_has_no_spread_and_a_missing_bound_stays_missing():
+    cell = transfer_matrix([row(), row(seed=1, low=None, high=None)], "auroc", "sample").cells["parts", "parts"]
+    assert cell.low is None and cell.high is None
+    assert transfer_matrix([row()], "auroc", "sample").cells["parts", "parts"].spread is None
+
+
+def test_only_the_mean_over_categories_of_the_metric_and_level_is_shown():
+    rows = [row(value=0.75), row(category="bolt"), row(category="pooled"), row(metric="ap")]
+    rows += [row(level="element", element="pixel")]
+    assert transfer_matrix(rows, "auroc", "sample").cells["parts", "parts"].value == 0.75
+    assert [(m.level, m.metric) for m in matrices(rows)] == [
+        ("sample", "auroc"),
+        ("sample", "ap"),
+        ("element", "auroc"),
+    ]
+
+
+def test_the_diagonal_is_straight_and_untrained_models_come_last():
+    sets = [("parts", "industrial"), ("brains", "medical"), ("cups", "pointcloud")]
+    rows = [
+        row(trained_on=t, tested_on=s, domain=d)
+        for t in ("nothing", "brains + cups", "cups", "brains", "parts")
+        for s, d in sets
+    ]
+    matrix = transfer_matrix(rows, "auroc", "sample")
+    assert matrix.tested == ["parts", "brains", "cups"]
+    assert matrix.trained == ["parts", "brains", "cups", "brains + cups", "nothing"]
+    outlined = {key for key, cell in matrix.cells.items() if cell.diagonal}
+    assert outlined == {(s, s) for s, _ in sets} | {("brains + cups", "brains"), ("brains + cups", "cups")}
+
+
+def test_what_was_not_measured_is_missing():
+    matrix = transfer_matrix([row(), row(trained_on="cups", tested_on="cups")], "auroc", "sample")
+    assert set(matrix.cells) == {("parts", "parts"), ("cups", "cups")}
+    assert [cell.rows[0].trained_on for cell in matrix.column("cups")] == ["cups"]
+
+
+def test_models_that_share_a_training_set_get_a_line_each_named_by_what_tells_them_apart():
+    rows = [row(), row(backbone="siglip"), row(trained_on="cups", tested_on="cups", experiment="other")]
+    matrix = transfer_matrix(rows, "auroc", "sample")
+    assert matrix.trained == ["cups", "parts · embedded", "parts · siglip"]
+
+
+def test_other_test_files_in_one_column_are_refused_and_both_runs_named():
+    rows = [row(), row(run="r2", trained_on="cups", fingerprint="e" * 64)]
+    with pytest.raises(UserError, match=r"'parts': runs r1 and r2 saw different files \(fingerprints f{12}, e{12}\)"):
+        transfer_matrix(rows, "auroc", "sample")
+
+
+def test_another_protocol_in_one_column_is_refused_until_the_older_run_is_repeated():
+    old, new = row(trained_on="cups"), row(run="r2", protocol="ranking/2", date=LATER)
+    with pytest.raises(UserError, match=r"r1 and r2 define sample auroc differently \(ranking/1, ranking/2\)"):
+        transfer_matrix([old, new], "auroc", "sample")
+    again = row(run="r3", trained_on="cups", protocol="ranking/2", date=LATER)
+    assert len(transfer_matrix([old, new, again], "auroc", "sample").cells) == 2
+
+
+def test_a_cell_is_above_chance_when_its_whole_interval_is():
+    def above(**fields):
+        return transfer_matrix([row(**fields)], "auroc", "sample").cells["parts", "parts"].above_chance
+
+    assert above(low=0.51) and not above(low=0.5)
+    assert above(low=None, high=None, value=0.6) and not above(low=None, high=None, value=0.4)
+    assert above(low=0.1, chance=None)
+
+
+def test_a_cell_is_in_domain_when_one_of_its_seeds_is():
+    cells = transfer_matrix([row(), row(seed=1, in_domain=True, overlap=2)], "auroc", "sample").cells
+    assert cells["parts", "parts"].in_domain

@@ -1,0 +1,171 @@
+"""Runs in temporary folders in; that they are read back as written, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fake_rows import item, row, sample
+
+from framework.errors import UnreadableError, UserError
+from framework.leaderboard import store
+from framework.leaderboard.store import load, load_gallery, load_samples, write_run
+
+ROWS = [row(), row(level="element", element="pixel", elements=64, anomalous_elements=3, low=None, high=None)]
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from fake_rows import row
+from framework.leaderboard import store
+calls = iter(range(9))
+store.os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 2 else None
+store.write_run(Path(sys.argv[1]), {"run": "r1"}, [row()], [], [])
+"""
+
+
+def test_a_run_is_read_back_as_it_was_written(tmp_path):
+    samples = [sample(), sample(id="b", label=True, hist=b"\x00\x01", regions=2)]
+    folder = write_run(tmp_path, {"run": "r1", "config": {"seed": 0}}, ROWS, samples, [item(truth=b"\x89PNG"), item()])
+    assert folder == tmp_path / "r1"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "gallery.parquet",
+        "rows.parquet",
+        "run.json",
+        "samples.parquet",
+    ]
+    assert json.loads((folder / "run.json").read_text()) == {"run": "r1", "config": {"seed": 0}}
+    assert load([folder]) == ROWS
+    assert load_samples([folder]) == [{"run": "r1", "hist": None, "regions": None} | s for s in samples]
+    assert load_gallery([folder]) == [{"run": "r1"} | i for i in (item(truth=b"\x89PNG"), item())]
+
+
+def test_attached_files_come_with_the_run_or_not_at_all(tmp_path):
+    def full(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match="r1: run not written, the disk is full"):
+        write_run(tmp_path, {"run": "r1"}, [row()], [], [], {"expert.ckpt": full})
+    assert list(tmp_path.iterdir()) == []
+    folder = write_run(
+        tmp_path, {"run": "r1"}, [row()], [], [], {"expert.ckpt": lambda path: path.write_bytes(b"whole")}
+    )
+    assert (folder / "expert.ckpt").read_bytes() == b"whole"
+
+
+def test_a_second_run_leaves_the_first_as_it_was(tmp_path):
+    first = write_run(tmp_path, {"run": "r1"}, [row()], [], [])
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in first.iterdir()}
+    write_run(tmp_path, {"run": "r2"}, [row(run="r2")], [], [])
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in first.iterdir()} == before
+    assert [r.run for r in load([tmp_path])] == ["r1", "r2"]
+
+
+def test_a_run_is_never_overwritten(tmp_path):
+    write_run(tmp_path, {"run": "r1"}, [row()], [], [])
+    with pytest.raises(UserError, match=r"r1: this run is there already"):
+        write_run(tmp_path, {"run": "r1"}, [row(value=0.1, low=None, high=None)], [], [])
+    assert load([tmp_path]) == [row()]
+
+
+def test_a_killed_process_leaves_nothing_that_is_taken_for_a_run(tmp_path):
+    tests = str(Path(__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), tests], check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = list(tmp_path.iterdir())
+    assert len(left) == 1 and left[0].name.startswith(store.PARTIAL) and (left[0] / "rows.parquet").exists()
+    with pytest.raises(UserError, match="no runs found"):
+        load([tmp_path])
+    with pytest.raises(UserError, match="no runs found"):
+        load(left)
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), UserError, "r1: run not written, the disk is full"),
+        (OSError(errno.EIO, "Input/output error"), UserError, "r1: run not written, Input/output error"),
+        (KeyboardInterrupt("stopped"), KeyboardInterrupt, "stopped"),
+    ],
+)
+def test_a_full_disk_or_ctrl_c_leaves_no_folder_and_says_so_in_one_line(
+    tmp_path, monkeypatch, raised, expected, message
+):
+    def fail(handle: int) -> None:
+        raise raised
+
+    monkeypatch.setattr(store.os, "fsync", fail)
+    with pytest.raises(expected, match=message) as error:
+        write_run(tmp_path, {"run": "r1"}, [row()], [], [])
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_refuses_rows_of_another_run_bad_names_and_missing_keys(tmp_path):
+    with pytest.raises(ValueError, match="must be a file name, and that of all its rows"):
+        write_run(tmp_path, {"run": "r2"}, [row()], [], [])
+    with pytest.raises(ValueError, match="must be a file name"):
+        write_run(tmp_path, {"run": "../r1"}, [], [], [])
+    with pytest.raises(ValueError, match=r"samples: keys \['id', 'run'\], expected"):
+        write_run(tmp_path, {"run": "r1"}, [row()], [{"id": "a"}], [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_are_found_at_any_depth_under_any_name_and_once(tmp_path):
+    odd = tmp_path / "a[b]*" / "run=other"
+    write_run(odd, {"run": "r1"}, [row()], [sample()], [])
+    write_run(tmp_path, {"run": "r0"}, [row(run="r0", date="2026-02-02T00:00:00+00:00")], [], [])
+    paths = [tmp_path, odd, odd / "r1" / "rows.parquet"]
+    assert [r.run for r in load(paths)] == ["r1", "r0"]  # by date
+    assert [s["run"] for s in load_samples(paths)] == ["r1"]
+    assert load([odd / "r1" / "rows.parquet"]) == [row()]
+
+
+def test_what_is_missing_or_empty_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere: no such file or folder"):
+        load([tmp_path / "nowhere"])
+    with pytest.raises(UserError, match=rf"{tmp_path.name}: no runs found"):
+        load([tmp_path])
+
+
+def test_rows_of_another_schema_are_refused_by_name(tmp_path):
+    file = write_run(tmp_path, {"run": "r1"}, [row()], [], []) / "rows.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.replace_schema_metadata({b"anomaly-ov": b"rows/99"}), file)
+    with pytest.raises(UserError, match=r"r1/rows.parquet: holds no rows of schema 1"):
+        load([tmp_path])
+    pq.write_table(pa.table({"loss": [0.5]}), tmp_path / "other.parquet")
+    with pytest.raises(UserError, match=r"other.parquet: holds no rows of schema 1"):
+        load([tmp_path / "other.parquet"])
+    with pytest.raises(UserError, match=r"samples.parquet: holds no rows"):
+        load([tmp_path / "r1" / "samples.parquet"])
+
+
+def test_values_that_no_row_can_have_are_refused_by_name(tmp_path):
+    file = write_run(tmp_path, {"run": "r1"}, [row()], [], []) / "rows.parquet"
+    table = pq.read_table(file)
+    place = table.schema.get_field_index("value")
+    pq.write_table(table.set_column(place, table.schema.field(place), pa.array([7.0])), file)
+    with pytest.raises(UnreadableError, match=r"rows.parquet: row 'parts' sample auroc .* value is 7.0"):
+        load([tmp_path])
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "scrambled"])
+def test_a_corrupt_file_is_named_in_one_line(tmp_path, damage):
+    write_run(tmp_path, {"run": "r2"}, [row(run="r2")], [], [])
+    file = write_run(tmp_path, {"run": "r1"}, [row()], [], []) / "rows.parquet"
+    whole = file.read_bytes()
+    damaged = {"cut": whole[: len(whole) // 2], "empty": b"", "scrambled": whole[:4] + b"\xff" * 600 + whole[604:]}
+    file.write_bytes(damaged[damage])
+    with pytest.raises(UnreadableError, match=r"r1/rows.parquet: not a readable Parquet file") as error:
+        load([tmp_path])
+    assert "\n" not in str(error.value)

@@ -1,0 +1,123 @@
+"""Rows in; that Markdown, CSV and LaTeX hold every number, and that no name breaks out of its cell."""
+
+from __future__ import annotations
+
+import csv as comma
+import re
+
+import numpy as np
+import pytest
+from fake_rows import row
+
+from framework.errors import UserError
+from framework.leaderboard.render.tables import csv, latex, markdown
+from framework.leaderboard.render.words import heat, luminance
+from framework.leaderboard.rows import COLUMNS, METRICS
+
+PAIR = [
+    row(in_domain=True, overlap=3),
+    row(run="r2", trained_on="nothing", value=0.5625, low=0.4375, high=0.6875),
+    row(run="r2", trained_on="nothing", tested_on="cups", domain="pointcloud", value=1.0, low=None, high=None),
+]
+
+
+def lines(text: str, start: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(start)]
+
+
+def test_markdown_shows_the_matrix_with_interval_marks_and_chance():
+    text = markdown(PAIR)
+    assert "## Sample AUROC" in text
+    head = text[text.index("## Sample AUROC") :].splitlines()[2:7]
+    assert head == [
+        r"| trained on \\ tested on | parts | cups |",
+        "| --- | --- | --- |",
+        "| **parts** | 87.5† (81.2–93.8) | – |",
+        "| **nothing** | 56.2≈ (43.8–68.8) | 100.0 (–) |",
+        "| **chance** | 50.0 | 50.0 |",
+    ]
+    assert "† in-domain: the model was trained on samples of this test set." in text
+
+
+def test_markdown_lists_every_row_and_says_which_are_superseded():
+    rows = [*PAIR, row(run="r3", date="2027-01-01T00:00:00+00:00", value=0.25, low=0.125, high=0.375)]
+    text = markdown(rows)
+    listed = lines(text[text.index("## All rows") :], "| ")[2:]
+    assert len(listed) == 4
+    assert "| 87.5† | 81.2–93.8 | 50.0 | exact | 20 (8 anomalous), 20 × object |" in listed[0]
+    assert listed[0].endswith("| superseded by a newer run; 3 test samples seen in training |")
+    assert "superseded" not in listed[3] and "| 25.0 | 12.5–37.5 |" in listed[3]
+
+
+def test_markdown_says_how_several_seeds_spread():
+    text = markdown([row(value=0.75), row(seed=1, value=0.875)])
+    assert "| **parts** | 81.2 ± 8.8 (2 seeds) (81.2–93.8) |" in text
+
+
+def test_element_rows_name_their_elements_and_certified_error():
+    fields = {"level": "element", "element": "voxel", "elements": 3_145_728, "anomalous_elements": 61_031}
+    text = markdown([row(**fields, error=4e-5)])
+    assert "## Element AUROC (voxel)" in text
+    assert "| ±0.004 | 20 (8 anomalous), 20 × object, 61\u202f031 of 3\u202f145\u202f728 voxels |" in text
+
+
+def test_markdown_keeps_hostile_names_in_their_cell():
+    text = markdown([row(trained_on="a|b\n<script>*x*_y_", tested_on="`c`")])
+    assert r"| **a\|b \<script\>\*x\*\_y\_** | 87.5 (81.2–93.8) |" in text
+    assert r"\`c\`" in text and "<script>" not in text
+
+
+def test_csv_is_one_table_in_full_precision_that_rebuilds_the_matrix():
+    rows = [row(value=1 / 3, low=0.1, high=0.9), row(category="bolt"), row(metric="ap"), row(seed=1, value=0.5)]
+    rows.append(row(run="old", date="2025-01-01T00:00:00+00:00", value=0.25, low=None, high=None))
+    read = list(comma.DictReader(csv(rows).splitlines()))
+    assert list(read[0]) == [*COLUMNS, "superseded", "in_matrix"]
+    assert [float(r["value"]) for r in read] == [r.value for r in rows]
+    assert [r["superseded"] for r in read] == ["False"] * 4 + ["True"]
+    assert [r["in_matrix"] for r in read] == ["True", "False", "True", "True", "False"]
+    assert read[4]["low"] == ""
+
+
+def test_latex_colours_cells_like_the_page_and_escapes_names():
+    text = latex([row(trained_on="50%_a&b #1 ~ \\x{}^$", in_domain=True)])
+    background, ink = heat(0.875, "auroc")
+    cell = f"\\cellcolor[HTML]{{{background[1:].upper()}}}\\textcolor[HTML]{{{ink[1:].upper()}}}"
+    assert cell + r"{87.5\textsuperscript{\textdagger} (81.2--93.8)} \\" in text
+    name = r"50\%\_a\&b \#1 \textasciitilde{} \textbackslash{}x\{\}\textasciicircum{}\$"
+    assert name + r" & \cellcolor" in text
+    assert text.isascii()
+
+
+def test_latex_closes_what_it_opens_and_keeps_its_columns():
+    text = latex([*PAIR, row(metric="ap")])
+    assert re.findall(r"\\begin\{(\w+)\}", text).count("tabular") == 2
+    assert sorted(re.findall(r"\\begin\{(\w+)\}", text)) == sorted(re.findall(r"\\end\{(\w+)\}", text))
+    plain = re.sub(r"\\[{}]", "", text)
+    assert plain.count("{") == plain.count("}")
+    first = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    assert {line.count(" & ") for line in first.splitlines() if line.endswith(r"\\")} == {2}
+    assert "nothing & \\cellcolor" in first and first.count(" & -- ") == 1
+
+
+@pytest.mark.parametrize("write", [markdown, csv, latex])
+def test_every_format_refuses_rows_that_cannot_be_compared(write):
+    with pytest.raises(UserError, match="saw different files"):
+        write([row(), row(run="r2", trained_on="cups", fingerprint="e" * 64)])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_text_on_heat_colours_is_readable(metric):
+    def channels(colour: str) -> list[int]:
+        return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+
+    for value in np.linspace(0, 1, 501):
+        lights = sorted(luminance(channels(colour)) for colour in heat(float(value), metric))
+        assert (lights[1] + 0.05) / (lights[0] + 0.05) >= 4.5
+
+
+def test_heat_colours_run_from_the_floor_of_the_metric_to_one():
+    assert heat(1.0, "auroc") == ("#fde725", "#000000")
+    assert heat(0.5, "auroc") == heat(0.2, "auroc") == heat(0.0, "ap") == ("#440154", "#ffffff")
+    assert heat(0.75, "auroc")[0] == heat(0.5, "ap")[0] == "#21918c"
+    np.testing.assert_allclose(luminance([255, 255, 255]), 1.0)
+    np.testing.assert_allclose(luminance([119, 119, 119]), 0.18447, atol=1e-5)  # #777 on white: 4.48 to 1

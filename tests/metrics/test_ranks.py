@@ -1,0 +1,64 @@
+"""Two processes against one: the same state, bit for bit, with counts that do not divide and with an idle rank."""
+
+import warnings
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from framework.metrics.ranking import AnomalyCurves
+
+SAMPLES, SIDE = 7, 16
+
+
+class Scorer(nn.Module):
+    """A module with a metric, as a task has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.curves = AnomalyCurves(["even", "odd"], regions=True)
+
+    def score(self, samples):
+        generator = torch.Generator().manual_seed(0)
+        maps = torch.rand(SAMPLES, SIDE, generator=generator)
+        truth = torch.rand(SAMPLES, SIDE, generator=generator) < maps / 2
+        for i in samples:
+            self.curves.update(maps[i], truth[i], truth[i].int(), group=i % 2)
+
+
+def rank(number, scenarios, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=number, world_size=2)
+    for name, shares in scenarios.items():
+        task = Scorer()
+        task.score(shares[number])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the library's note that an idle rank saw nothing
+            curves, pooled = task.curves.compute(), task.curves.pooled()
+        own = task.curves.hist.clone()
+        task.curves.sync()
+        torch.save((curves, pooled, task.curves.hist, own), f"{folder}/{name}-{number}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_ranks_have_the_bits_of_one(tmp_path):
+    one = Scorer()
+    one.score(range(SAMPLES))
+    scenarios = {"uneven": [[0, 2, 4, 6], [1, 3, 5]], "idle": [[], list(range(SAMPLES))]}
+    mp.start_processes(rank, (scenarios, str(tmp_path)), nprocs=2, start_method="fork")  # imports nothing again
+    for name, shares in scenarios.items():
+        for number in range(2):
+            curves, pooled, state, own = torch.load(tmp_path / f"{name}-{number}.pt", weights_only=False)
+            assert torch.equal(state, one.curves.hist)
+            assert int(own[:, :2].sum()) == len(shares[number]) * SIDE  # its own counts come back after compute
+            assert curves == one.curves.compute()
+            assert pooled == one.curves.pooled()
+            assert curves["even"].aupro is not None
+
+
+def test_the_state_is_one_tensor_and_not_part_of_checkpoints():
+    task = Scorer()
+    assert list(task.curves._reductions) == ["hist"]  # one tensor, so one sum over the ranks
+    assert task.curves.hist.dtype == torch.int64
+    assert not task.state_dict()

@@ -1,0 +1,76 @@
+"""Connected regions in pictures and scans, and coarse histograms of one sample."""
+
+import numpy as np
+import pytest
+import torch
+
+from framework.metrics.regions import coarse, components
+
+
+def draw(*rows):
+    return np.array([[c == "#" for c in row] for row in rows])
+
+
+def test_corners_connect_in_a_picture():
+    truth = draw("#....", ".#..#", "....#")
+    numbers = components(truth[None]).reshape(truth.shape)
+    assert numbers.dtype == np.int32
+    np.testing.assert_array_equal(numbers, [[1, 0, 0, 0, 0], [0, 1, 0, 0, 2], [0, 0, 0, 0, 2]])
+
+
+def test_corners_connect_across_the_slices_of_a_scan():
+    first, second, third = draw("#..", "..."), draw("...", ".#."), draw("#..", "...")
+    numbers = components(np.stack([first, second, third]))
+    assert numbers.max() == 1
+    assert components(np.stack([first, np.zeros_like(first), third])).max() == 2
+
+
+def test_the_order_is_that_of_the_flattened_truth():
+    truth = np.zeros((3, 5, 7), bool)
+    truth[1, 2, 3] = truth[2, 4, 6] = True
+    np.testing.assert_array_equal(np.flatnonzero(components(truth)), np.flatnonzero(truth))
+
+
+def test_a_normal_sample_has_no_region():
+    np.testing.assert_array_equal(components(np.zeros((2, 3, 4), bool)), np.zeros(24, np.int32))
+
+
+def test_truth_without_a_view_axis_is_refused():
+    with pytest.raises(ValueError, match=r"\(V, H, W\), got \(3, 4\)"):
+        components(np.zeros((3, 4), bool))
+
+
+def test_a_coarse_histogram_counts_each_class_and_shares_regions_out():
+    scores = np.array([0.0, 0.5, 0.5, 1.0, 1.0, 0.73], np.float32)  # 0.73 has logit 0.99
+    truth = np.array([0, 0, 1, 1, 0, 1], bool)
+    hist, count = coarse(scores, truth, np.array([9, 0, 2, 2, 0, 5], np.int32))
+    expected = np.zeros((3, 512))
+    expected[0, [0, 256, 511]] = 1
+    expected[1, [256, 511, 256 + 15]] = 1
+    expected[2, [256, 511, 256 + 15]] = 0.5, 0.5, 1
+    np.testing.assert_array_equal(hist, expected)
+    assert (hist.dtype, count) == (np.float32, 2)
+
+
+def test_coarse_takes_tensors_logits_and_no_regions():
+    logits = torch.tensor([-40.0, -0.01, 3.01, 15.99, 40.0])
+    hist, count = coarse(logits, torch.tensor([0, 0, 1, 1, 1]), bins=32, scores_kind="logit")
+    assert np.flatnonzero(hist[0]).tolist() == [0, 15]
+    assert hist[1, [19, 31]].tolist() == [1, 2]
+    assert count == 0 and not hist[2].any()
+
+
+def test_the_coarse_axis_is_one_for_logits_and_probabilities():
+    logits = (torch.arange(-190, 190, dtype=torch.float64) + 0.4) / 16  # 512 bins are a sixteenth wide
+    truth = torch.zeros(380)
+    by_logit, _ = coarse(logits, truth, scores_kind="logit")
+    by_probability, _ = coarse(logits.sigmoid(), truth)
+    np.testing.assert_array_equal(by_logit, by_probability)
+    assert by_logit[0].max() == 1
+
+
+def test_coarse_of_nothing_is_empty_and_of_bad_scores_refused():
+    hist, count = coarse(np.zeros(0, np.float32), np.zeros(0, bool))
+    assert not hist.any() and count == 0
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        coarse(np.array([2.0]), np.array([True]))

@@ -1,0 +1,77 @@
+import os
+from collections import Counter
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from domains.medical import Medical
+from domains.medical.datasets import open_ms, yes_no
+
+DATA = Path(os.environ.get("ANOMALY_OV_DATA", Path(__file__).parents[3] / "shared/data")) / "medical"
+LESION_VOXELS = {"patient19": 49_769, "patient26": 8_227}
+
+
+def folder(name):
+    path = DATA / name
+    if not path.is_dir():
+        pytest.skip(f"no {path}; set ANOMALY_OV_DATA to the folder that holds the real data")
+    return path
+
+
+def patients():
+    scans = list(open_ms(folder("ms_lesion_open_ms_data"), slices=False))
+    assert scans
+    return scans
+
+
+def test_every_brain_mri_picture_is_read_whatever_its_mode():
+    records = list(yes_no(folder("brain_mri")))
+    assert Counter(r.anomalous for r in records) == {True: 155, False: 98}
+    modes = Counter()
+    for record in records:
+        with Image.open(record.path) as picture:
+            size = picture.size
+            modes[picture.mode] += 1
+        sample = Medical().read(record)
+        assert sample.views.shape == (1, 3, size[1], size[0])
+        assert sample.truth is None
+        assert sample.views.std() > 10
+    assert modes == {"RGB": 217, "L": 30, "RGBA": 5, "P": 1}
+
+
+def test_the_lesions_of_a_patient_are_all_in_the_views():
+    for record in patients():
+        sample = Medical().read(record)
+        assert sample.truth.sum() == LESION_VOXELS[record.group]
+
+
+@pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
+def test_truth_saved_as_scores_is_the_mask_file_voxel_for_voxel(tmp_path, axis):
+    for record in patients():
+        reader = Medical(axis=axis)
+        sample = reader.read(record)
+        saved = nib.load(reader.save(sample, sample.truth.astype(np.float32), tmp_path / record.group))
+        gold = nib.load(record.truth_path)
+        assert_array_equal(np.asarray(saved.dataobj), np.asarray(gold.dataobj))
+        assert_array_equal(saved.affine, gold.affine)
+        assert saved.get_data_dtype() == np.float32
+        assert int(saved.header["qform_code"]) == int(gold.header["qform_code"])
+
+
+def test_lesions_are_brighter_than_the_brain_around_them():
+    for record in patients():
+        sample = Medical().read(record)
+        grey = sample.views[:, 0].ravel()
+        assert grey[sample.truth].mean() > grey[grey > 26].mean() + 15
+
+
+def test_slices_are_labelled_and_grouped_by_patient():
+    records = list(open_ms(folder("ms_lesion_open_ms_data"), stride=10))
+    assert {r.group for r in records} <= set(LESION_VOXELS)
+    assert {r.anomalous for r in records} == {True, False}
+    for record in records:
+        assert Medical().read(record).truth.any() == record.anomalous

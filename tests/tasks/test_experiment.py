@@ -1,0 +1,186 @@
+"""A whole experiment in small: from pictures on disk through Lightning to rows, on one process and on two."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from framework import config as configs
+from framework.cli import main
+from framework.leaderboard.store import load, load_samples
+from framework.models import trained
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENT = """
+name: small
+model: {{backbone: {{name: embedded}}, crops: base}}
+train: {{parts: {{domain: industrial, dataset: mvtec, root: {root}/source}}}}
+test: {{parts: {{domain: industrial, dataset: mvtec, root: {root}/target}}}}
+optim: {{lr: 1.0e-3, batch_size: 5}}
+store: {{mode: {store}, path: {root}/store, dtype: float32}}
+trainer: {{accelerator: cpu, devices: 1, max_epochs: 2, enable_progress_bar: false}}
+out: {root}/runs
+test_batch_size: 3
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    from framework import registry
+
+    folder = tmp_path_factory.mktemp("experiment")
+    registry.load_domain("industrial")
+    registry.build("procedural", "industrial", folder, seed=3, samples=14)
+    for mode in ("always", "never"):
+        (folder / f"{mode}.yaml").write_text(EXPERIMENT.format(root=folder, store=mode))
+    return folder
+
+
+def fit(root, *overrides, mode="always"):
+    before = set((root / "runs").glob("[!.]*"))
+    assert main(["fit", str(root / f"{mode}.yaml"), *overrides]) == 0
+    (folder,) = set((root / "runs").glob("[!.]*")) - before
+    return folder
+
+
+def numbers(folder):
+    return {(r.category, r.level, r.metric): r for r in load([folder])}
+
+
+@pytest.fixture(scope="module")
+def run(root):
+    return fit(root)
+
+
+def test_a_run_has_rows_samples_pictures_and_the_expert(run):
+    rows = numbers(run)
+    assert {(level, metric) for _, level, metric in rows} == {
+        *(("sample", m) for m in ("auroc", "ap", "f1_max")),
+        *(("element", m) for m in ("auroc", "ap", "f1_max", "aupro")),
+    }
+    row = rows["all", "sample", "auroc"]
+    assert (row.trained_on, row.tested_on, row.domain, row.dataset) == ("parts", "parts", "industrial", "mvtec")
+    assert row.normal + row.anomalous == 14 and not row.in_domain and row.overlap == 0
+    assert row.low <= row.value <= row.high
+    assert len(load_samples([run])) == 14
+    assert json.loads((run / "run.json").read_text())["settings"]["name"] == "small"
+
+
+def test_sample_auroc_equals_scikit_learn_on_the_saved_samples(run):
+    from sklearn.metrics import roc_auc_score
+
+    samples = load_samples([run])
+    by_category = [
+        roc_auc_score([s["label"] for s in part], [s["logit"] for s in part])
+        for c in sorted({s["category"] for s in samples})
+        if len({s["label"] for s in (part := [s for s in samples if s["category"] == c])}) == 2
+    ]
+    row = numbers(run)["all", "sample", "auroc"]
+    assert abs(np.mean(by_category) - row.value) <= row.error + 1e-9
+
+
+def test_features_read_back_and_recomputed_train_the_same_expert(root, run):
+    other = fit(root, mode="never")
+    for key, row in numbers(run).items():
+        assert numbers(other)[key].value == pytest.approx(row.value, abs=2e-3), key
+
+
+def test_the_same_seed_gives_the_same_numbers(root, run):
+    again = fit(root)
+    for key, row in numbers(run).items():
+        assert numbers(again)[key].value == row.value, key
+
+
+def test_testing_the_checkpoint_gives_the_rows_of_the_fit(root, run):
+    before = set((root / "runs").glob("[!.]*"))
+    assert main(["test", str(root / "always.yaml"), f"checkpoint={run / 'expert.ckpt'}"]) == 0
+    (folder,) = set((root / "runs").glob("[!.]*")) - before
+    assert {k: r.value for k, r in numbers(folder).items()} == {k: r.value for k, r in numbers(run).items()}
+    assert {r.trained_on for r in load([folder])} == {"parts"}
+
+
+def test_testing_on_what_was_trained_on_is_marked(root, run):
+    before = set((root / "runs").glob("[!.]*"))
+    overrides = [f"checkpoint={run / 'expert.ckpt'}", f"test.parts.root={root}/source"]
+    assert main(["test", str(root / "always.yaml"), *overrides]) == 0
+    (folder,) = set((root / "runs").glob("[!.]*")) - before
+    assert all(r.in_domain and r.overlap == 14 for r in load([folder]))
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_numbers_of_one(root, run):
+    """14 samples, batches of 5, tests of 3: nothing divides by two."""
+    overrides = ["trainer.devices=2", "trainer.strategy=ddp", "store.mode=never"]
+    before = set((root / "runs").glob("[!.]*"))
+    command = [sys.executable, "-m", "framework.cli", "fit", str(root / "always.yaml"), *overrides]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (folder,) = set((root / "runs").glob("[!.]*")) - before
+    one, two = trained.read(run / "expert.ckpt"), trained.read(folder / "expert.ckpt")
+    for key, tensor in one["state_dict"].items():
+        torch.testing.assert_close(two["state_dict"][key], tensor, rtol=1e-4, atol=1e-5)
+    alike = ("category", "level", "element", "metric", "normal", "anomalous", "elements", "groups", "fingerprint")
+    ours, theirs = numbers(run), numbers(folder)
+    assert ours.keys() == theirs.keys()
+    for key, row in ours.items():
+        assert [asdict(row)[k] for k in alike] == [asdict(theirs[key])[k] for k in alike]
+        assert theirs[key].value == pytest.approx(row.value, abs=1e-3), key
+    samples = [{s["id"]: s["logit"] for s in load_samples([f])} for f in (run, folder)]
+    assert samples[0].keys() == samples[1].keys()
+    assert max(abs(samples[0][k] - samples[1][k]) for k in samples[0]) < 1e-3
+
+
+@pytest.mark.slow
+def test_two_processes_test_one_checkpoint_to_the_last_digit(root, run):
+    before = set((root / "runs").glob("[!.]*"))
+    overrides = [f"checkpoint={run / 'expert.ckpt'}", "trainer.devices=2", "trainer.strategy=ddp", "test_batch_size=1"]
+    command = [sys.executable, "-m", "framework.cli", "test", str(root / "never.yaml"), *overrides]
+    one = subprocess.run([*command[:4], str(root / "never.yaml"), overrides[0], "test_batch_size=1"], cwd=ROOT, timeout=300)
+    assert one.returncode == 0
+    middle = set((root / "runs").glob("[!.]*"))
+    two = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert two.returncode == 0, two.stderr
+    (first,), (second,) = middle - before, set((root / "runs").glob("[!.]*")) - middle
+    for key, row in numbers(first).items():
+        other = numbers(second)[key]
+        assert (other.value, other.low, other.high, other.groups) == (row.value, row.low, row.high, row.groups), key
+
+
+def test_an_interrupted_fit_goes_on_where_it_stopped(root, run, monkeypatch):
+    """Killed after the first of two epochs, then run again: the numbers of an unbroken run."""
+    from framework.tasks.detect import Detect
+
+    step = Detect.training_step
+    seen = []
+
+    def killed(self, batch, i):
+        seen.append(self.current_epoch)
+        if self.current_epoch == 1:
+            raise RuntimeError("power cut")
+        return step(self, batch, i)
+
+    path = root / "interrupted.yaml"
+    path.write_text((root / "always.yaml").read_text().replace("name: small", "name: cut"))
+    monkeypatch.setattr(Detect, "training_step", killed)
+    with pytest.raises(RuntimeError, match="power cut"):
+        main(["fit", str(path)])
+    monkeypatch.undo()
+    before = set((root / "runs").glob("[!.]*"))
+    assert main(["fit", str(path)]) == 0
+    (folder,) = set((root / "runs").glob("[!.]*")) - before
+    assert {k: r.value for k, r in numbers(folder).items()} == {k: r.value for k, r in numbers(run).items()}
+    assert not list((root / "runs").glob(".training-cut-*"))
+
+
+def test_expectations_are_checked(root):
+    path = root / "expecting.yaml"
+    content = (root / "always.yaml").read_text().replace("name: small", "name: expecting")
+    path.write_text(content + "expect: {parts.sample_auroc: [2, 3]}\n")
+    assert main(["fit", str(path)]) == 1
+    with_typo = configs.load(path, ["expect={parts.sample_auroc: [0, 1]}"])
+    assert with_typo.expect == {"parts.sample_auroc": [0, 1]}
