@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ from framework import config as configs
 from framework.errors import UserError
 
 INTERRUPTED = 130  # what shells expect after Ctrl-C
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)  # faults of the place written to, not of the program
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,12 +30,18 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"anomaly-ov: {one_line(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("anomaly-ov: interrupted; run the same command again to go on.", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        where = error.filename or "while writing"
+        print(f"anomaly-ov: {where}: {error.strerror}. Nothing half-written counts; mend that and go on.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("anomaly-ov: interrupted; run the same command again to go on.", file=sys.stderr)
+        return INTERRUPTED
 
 
 def one_line(error: UserError) -> str:

@@ -234,6 +234,8 @@ def _check_values(config: Config, path: Path) -> None:
             raise UserError(f"{path}: {key}: must be positive, is {_at(config, key)}.")
     if not re.fullmatch(r"max|mean|top[1-9]\d*", config.model.pool):
         raise UserError(f"{path}: model.pool: {config.model.pool!r} is none of max, mean, topK (for example top3).")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", config.name):
+        raise UserError(f"{path}: name: {config.name!r} names folders; use letters, digits and . _ - = + only.")
     for key, bounds in config.expect.items():
         if len(bounds) != 2:
             raise UserError(f"{path}: expect.{key}: write [low, high].")

@@ -57,6 +57,7 @@ def test_roots_come_from_the_environment(experiment, monkeypatch):
         ("test.b.domain=industrial", "test.b.dataset: needs a value."),
         ("store.path=${oc.env:NOT_SET_ANYWHERE}", "NOT_SET_ANYWHERE"),
         ("optim", "override 'optim': write key=value"),
+        ("name=a/b", "name: 'a/b' names folders; use letters"),
         ("expect.a=[1]", "expect.a: write [low, high]"),
     ],
 )

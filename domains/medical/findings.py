@@ -38,7 +38,7 @@ def add(finding: str, head: Head, look: Look, rng: np.random.Generator) -> tuple
     strength, middle = rng.uniform(0.3, 1), _place(head, rng)
     target, weight = FINDINGS[finding](head, look, rng, middle)
     weight = np.where((weight >= _LEAST) & (head.depth > 0), weight, 0)
-    return head.signal + strength * weight * (target - head.signal), weight > 0
+    return (head.signal + strength * weight * (target - head.signal)).astype(np.float32), weight > 0
 
 
 def _place(head: Head, rng: np.random.Generator) -> np.ndarray:

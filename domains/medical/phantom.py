@@ -76,7 +76,7 @@ def head(patient: np.random.Generator, pose: np.random.Generator, tissue: Contra
     signal = _mix(signal, _edge((_SKULL - share) * _RADIUS_MM), tissue.bone)
     signal = _mix(signal, _edge(np.minimum((_SKULL - share) * _RADIUS_MM, floor - 4 - z)), tissue.muscle + 0.07 * fine)
     signal = _mix(signal, _edge(np.minimum((_WATER - share) * _RADIUS_MM, z - floor + 2)), tissue.water)
-    signal = _mix(signal, _ball(x, y, z, *_EYES), tissue.water)
+    signal = _mix(signal, _ball(x, y, z, *_EYES) * _edge((1 - share) * _RADIUS_MM - 4), tissue.water)
 
     inside, cortex, water = _brain(x, y, z, depth, folds, roomy)
     brain = white + (grey - white) * cortex + 0.015 * fine + 0.01 * coarse

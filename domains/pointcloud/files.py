@@ -52,9 +52,10 @@ def load(path: Path) -> Shape:
     Raises:
         UnreadableError: missing, empty, truncated or corrupt, or without enough finite points that differ.
     """
-    if not path.is_file():
-        raise UnreadableError(f"{path}: no such file.")
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"{path}: cannot be read ({error.strerror}).") from None
     if not raw.strip():
         raise UnreadableError(f"{path}: the file is empty.")
     try:

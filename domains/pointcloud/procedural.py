@@ -42,7 +42,7 @@ def write(root: Path, seed: int = 0, samples: int = 40) -> None:
     """Write ``root/source`` and ``root/target``: clouds with labels, as ``pointcloud/real3d`` reads them.
 
     The source set holds vases, gears and tori; the target set bottles, bolts and bowls. In each category every second
-    cloud has one of six defects, from faint to plain. The two folders appear only when both are whole.
+    cloud has one of six defects, from faint to plain.
 
     Args:
         root: made if need be.
@@ -50,47 +50,40 @@ def write(root: Path, seed: int = 0, samples: int = 40) -> None:
         samples: test clouds of each set, at least two a category; half are spoiled.
 
     Raises:
-        UserError: too few samples, or a set that is already there.
+        UserError: too few samples, a set that is already there, or a file that cannot be written.
         MissingPackageError: Open3D is missing, without which these clouds could not be drawn.
     """
     open3d()
-    fewest = 2 * max(map(len, SETS.values()))
-    if samples < fewest:
-        raise UserError(f"samples: a set needs at least {fewest}, got {samples}.")
-    for name in SETS:
-        if (root / name).exists():
-            raise UserError(f"{root / name}: is already there. Remove it or choose another folder.")
     for number, (name, shapes) in enumerate(SETS.items()):
-        shutil.rmtree(root / f".{name}.part", ignore_errors=True)
-        sources = {shape: Source(_specimen(shape)) for shape in shapes}
-        write_set(root / f".{name}.part", sources, [seed, number], samples)
-    for name in SETS:
-        (root / f".{name}.part").rename(root / name)
+        write_set(root / name, {shape: Source(_specimen(shape)) for shape in shapes}, [seed, number], samples)
 
 
 def write_set(root: Path, sources: dict[str, Source], seed: list[int], samples: int) -> None:
-    """Write one set: ``samples`` test clouds over all categories, every other one with a defect, in turn of each kind.
+    """Write one set, whole or not at all: ``samples`` test clouds over all categories, every second one spoiled.
 
-    Size, place, turn, noise and number of points are drawn alike for both, so that none of them gives a defect away.
+    Args:
+        root: the folder to make.
+        sources: what each category is drawn from.
+        seed: of everything.
+        samples: at least two a category.
+
+    Raises:
+        UserError: too few samples, a folder that is already there, or a file that cannot be written.
     """
-    for k, category in enumerate(sources):
-        for j in range(PROTOTYPES):
-            rng = np.random.default_rng([*seed, 1, k, j])
-            points, _ = _cloud(sources[category], None, rng)
-            write_pcd(root / category / "train" / f"{j}_template.pcd", points)
-    kinds = list(DEFECTS)
-    for i in range(samples):
-        rng = np.random.default_rng([*seed, 0, i])
-        turn, place = divmod(i, len(sources))
-        category = list(sources)[place]
-        kind = kinds[(turn // 2 + place) % len(kinds)] if turn % 2 else None
-        points, spoiled = _cloud(sources[category], kind, rng)
-        stem = f"{i}_{kind or 'good'}"
-        write_pcd(root / category / "test" / f"{stem}.pcd", points)
-        if kind:
-            label = root / category / "gt" / f"{stem}.txt"
-            label.parent.mkdir(parents=True, exist_ok=True)
-            np.savetxt(label, np.c_[points, spoiled], ["%.6f"] * 3 + ["%d"])
+    if samples < 2 * len(sources):
+        raise UserError(f"samples: a set needs at least {2 * len(sources)}, got {samples}.")
+    if root.exists():
+        raise UserError(f"{root}: is already there. Remove it or choose another folder.")
+    part = root.with_name(f".{root.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        _write_train(part, sources, seed)
+        _write_test(part, sources, seed, samples)
+        part.rename(root)
+    except OSError as error:
+        raise UserError(f"{error.filename or root}: cannot be written ({error.strerror}).") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_pcd(path: Path, points: np.ndarray) -> None:
@@ -103,13 +96,41 @@ def write_pcd(path: Path, points: np.ndarray) -> None:
     path.write_bytes(header.encode("ascii") + points.astype("<f4").tobytes())
 
 
+def _write_train(root: Path, sources: dict[str, Source], seed: list[int]) -> None:
+    """Normal prototypes."""
+    for k, category in enumerate(sources):
+        for j in range(PROTOTYPES):
+            points, _ = _cloud(sources[category], None, np.random.default_rng([*seed, 1, k, j]))
+            write_pcd(root / category / "train" / f"{j}_template.pcd", points)
+
+
+def _write_test(root: Path, sources: dict[str, Source], seed: list[int], samples: int) -> None:
+    """Clouds of every category in turn; defects in turn of each kind, and a label file for each."""
+    kinds = list(DEFECTS)
+    for i in range(samples):
+        turn, place = divmod(i, len(sources))
+        category = list(sources)[place]
+        kind = kinds[(turn // 2 + place) % len(kinds)] if turn % 2 else None
+        points, spoiled = _cloud(sources[category], kind, np.random.default_rng([*seed, 0, i]))
+        stem = f"{i}_{kind or 'good'}"
+        write_pcd(root / category / "test" / f"{stem}.pcd", points)
+        if kind:
+            label = root / category / "gt" / f"{stem}.txt"
+            label.parent.mkdir(parents=True, exist_ok=True)
+            np.savetxt(label, np.c_[points, spoiled], ["%.6f"] * 3 + ["%d"])
+
+
 def _specimen(shape: str) -> Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]:
     """Draws proportions, then points."""
     return lambda count, rng: sample(SHAPES[shape](rng), count, rng)
 
 
 def _cloud(source: Source, kind: str | None, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """``(N, 3)`` float32 points in file units and ``(N,)`` bool, the spoiled ones, in random order."""
+    """``(N, 3)`` float32 points in file units and ``(N,)`` bool, the spoiled ones, in random order.
+
+    Size, place, turn, noise and number of points are drawn alike for normal and spoiled clouds, so that none of them
+    gives a defect away.
+    """
     count = int(rng.integers(*source.points))
     points, normals = source.draw(int(count * SPARE), rng)
     points = points - (points.min(0) + points.max(0)) / 2

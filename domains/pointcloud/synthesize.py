@@ -31,7 +31,7 @@ def write_defects(meshes: Sequence[Path], root: Path, seed: int = 0, samples: in
     Points are drawn from the faces that can be seen from outside; where a file has none, from its own points.
 
     Raises:
-        UserError: a mesh cannot be read, or two have the same name.
+        UserError: a mesh cannot be read, two have one name, there are too few samples, or ``root`` is already there.
     """
     sources: dict[str, Source] = {}
     for path in meshes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from framework import registry
 from framework.config import Config, DataConfig
-from framework.errors import UserError
+from framework.errors import TruthError, UserError
 from framework.types import Domain, Record
 
 
@@ -92,6 +92,8 @@ def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
         raise UserError(f"experiment {config.name}: test names no set, so there is nothing to test.")
     train = [open_index(name, c) for name, c in config.train.items()] if fit else []
     test = [open_index(name, c) for name, c in config.test.items()]
+    for index in (*train, *test):
+        _check_files(index)
     if train:
         _check_train(train, config.optim.labels)
     for index in test:
@@ -102,6 +104,15 @@ def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
                 "so no metric has a meaning. Add the other class or take the set out of test."
             )
     return train, test
+
+
+def _check_files(index: Index) -> None:
+    """Every file the records name is there, so that a run does not stop in its middle."""
+    for record in index.records:
+        if not record.path.is_file():
+            raise UserError(f"{index.name}: no file {record.path}, which its index names.")
+        if record.truth_path is not None and not record.truth_path.is_file():
+            raise TruthError(f"{record.path}: its ground truth {record.truth_path} is missing.")
 
 
 def _check_train(train: list[Index], labels: str) -> None:

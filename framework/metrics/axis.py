@@ -56,8 +56,9 @@ def keys(scores: Tensor, kind: Kind, bins: int = BINS, zeros: bool = True) -> Te
     if kind == "logit":
         return scores.add(LIMIT).mul_(bins / (2 * LIMIT)).clamp_(0, bins - 1).to(torch.int32)
     shift, base = _layout(bins)
-    found = scores.div(1 - scores).view(torch.int32)
-    found = found.bitwise_right_shift_(shift).sub_(base).clamp_(1, bins - 1)
+    odds = 1 - scores
+    torch.div(scores, odds, out=odds)
+    found = odds.view(torch.int32).bitwise_right_shift_(shift).sub_(base).clamp_(1, bins - 1)
     return found.masked_fill_(scores == 0, 0) if zeros else found
 
 

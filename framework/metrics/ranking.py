@@ -74,15 +74,16 @@ class AnomalyCurves(Metric):
         shares = self._shares(places, regions) if self.regions else None
         self._own()
         hist, step = self.hist[group], CHUNK_GPU if scores.is_cuda else CHUNK
-        ones = torch.ones(max(min(step, len(scores)), len(places)), dtype=torch.int64, device=scores.device)
+        one = torch.ones((), dtype=torch.int64, device=scores.device)
         for part in scores.split(step):
-            hist[0].scatter_add_(0, axis.keys(part.float(), self.scores, self.bins, zeros).long(), ones[: len(part)])
+            found = axis.keys(part.float(), self.scores, self.bins, zeros)
+            hist[0].index_add_(0, found, one.expand(len(part)))
         if len(places):  # few, as a rule: count them again, and not as normal
-            found = axis.keys(scores[places].float(), self.scores, self.bins, zeros).long()
-            hist[0].scatter_add_(0, found, -ones[: len(places)])
-            hist[1].scatter_add_(0, found, ones[: len(places)])
+            found = axis.keys(scores.index_select(0, places).float(), self.scores, self.bins, zeros)
+            hist[0].index_add_(0, found, one.expand(len(places)), alpha=-1)
+            hist[1].index_add_(0, found, one.expand(len(places)))
             if shares is not None:
-                hist[2].scatter_add_(0, found, shares)
+                hist[2].index_add_(0, found, shares)
 
     def compute(self) -> dict[str, Curves]:
         """Curves of each group, over all ranks."""
@@ -100,11 +101,11 @@ class AnomalyCurves(Metric):
             if len(places):
                 raise ValueError(f"{len(places)} anomalous elements came without their regions")
             return places
-        numbers = regions.reshape(-1)[places]
-        if (numbers <= 0).any():
+        numbers = regions.reshape(-1).index_select(0, places)
+        if len(numbers) and int(numbers.min()) <= 0:
             raise ValueError(f"{int((numbers <= 0).sum())} anomalous elements belong to no region")
         areas = torch.bincount(numbers, minlength=1)
-        return (REGION // areas.clamp(min=1))[numbers]
+        return (REGION // areas.clamp(min=1)).index_select(0, numbers)
 
     def _own(self) -> None:
         """A state that was reset under ``inference_mode`` cannot be written outside of it: copy it."""

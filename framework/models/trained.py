@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import pickle
@@ -93,7 +94,9 @@ def describe(config: ModelConfig, identity: dict[str, Any], origins: list[Origin
 def save(path: Path, expert: nn.Module, card: dict[str, Any]) -> None:
     """Write a trained expert and its card; ``read`` takes it back."""
     weights = {f"expert.{k}": v.detach().cpu() for k, v in expert.state_dict().items()}
-    torch.save({"state_dict": weights, KEY: card}, path)
+    buffer = io.BytesIO()  # on a full disk torch's own writer raises a RuntimeError that does not say so
+    torch.save({"state_dict": weights, KEY: card}, buffer)
+    path.write_bytes(buffer.getvalue())
 
 
 def weights_hash(expert: nn.Module, backbone: nn.Module) -> str:

@@ -87,8 +87,8 @@ def measure(count: int, size: int, repeats: int) -> list[float]:
     views.append(best_ms(repeats, shoot, window, poses, size) / VIEWS if drawn else float("nan"))
     if window is not None:
         window.destroy_window()
-    before = [(pitch, points), (estimate_normals, points, step), (stand_in, points, owner)]
-    return [side(size, step), *views, *(best_ms(repeats, *call) for call in before)]
+    before: list[tuple[Any, ...]] = [(pitch, points), (estimate_normals, points, step), (stand_in, points, owner)]
+    return [side(size, step), *views, *(best_ms(repeats, call[0], *call[1:]) for call in before)]
 
 
 def main() -> None:

@@ -68,8 +68,8 @@ def test_bunny_vertices_keep_the_order_of_the_file(tmp_path: Path) -> None:
 
 def test_clean_shapes_become_a_set_with_defects(tmp_path: Path) -> None:
     meshes = [found(name) for name in ("stanford-bunny.obj", "fandisk.obj", "featuretype.STL", "ism_train_cat.pcd")]
-    write_defects(meshes, tmp_path, seed=0, samples=8)
-    records = list(real3d(tmp_path))
+    write_defects(meshes, tmp_path / "set", seed=0, samples=8)
+    records = list(real3d(tmp_path / "set"))
     assert len(records) == 8 and {r.category for r in records} == {path.stem for path in meshes}
     for record in records:
         given = PointCloud(9, 160).read(record)

@@ -86,9 +86,8 @@ def test_findings_reach_from_faint_to_plain():
         twin, _ = draw(Plan("a", (1, patient), 0, ""), "t1")
         change = np.abs(ill.astype(float) - twin)[mask].mean() / twin[twin > np.percentile(twin, 50)].mean()
         plain.append(change)
-    assert min(plain) > 0.05
-    assert min(plain) < 0.15
-    assert max(plain) > 0.3
+    assert 0.05 < min(plain) < 0.25
+    assert max(plain) > 0.4
 
 
 def position_auroc(records):

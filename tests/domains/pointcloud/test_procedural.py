@@ -1,3 +1,5 @@
+import resource
+
 import numpy as np
 import pytest
 from scipy.stats import rankdata
@@ -72,7 +74,17 @@ def test_the_seed_decides_every_byte(tmp_path) -> None:
 def test_a_set_that_is_there_or_too_small_is_refused(tmp_path) -> None:
     with pytest.raises(UserError, match="samples: a set needs at least 6, got 5"):
         write(tmp_path, samples=5)
-    (tmp_path / "target").mkdir()
-    with pytest.raises(UserError, match="target: is already there"):
+    (tmp_path / "source").mkdir()
+    with pytest.raises(UserError, match="source: is already there"):
         write(tmp_path, samples=6)
-    assert not (tmp_path / "source").exists()
+
+
+def test_a_set_that_cannot_be_finished_leaves_nothing(tmp_path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # the first larger file fails as on a full disk
+    try:
+        with pytest.raises(UserError, match="cannot be written"):
+            write(tmp_path, samples=6)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())

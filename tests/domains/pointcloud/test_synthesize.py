@@ -36,7 +36,9 @@ def test_meshes_become_a_set_of_what_a_scanner_would_see(tmp_path) -> None:
 
 def test_a_users_mistake_is_one_line_and_status_2(tmp_path, capsys) -> None:
     assert main([str(tmp_path / "none.obj"), "--out", str(tmp_path / "set")]) == 2
-    assert capsys.readouterr().err == f"anomaly-ov: {tmp_path / 'none.obj'}: no such file.\n"
+    assert (
+        capsys.readouterr().err == f"anomaly-ov: {tmp_path / 'none.obj'}: cannot be read (No such file or directory).\n"
+    )
     for folder in "ab":
         (tmp_path / folder).mkdir()
         o3d.io.write_triangle_mesh(str(tmp_path / folder / "x.ply"), o3d.geometry.TriangleMesh.create_sphere())

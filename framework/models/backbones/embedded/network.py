@@ -39,7 +39,7 @@ class Convolve(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(N, h, w, C)`` -> the same shape."""
         with torch.autocast(x.device.type, enabled=False):  # depthwise is three times slower in bfloat16
-            y = self.spread(x.float().permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            y = self.spread(x.to(self.spread.weight.dtype).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
             unlike = y - y.mean((1, 2), keepdim=True)
             unlike = unlike * ((unlike * unlike).mean((1, 2), keepdim=True) + 1e-4).rsqrt()
             y = torch.cat([self.norm(y), unlike], dim=3)
@@ -66,7 +66,7 @@ class Compare(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(N, h, w, C)`` -> the same shape."""
         y = self.norm(x)
-        others = functional.avg_pool2d(y.permute(0, 3, 1, 2), 2).flatten(2).transpose(1, 2)  # (N, P / 4, C)
+        others = functional.avg_pool2d(y.permute(0, 3, 1, 2), 2, ceil_mode=True).flatten(2).transpose(1, 2)  # (N, P / 4, C)
         query = self.ask(y).flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (N, heads, P, C / heads)
         key, value = self.offer(others).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         weights = (query @ key.transpose(2, 3) * query.shape[-1] ** -0.5).softmax(-1)
