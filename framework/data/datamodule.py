@@ -31,6 +31,7 @@ class DomainData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Fill the stores, each rank its share. Called on every rank, before any loader is made."""
+        stage = "fit" if stage == "fit" else "test"  # Lightning's is an enumeration that prints otherwise
         sets = self.train_sets if stage == "fit" else self.test_sets if self.config.store.test else []
         if not sets or self.config.store.mode == "never" or self.trainer is None:
             return

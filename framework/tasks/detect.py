@@ -75,7 +75,7 @@ class Detect(LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW and a cosine that restarts, as published: T_0 = half an epoch of steps."""
         o = self.config.optim
-        optimizer = torch.optim.AdamW(self.expert.parameters(), lr=o.lr, weight_decay=o.weight_decay)
+        optimizer = torch.optim.AdamW(self.expert.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=True)
         steps = self.trainer.estimated_stepping_batches / max(1, self.trainer.max_epochs or 1)
         scheduler = CosineAnnealingWarmRestarts(optimizer, T_0=max(1, round(o.restart * steps)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -126,11 +126,12 @@ class LookTwice(nn.Module):
         """
         margins = []
         for adaptor, level, direction in zip(self.siglip_adaptors, levels, directions, strict=True):
-            patch = _linear(adaptor, level.to(directions.dtype))  # (N, P, E)
-            dot = (patch @ direction[view][..., None]).squeeze(-1)  # (N, P)
-            length = torch.linalg.vector_norm(patch, dim=-1)
-            cosine = torch.where(length < SMALLEST, 0, dot / length.clamp_min(SMALLEST))  # NaN stays NaN
-            margins.append(SHARPNESS * cosine)
+            patch = level.to(directions.dtype)  # (N, P, C)
+            weight, bias = (adaptor.get_parameter(name).to(patch.dtype) for name in ("weight", "bias"))
+            dot = patch @ (direction @ weight)[view][..., None] + (direction @ bias)[view][:, None, None]  # (N, P, 1)
+            square = _square_length(patch, weight, bias)  # (N, P)
+            cosine = dot.squeeze(-1) / square.clamp_min(SMALLEST**2).sqrt()
+            margins.append(SHARPNESS * torch.where(square < SMALLEST**2, 0, cosine))  # NaN stays NaN
         return torch.stack(margins)
 
     def _select(self, final: Tensor, log_maps: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -155,6 +156,17 @@ class LookTwice(nn.Module):
 def _linear(layer: nn.Module, x: Tensor) -> Tensor:
     """The linear layer in the dtype of ``x``, whatever the dtype its parameters are kept in."""
     return F.linear(x, layer.get_parameter("weight").to(x.dtype), layer.get_parameter("bias").to(x.dtype))
+
+
+def _square_length(patch: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``(N, P)`` squared length of ``W x + b`` for the ``(N, P, C)`` vectors x.
+
+    Of a narrow backbone, as ``x (W'W) x + 2 (W'b) x + b'b``: the vector of size E > C itself is never made.
+    """
+    if weight.shape[1] < weight.shape[0]:
+        gram, cross = weight.mT @ weight, 2 * (bias @ weight)
+        return (torch.addmm(cross, patch.flatten(0, 1), gram).view_as(patch) * patch).sum(-1) + bias @ bias
+    return F.linear(patch, weight, bias).square().sum(-1)
 
 
 def _mlp(layers: nn.Sequential, x: Tensor) -> Tensor:
