@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         if error.errno not in DISK:
             raise
         where = error.filename or "while writing"
-        print(f"anomaly-ov: {where}: {error.strerror}. Nothing half-written counts; mend that and go on.", file=sys.stderr)
+        print(f"anomaly-ov: {where}: {error.strerror}. Mend that; nothing half-written counts.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("anomaly-ov: interrupted; run the same command again to go on.", file=sys.stderr)
@@ -81,16 +81,18 @@ def datasets(arguments: argparse.Namespace) -> int:
 
 def fit(arguments: argparse.Namespace) -> int:
     """Train the expert, test it on every set under test, write a run."""
+    config = configs.load(arguments.experiment, arguments.overrides)
     from framework.tasks.run import fit
 
-    return fit(configs.load(arguments.experiment, arguments.overrides)).status
+    return fit(config).status
 
 
 def test(arguments: argparse.Namespace) -> int:
     """Test a trained expert on every set under test, write a run."""
+    config = configs.load(arguments.experiment, arguments.overrides)
     from framework.tasks.run import test
 
-    return test(configs.load(arguments.experiment, arguments.overrides)).status
+    return test(config).status
 
 
 def predict(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from framework import registry
 from framework.config import Config, digest, load
-from framework.errors import MissingPackageError, UserError
+from framework.errors import MissingPackageError
 from framework.files import make_folder, write_whole
 from framework.leaderboard import leaderboard
 from framework.leaderboard.matrix import transfer_matrix
@@ -102,10 +102,10 @@ def _finished(runs: Path) -> Iterator[Path]:
 def _publish(out: Path, runs: list[Path], domains: list[str], seconds: float) -> Path:
     """Leaderboard, page and checkpoint, and three lines that say what was found and where."""
     notes = [
-        "These are procedural sets: small, drawn by this project's own generators, and easier than real data. "
-        "They show that the road works from disk to leaderboard, and say nothing about real parts, objects or patients.",
+        "These are procedural sets: small, drawn by this project's own generators, and easier than real data. They "
+        "show that the road works from disk to leaderboard, and say nothing about real parts, objects or patients.",
         "Every expert was trained on the source set of one domain and tested on the target set of every domain, "
-        "with other objects, textures and contrasts. The backbone is the embedded one, trained on procedural pictures.",
+        "with other objects, textures and contrasts. The backbone is the embedded one, made from procedural pictures.",
     ]
     leaderboard(runs, "markdown", out / "leaderboard.md")
     leaderboard(runs, "html", out / "index.html", title="Quickstart: three domains, one expert", notes=notes)

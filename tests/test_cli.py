@@ -92,7 +92,7 @@ def test_mistakes_in_arguments(capsys, arguments, message, monkeypatch):
         ("train.parts.options={categorys: [bolt]}", "Did you mean 'categories'?"),
         ("train.parts.reader={veiws: 3}", "no option of domain 'industrial' called 'veiws'"),
         ("model.backbone.name=siglp", "no backbone called 'siglp'. Did you mean 'siglip'?"),
-        ("model.backbone.options={wieghts: x}", "Did you mean 'weights'?"),
+        ("model.backbone.options={blokcs: [1]}", "Did you mean 'blocks'?"),
         ("model.expert.name=look_thrice", "Did you mean 'look_twice'?"),
         ("model.expert.weights=/nowhere.pth", "model.expert.weights: no such file /nowhere.pth"),
         ("plugins=[no_such_lab.xray]", "plugins: no module 'no_such_lab'"),

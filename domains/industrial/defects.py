@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from domains.industrial.paint import SIZE, Part, Rng, Scene, clouds, expose, paint, turned
 
 CHANGED = 6  # of 255: a pixel that differs more from its healthy twin belongs to the mask
-AREA = (90, SIZE * SIZE // 8)  # pixels a mask may have
+AREA = (150, SIZE * SIZE // 8)  # pixels a mask may have
 SOLID = 0.6  # share of a mask that changed; the rest are pinholes, closed so that a defect is one region
 TRIES = 200
 FINE = 4  # lines are drawn this many times larger, then averaged down
@@ -51,33 +51,33 @@ def kinds(scene: Scene) -> list[str]:
 
 def scratch(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     """A thin curve, lighter or darker than the surface."""
-    step = rng.choice([-1, 1]) * _strength(rng, 0.3, 0.9)
-    line = _stroke(_walk(rng, rng.uniform(30, 110), bend=0.03), rng.uniform(1.4, 3.0))
+    step = rng.choice([-1, 1]) * _strength(rng, 0.4, 0.95)
+    line = _stroke(_walk(rng, rng.uniform(50, 130), bend=0.03), rng.uniform(2.4, 5.0))
     return clean * (1 + step * line[..., None])
 
 
 def stain(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     """A soft-edged blot with a colour of its own, lighter or darker than the surface."""
-    blot = _blob(rng, rng.uniform(9, 26), soft=0.35)
-    step = rng.choice([-1, 1]) * _strength(rng, 0.15, 0.55) + rng.uniform(-0.12, 0.12, 3)
+    blot = _blob(rng, rng.uniform(14, 32), soft=0.35)
+    step = rng.choice([-1, 1]) * _strength(rng, 0.25, 0.75) + rng.uniform(-0.12, 0.12, 3)
     return clean * (1 + step * blot[..., None])
 
 
 def dent(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     """A bump or hollow: shaded away from the light, lit towards it."""
-    radius = rng.uniform(6, 18)
+    radius = rng.uniform(9, 22)
     along, across = turned(scene.light_rad, *_place(rng))
     bell = np.exp(-(along**2 + across**2) / (2 * radius**2))
     shade = along / radius * bell * np.exp(0.5)  # derivative of the bell, at most 1
-    return clean * (1 + rng.choice([-1, 1]) * _strength(rng, 0.25, 0.8) * shade[..., None])
+    return clean * (1 + rng.choice([-1, 1]) * _strength(rng, 0.4, 0.95) * shade[..., None])
 
 
 def crack(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     """A jagged dark line with a branch and a lit flank."""
-    trunk = _walk(rng, rng.uniform(35, 100), bend=0.5)
+    trunk = _walk(rng, rng.uniform(60, 130), bend=0.5)
     turn = rng.uniform(0.4, 1.0) * rng.choice([-1, 1])
     branch = trunk[len(trunk) // 2] + (trunk[: len(trunk) // 2] - trunk[0]) @ _rotation(turn).T
-    width, depth = rng.uniform(1.3, 2.6), _strength(rng, 0.4, 0.9)
+    width, depth = rng.uniform(2.4, 4.5), _strength(rng, 0.5, 0.95)
     gap = np.maximum(_stroke(trunk, width), _stroke(branch, width * 0.7))[..., None]
     flank = _stroke(trunk + 1.5 * np.array([np.cos(scene.light_rad), np.sin(scene.light_rad)]), 1.0)[..., None]
     return clean * (1 - depth * gap) * (1 + 0.5 * depth * flank * (1 - gap))
@@ -85,8 +85,8 @@ def crack(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
 
 def fibre(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     """A curled thread or hair of another colour that lies on the surface and throws a faint shadow."""
-    path = _walk(rng, rng.uniform(40, 120), bend=0.12)
-    width, cover = rng.uniform(1.3, 2.6), _strength(rng, 0.35, 1.0)
+    path = _walk(rng, rng.uniform(60, 140), bend=0.12)
+    width, cover = rng.uniform(2.4, 4.5), _strength(rng, 0.5, 1.0)
     shadow = _stroke(path - 2 * np.array([np.cos(scene.light_rad), np.sin(scene.light_rad)]), width)[..., None]
     thread = cover * _stroke(path, width)[..., None]
     return clean * (1 - 0.25 * cover * shadow) * (1 - thread) + thread * rng.uniform(0.05, 0.9, 3)
@@ -97,13 +97,13 @@ def distort(scene: Scene, clean: np.ndarray, rng: Rng) -> np.ndarray:
     from scipy.ndimage import gaussian_filter, map_coordinates
 
     x, y = _place(rng)
-    radius = rng.uniform(16, 34)
+    radius = rng.uniform(24, 42)
     dx, dy = turned(0.0, x, y)
     inside = np.clip(1.6 * (1 - np.hypot(dx, dy) / radius), 0, 1)
     if rng.random() < 0.4:
-        rubbed = gaussian_filter(clean, (5, 5, 0)) + _strength(rng, 0.03, 0.12) * rng.choice([-1, 1])
+        rubbed = gaussian_filter(clean, (5, 5, 0)) + _strength(rng, 0.06, 0.16) * rng.choice([-1, 1])
         return clean + inside[..., None] * (rubbed - clean)
-    twist = rng.choice([-1, 1]) * _strength(rng, 0.8, 2.2) * inside
+    twist = rng.choice([-1, 1]) * _strength(rng, 1.0, 2.4) * inside
     u, v = dx * np.cos(twist) - dy * np.sin(twist) + x, dx * np.sin(twist) + dy * np.cos(twist) + y
     moved = [map_coordinates(clean[..., c], [v, u], order=1, mode="reflect") for c in range(3)]
     return np.stack(moved, axis=2)
@@ -133,7 +133,7 @@ def _spoil(old: Part, fault: str, rng: Rng) -> Part:
         return replace(old, x=old.x + far * np.cos(way), y=old.y + far * np.sin(way))
     if fault == "turned":
         return replace(old, angle_rad=old.angle_rad + rng.uniform(0.25, 1.2) * rng.choice([-1, 1]))
-    factor = 1 + rng.choice([-1, 1]) * _strength(rng, 0.3, 0.7) + rng.uniform(-0.15, 0.15, 3)
+    factor = 1 + rng.choice([-1, 1]) * _strength(rng, 0.4, 0.8) + rng.uniform(-0.15, 0.15, 3)
     return replace(old, shapes=(*seat, *(replace(s, colour=s.colour * factor) for s in body)))
 
 

@@ -35,7 +35,7 @@ LOOKS = {
 
 def add(finding: str, head: Head, look: Look, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Signal ``SHAPE`` float32 with a finding of a kind in ``FINDINGS``, faint to plain, and its mask, bool."""
-    strength, middle = rng.uniform(0.3, 1), _place(head, rng)
+    strength, middle = rng.uniform(0.5, 1), _place(head, rng)
     target, weight = FINDINGS[finding](head, look, rng, middle)
     weight = np.where((weight >= _LEAST) & (head.depth > 0), weight, 0)
     return (head.signal + strength * weight * (target - head.signal)).astype(np.float32), weight > 0
@@ -59,7 +59,7 @@ def _focus(level: str) -> Callable[..., tuple[np.ndarray | float, np.ndarray]]:
     """One patch of a level that a ``Look`` names, "bright" or "dark"."""
 
     def draw(head: Head, look: Look, rng: np.random.Generator, middle: np.ndarray) -> tuple[float, np.ndarray]:
-        reach = _reach(middle, rng.uniform(8, 14) * rng.uniform(0.8, 1.3, 3), rng)
+        reach = _reach(middle, rng.uniform(10, 17) * rng.uniform(0.8, 1.3, 3), rng)
         return getattr(look, level), _inside(reach)
 
     return draw
@@ -67,7 +67,7 @@ def _focus(level: str) -> Callable[..., tuple[np.ndarray | float, np.ndarray]]:
 
 def _ring(head: Head, look: Look, rng: np.random.Generator, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A bright wall around a dark core, as of an abscess or a tumour that takes up contrast agent."""
-    reach = _reach(middle, rng.uniform(11, 17) * rng.uniform(0.85, 1.2, 3), rng, rough=0.12)
+    reach = _reach(middle, rng.uniform(13, 19) * rng.uniform(0.85, 1.2, 3), rng, rough=0.12)
     return np.where(reach > 0.62, look.rim, look.core), (reach < 1).astype(np.float32)
 
 
@@ -83,7 +83,7 @@ def _foci(head: Head, look: Look, rng: np.random.Generator, middle: np.ndarray) 
     weight = np.zeros(SHAPE, np.float32)
     for _ in range(rng.integers(6, 15)):
         spot = middle + rng.normal(0, 14, 3)
-        weight = np.maximum(weight, _inside(_reach(spot, rng.uniform(4, 8, 3), rng, rough=0.1)))
+        weight = np.maximum(weight, _inside(_reach(spot, rng.uniform(5, 9, 3), rng, rough=0.1)))
     return level, weight * (1 - head.water)
 
 

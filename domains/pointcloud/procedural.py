@@ -19,8 +19,8 @@ SETS = {"source": ("vase", "gear", "torus"), "target": ("bottle", "bolt", "bowl"
 POINTS = (6_000, 15_000)
 PROTOTYPES = 2  # normal clouds in train, per category
 SPARE = 1.25  # more points are drawn than written: a hole takes some away, and counts must not tell
-SHARE = (0.008, 0.036)  # of the points that a defect touches
-SEVERITY = (0.25, 1.0)  # faint to plain
+SHARE = (0.015, 0.05)  # of the points that a defect touches
+SEVERITY = (0.4, 1.0)  # faint to plain
 RADIUS = 50.0  # of an object, in the units of the file
 
 

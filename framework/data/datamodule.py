@@ -70,17 +70,13 @@ class DomainData(LightningDataModule):
         return loader(joined, batches, self.config.optim.labels, self.config.workers)
 
     def test_dataloader(self) -> list[DataLoader]:
-        trainer = self.trainer
+        trainer, size = self.trainer, self.config.test_batch_size
         assert trainer is not None
-        return [
-            loader(
-                self._dataset(index, "test", keep=True),
-                ScoringBatches(len(index.records), self.config.test_batch_size, trainer.global_rank, trainer.world_size),
-                "sample",
-                self.config.workers,
-            )
-            for index in self.test_sets
-        ]
+        loaders = []
+        for index in self.test_sets:
+            batches = ScoringBatches(len(index.records), size, trainer.global_rank, trainer.world_size)
+            loaders.append(loader(self._dataset(index, "test", keep=True), batches, "sample", self.config.workers))
+        return loaders
 
     def _dataset(self, index: Index, stage: str, keep: bool) -> Dataset:
         store = self.stores.get(f"{stage}/{index.name}")

@@ -104,29 +104,15 @@ def element_interval(
 ) -> Interval | None:
     """Interval of an element-level metric, or of its mean over categories, from each sample's coarse histogram.
 
-    Inside a bin scores count as evenly mixed; 512 bins move a value by less than 1e-3, far less than its interval.
-
-    Args:
-        hists: ``(n, 3, K)``: normal elements, anomalous elements, and shares of regions, ascending in score
-            (``framework.metrics.regions.coarse``).
-        regions: ``(n,)``, how many regions each sample has.
-        groups: ``(n,)``, the group of each sample.
-        categories: ``(n,)``, or None for one category. Those of one class have no value and are left out.
-        metric: one of ``SAMPLE_METRICS`` or "aupro".
-        resamples: how many.
-        seed: equal seeds give equal intervals.
-        level: share of resamples inside, in (0, 1).
-        fpr_limit: highest false-positive rate of "aupro", in (0, 1].
-
-    Returns:
-        None as in ``sample_interval``.
-
-    Raises:
-        ValueError: lengths differ, or an unknown metric.
+    ``hists (n, 3, K)`` hold normal elements, anomalous elements and shares of regions, ascending in score
+    (``framework.metrics.regions.coarse``), ``regions (n,)`` how many regions each sample has; ``metric`` is one of
+    ``SAMPLE_METRICS`` or "aupro", this up to the false-positive rate ``fpr_limit``; the rest, what is returned and
+    what is raised are as in ``sample_interval``. Inside a bin scores count as evenly mixed; 512 bins move a value by
+    less than 1e-3, far less than its interval.
     """
     if not len(hists) == len(regions) == len(groups) or metric not in (*SAMPLE_METRICS, "aupro"):
         raise ValueError(f"{metric}: {len(hists)} histograms, {len(regions)} region counts, {len(groups)} groups")
-    held = hists[:, :2].any(2)  # (n, 2), the classes of each sample's elements
+    held = np.asarray(hists[:, :2].any(2))  # (n, 2), the classes of each sample's elements
     if metric == "aupro":
         held[:, 1] = np.asarray(regions) > 0
 
@@ -177,8 +163,8 @@ def _exact(scores: np.ndarray, labels: np.ndarray, metric: str) -> float | None:
     if labels.all() or not labels.any():
         return None
     order, ends = _thresholds(scores)
-    counts = (_steps(side[None, order].astype(np.float64), ends) for side in (~labels, labels))
-    return float(_values(*counts, metric)[0])
+    negatives, positives = (_steps(side[None, order].astype(np.float64), ends) for side in (~labels, labels))
+    return float(_values(negatives, positives, metric)[0])
 
 
 def _rows(categories: Labels | None, count: int) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ LOWEST_OCTAVE = -39  # odds below 2^-39 share a bin; the highest odds below infi
 LIMIT = 32.0  # the logit axis spans -32..32
 
 
-def check(scores: Tensor, kind: Kind) -> float:
+def check(scores: Tensor, kind: Kind) -> bool:
     """Refuse what is no score.
 
     Args:
@@ -23,7 +23,7 @@ def check(scores: Tensor, kind: Kind) -> float:
         kind: "probability": in [0, 1]; "logit": any number, infinities too.
 
     Returns:
-        The lowest score.
+        Whether a score may be 0 once it is a float32, for ``keys``.
 
     Raises:
         ValueError: a score is NaN, or a probability lies outside [0, 1].
@@ -33,7 +33,7 @@ def check(scores: Tensor, kind: Kind) -> float:
         raise ValueError(f"scores hold NaN ({int(scores.isnan().sum())} of {scores.numel()})")
     if kind == "probability" and not 0 <= low <= high <= 1:
         raise ValueError(f"probabilities must lie in [0, 1], got {low:g}..{high:g}; pass scores='logit' for logits")
-    return low
+    return low < 2.0**-100
 
 
 def keys(scores: Tensor, kind: Kind, bins: int = BINS, zeros: bool = True) -> Tensor:

@@ -51,7 +51,7 @@ class AnomalyCurves(Metric):
         self.add_state("hist", empty, dist_reduce_fx="sum")
 
     def update(self, scores: Tensor, targets: Tensor, regions: Tensor | None = None, group: int = 0) -> None:
-        """Add the elements of one sample, or without ``regions`` of any number of samples.
+        """Add the elements of one sample, or of several whose regions do not share numbers.
 
         Args:
             scores: ``(E,)`` floating point, counted as float32: probabilities in [0, 1], or logits.
@@ -69,7 +69,7 @@ class AnomalyCurves(Metric):
             raise ValueError(f"scores, targets and regions must be of one length, got {shapes}")
         if not scores.numel():
             return
-        zeros = axis.check(scores, self.scores) == 0
+        zeros = axis.check(scores, self.scores)
         places = where(targets)
         shares = self._shares(places, regions) if self.regions else None
         self._own()

@@ -67,7 +67,7 @@ def coarse(
     hist = np.zeros((3, bins), np.float32)
     if not len(values):
         return hist, 0
-    zeros = axis.check(values, scores_kind) == 0
+    zeros = axis.check(values, scores_kind)
     found = _table(scores_kind, bins).to(values.device).index_select(0, axis.keys(values, scores_kind, zeros=zeros))
     places = where(torch.as_tensor(targets).reshape(-1))
     anomalous = found[places]

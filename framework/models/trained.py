@@ -6,8 +6,6 @@ import hashlib
 import io
 import json
 import math
-import pickle
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from torch import nn
 from framework import registry
 from framework.config import ModelConfig
 from framework.errors import UserError
+from framework.models.checkpoints import DAMAGED, load_expert_weights
 
 KEY = "anomaly_ov"
 
@@ -52,8 +51,6 @@ def build_model(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
         "expert", config.expert.name, backbone.width, math.prod(backbone.grid), backbone.depth, **config.expert.options
     )
     if config.expert.weights:
-        from framework.models.checkpoints import load_expert_weights
-
         load_expert_weights(Path(config.expert.weights), expert)
     return backbone, expert
 
@@ -118,7 +115,7 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint. `anomaly-ov fit` writes one into its run folder.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError):
+    except DAMAGED:
         raise UserError(f"{path}: cannot be read as a checkpoint; it is damaged or of another kind.") from None
     if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
         raise UserError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +67,8 @@ def fit(config: Config) -> Outcome:
     if last.is_file():
         _check_resume(last, card)
         say(f"going on from {last}")
-    trainer.fit(task, data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
-    _stop_if_interrupted(trainer)
+    with _interruptible(trainer):
+        trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     task.trained = True
     return _finish(config, trainer, task, data, work)
 
@@ -98,8 +100,8 @@ def test(config: Config) -> Outcome:
 def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, work: Path | None) -> Outcome:
     """Test where there is something to test, write the run, clear the training folder."""
     if data.test_sets:
-        trainer.test(task, data, verbose=False)
-        _stop_if_interrupted(trainer)
+        with _interruptible(trainer):
+            trainer.test(task, datamodule=data, verbose=False)
     else:
         task.folder = report(task)
     if task.folder is None:
@@ -129,10 +131,15 @@ def _trainer(config: Config, callbacks: list[Callback]) -> Trainer:
     )
 
 
-def _stop_if_interrupted(trainer: Trainer) -> None:
-    """Lightning ends its loops quietly on Ctrl-C; say so to whoever called."""
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+@contextmanager
+def _interruptible(trainer: Trainer) -> Iterator[None]:
+    """On Ctrl-C Lightning shuts down and exits with status 1; hand the interrupt on to whoever called."""
+    try:
+        yield
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from None
 
 
 def _origin(index: Index) -> Origin:

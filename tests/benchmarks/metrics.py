@@ -35,14 +35,23 @@ def maps(count, side):
     return (1 / (1 + np.exp(-logits))).astype(np.float32), truth
 
 
-def ours(scores, truth):
-    """All four, regions found on the way, one update a picture."""
+def ours(scores, truth, batch=1):
+    """All four, regions found on the way; one update a picture, as evaluation does."""
     metric = AnomalyCurves(["all"], regions=True)
-    for map_, picture in zip(torch.from_numpy(scores), truth, strict=True):
-        regions = torch.from_numpy(components(picture[None]))
-        metric.update(map_.flatten(), torch.from_numpy(picture).flatten(), regions)
+    for start in range(0, len(scores), batch):
+        some, regions, count = truth[start : start + batch], [], 0
+        for picture in some:
+            numbers = components(picture[None])
+            regions.append(torch.from_numpy(numbers + count * (numbers > 0) if count else numbers))
+            count += int(numbers.max())
+        maps = torch.from_numpy(scores[start : start + batch])
+        metric.update(maps.flatten(), torch.from_numpy(some).flatten(), torch.cat(regions))
     found = metric.compute()["all"]
     return found.auroc, found.ap, found.f1_max, found.aupro
+
+
+def ours_in_batches(scores, truth):
+    return ours(scores, truth, BATCH)
 
 
 def torchmetrics_exact(scores, truth):
@@ -85,7 +94,9 @@ def sorted_pro(scores, truth, limit=0.3):
 
 def measure(contender, scores, truth, pipe):
     torch.set_num_threads(1)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    contender(scores[:2], truth[:2])  # the time of what a first call loads is not counted
+    start = time.process_time()
     values = contender(scores, truth)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pipe.send((time.process_time() - start, (peak - before) / 1024, values))
@@ -96,7 +107,7 @@ def main(count=100, side=256, repeats=3):
     print(f"{count} x {side}^2 maps, {scores.size / 1e6:.1f} M elements, {truth.mean():.2%} anomalous, 1 thread")
     print(f"{'':20}{'CPU s':>9}{'ns/elem':>9}{'extra MB':>10}{'x ours':>8}  AUROC     AP        F1-max    AUPRO")
     fork, baseline = multiprocessing.get_context("fork"), 0.0
-    for contender in (ours, torchmetrics_exact, scikit_learn, sorted_pro):
+    for contender in (ours, ours_in_batches, torchmetrics_exact, scikit_learn, sorted_pro):
         runs = []
         for _ in range(repeats):
             receive, send = fork.Pipe(duplex=False)

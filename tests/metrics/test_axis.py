@@ -70,5 +70,5 @@ def test_nan_is_refused_and_infinite_logits_are_not():
     with pytest.raises(ValueError, match="NaN \\(1 of 2\\)"):
         axis.check(torch.tensor([float("nan"), 1.0]), "logit")
     scores = torch.tensor([-float("inf"), 0.0, float("inf")])
-    assert axis.check(scores, "logit") == -float("inf")
+    axis.check(scores, "logit")
     assert axis.keys(scores, "logit").tolist() == [0, axis.BINS // 2, axis.BINS - 1]

@@ -151,6 +151,16 @@ def test_batches_and_order_leave_the_same_bits():
     assert torch.equal(states[0], states[2])
 
 
+def test_what_rounds_to_zero_is_zero_in_any_company():
+    tiny, zero = torch.tensor([1e-60], dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    together, apart = AnomalyCurves(["all"]), AnomalyCurves(["all"])
+    together.update(torch.cat([tiny, zero]), torch.tensor([1, 0]))
+    apart.update(tiny, torch.tensor([1]))
+    apart.update(zero, torch.tensor([0]))
+    assert torch.equal(apart.hist, together.hist)
+    assert together.compute()["all"].auroc == 0.5
+
+
 def test_more_elements_than_a_chunk_are_all_counted():
     generator = torch.Generator().manual_seed(0)
     scores = torch.rand(200_003, generator=generator)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from framework.errors import UserError
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
-SHA256 = "2c28db08b392ab5c24cf5e7a4d0b3bba13b21da039bdb5ea7bb61fd71d4a5bb1"
+SHA256 = "454bfe5eb6a6671f22fb3e14f47c0debff5fca7e9097e040ddc026f9ddd0aae6"
 IMAGE_SIZE = 160
 WIDTH = 96
 PATCH = 8
@@ -66,7 +66,9 @@ class Compare(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(N, h, w, C)`` -> the same shape."""
         y = self.norm(x)
-        others = functional.avg_pool2d(y.permute(0, 3, 1, 2), 2, ceil_mode=True).flatten(2).transpose(1, 2)  # (N, P / 4, C)
+        others = (
+            functional.avg_pool2d(y.permute(0, 3, 1, 2), 2, ceil_mode=True).flatten(2).transpose(1, 2)
+        )  # (N, P / 4, C)
         query = self.ask(y).flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (N, heads, P, C / heads)
         key, value = self.offer(others).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         weights = (query @ key.transpose(2, 3) * query.shape[-1] ** -0.5).softmax(-1)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 Field = NDArray[np.float32]
 BANK_SIZE = 256  # pixels a side of a stored texture; it wraps around
-BANK_COUNT = 120
-BANK_SMOOTH = 40  # the first ones have no detail
+BANK_SMOOTH, BANK_FRACTAL, BANK_CELLS = 40, 70, 30
 
 
 @dataclass(slots=True)
@@ -35,26 +36,39 @@ class Scene:
 
 @cache
 def bank(seed: int) -> Field:
-    """``(BANK_COUNT, BANK_SIZE, BANK_SIZE)`` fractal noise, zero mean and unit variance, from rough to smooth."""
+    """``(count, BANK_SIZE, BANK_SIZE)`` textures of zero mean and unit variance: smooth, fractal, then cellular."""
     rng = np.random.default_rng(seed)
+    fields = [_fractal(rng, smooth=index < BANK_SMOOTH) for index in range(BANK_SMOOTH + BANK_FRACTAL)]
+    fields += [_cells(rng) for _ in range(BANK_CELLS)]
+    return np.stack([(field - field.mean()) / field.std() for field in fields]).astype(np.float32)
+
+
+def _fractal(rng: np.random.Generator, smooth: bool) -> np.ndarray:
+    """Noise with a power law, some of it drawn out in one direction."""
     fy, fx = np.fft.fftfreq(BANK_SIZE)[:, None], np.fft.rfftfreq(BANK_SIZE)[None]
-    fields = []
-    for index in range(BANK_COUNT):
-        angle, stretch = rng.uniform(0, np.pi), np.exp(rng.uniform(0, 3) * (rng.random() < 0.4))
-        u, v = fx * np.cos(angle) + fy * np.sin(angle), fy * np.cos(angle) - fx * np.sin(angle)
-        radius = np.hypot(u * stretch, v) + 1e-9
-        low, high, slope = np.exp(rng.uniform(-5, -2)), np.exp(rng.uniform(-2.5, 0)), rng.uniform(0.3, 2.2)
-        high = np.exp(rng.uniform(-4, -2.6)) if index < BANK_SMOOTH else high
-        gain = (radius + low) ** -slope * np.exp(-((radius / high) ** 2))
-        gain[0, 0] = 0
-        field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((BANK_SIZE, BANK_SIZE))) * gain)
-        fields.append(field / field.std())
-    return np.stack(fields).astype(np.float32)
+    angle, stretch = rng.uniform(0, np.pi), np.exp(rng.uniform(0, 3) * (rng.random() < 0.4))
+    u, v = fx * np.cos(angle) + fy * np.sin(angle), fy * np.cos(angle) - fx * np.sin(angle)
+    radius = np.hypot(u * stretch, v)
+    low, slope = np.exp(rng.uniform(-5, -2)), rng.uniform(0.3, 2.2)
+    high = np.exp(rng.uniform(-4, -2.6) if smooth else rng.uniform(-2.5, 0))
+    gain = (radius + low) ** -slope * np.exp(-((radius / high) ** 2))
+    gain[0, 0] = 0
+    return np.fft.irfft2(np.fft.rfft2(rng.standard_normal((BANK_SIZE, BANK_SIZE))) * gain)
+
+
+def _cells(rng: np.random.Generator) -> np.ndarray:
+    """Pebbles, scales or cracks: distances to the nearest of random points, or a grey of their own."""
+    points = rng.uniform(0, BANK_SIZE, (int(np.exp(rng.uniform(4.5, 7.5))), 2))
+    pixels = np.indices((BANK_SIZE, BANK_SIZE)).reshape(2, -1).T
+    distance, nearest = cKDTree(points, boxsize=BANK_SIZE).query(pixels, k=2)
+    seam = np.exp(-(distance[:, 1] - distance[:, 0]) / rng.uniform(0.7, 3))
+    parts = (rng.random(len(points))[nearest[:, 0]], -seam * 2, -distance[:, 0] / distance.mean())
+    return (rng.dirichlet((1, 1, 1)) @ np.stack(parts)).reshape(BANK_SIZE, BANK_SIZE)
 
 
 def noise(rng: np.random.Generator, textures: Field, size: int, smooth: bool = False) -> Field:
     """A random window of a random texture, or of a smooth one, turned and mirrored: ``(S, S)``."""
-    field = textures[rng.integers(BANK_SMOOTH if smooth else BANK_COUNT)]
+    field = textures[rng.integers(BANK_SMOOTH if smooth else len(textures))]
     y, x = rng.integers(BANK_SIZE, size=2)
     field = field.take(np.arange(y, y + size), 0, mode="wrap").take(np.arange(x, x + size), 1, mode="wrap")
     field = field.T if rng.random() < 0.5 else field
@@ -108,7 +122,7 @@ def step(distance: Field, soft: float) -> Field:
 
 def scene(rng: np.random.Generator, textures: Field, size: int) -> Scene:
     """A random scene of one of four families: flat surface, printed part, relief object, layered body."""
-    family = (_surface, _part, _relief, _body)[rng.choice(4, p=(0.2, 0.25, 0.3, 0.25))]
+    family = (_surface, _part, _relief, _body)[rng.choice(4, p=(0.3, 0.15, 0.28, 0.27))]
     return family(rng, textures, size)
 
 
@@ -118,7 +132,7 @@ def _surface(rng: np.random.Generator, textures: Field, size: int) -> Scene:
     plain = _material(rng, textures, size, grey)
     height = noise(rng, textures, size) * rng.uniform(0, 1.0)
     made = Scene(np.ones((size, size), np.float32), colour(rng, grey), plain, plain, height)
-    return _decorate(rng, textures, made, grey, 0.5)
+    return _decorate(rng, made, grey, 0.6)
 
 
 def _part(rng: np.random.Generator, textures: Field, size: int) -> Scene:
@@ -132,7 +146,7 @@ def _part(rng: np.random.Generator, textures: Field, size: int) -> Scene:
     bevel = rng.uniform(1, 8)
     height = np.clip(distance, 0, bevel) * rng.uniform(0, 1.5) + noise(rng, textures, size) * rng.uniform(0, 0.5)
     made = Scene(step(distance, rng.uniform(1, 2)), table, plain, plain, height.astype(np.float32))
-    return _decorate(rng, textures, made, grey, 0.9)
+    return _decorate(rng, made, grey, 0.85)
 
 
 def _relief(rng: np.random.Generator, textures: Field, size: int) -> Scene:
@@ -171,6 +185,9 @@ def _body(rng: np.random.Generator, textures: Field, size: int) -> Scene:
     folds = folds + folds[:, ::-1] * int(rng.integers(2))
     fold = np.clip(folds * rng.uniform(0.5, 3) - rng.uniform(-0.5, 1), 0, 1) * step(distance - depth - 2, 2)
     image += (levels[5] - image) * fold * rng.uniform(0.2, 1)
+    if rng.random() < 0.6:  # furrows
+        seam = step(rng.uniform(0.05, 0.2) - np.abs(noise(rng, textures, size, smooth=True)), 0.1)
+        image += (rng.uniform(0, 1) - image) * seam * (step(distance - depth - 1, 2) * rng.uniform(0.3, 1))
     for _ in range(rng.integers(0, 4)):
         dy, dx = rng.uniform(-0.2, 0.2) * size, rng.uniform(0, 0.18) * size
         radius, state = size * rng.uniform(0.03, 0.12), rng.integers(2**31)
@@ -219,21 +236,35 @@ def _backdrop(rng: np.random.Generator, grey: bool) -> Field:
     return np.full((3, 1, 1), rng.uniform(0, 0.1), np.float32) if pick < 0.6 else colour(rng, grey)
 
 
-def _decorate(rng: np.random.Generator, textures: Field, made: Scene, grey: bool, chance: float) -> Scene:
+def _decorate(rng: np.random.Generator, made: Scene, grey: bool, chance: float) -> Scene:
     """Prints, bosses and lattices of elements, as an object may honestly have them."""
     size = made.height.shape[0]
     y, x = grid(size)
     made.albedo = made.plain.copy()
     if rng.random() > chance:
         return made
-    for _ in range(rng.integers(1, 5)):
+    for _ in range(rng.integers(1, 4)):
         u, v = turn(rng, y - rng.uniform(-0.35, 0.35) * size, x - rng.uniform(-0.35, 0.35) * size)
-        radius = float(size * np.exp(rng.uniform(-3.4, -1.5)))
-        reach = (rng.integers(0, 5, 2) * (rng.random() < 0.6)).tolist()
-        pitch = (radius * rng.uniform(2.2, 3.5, 2)).tolist()
-        u = u - np.clip(np.rint(u / pitch[0]), -reach[0], reach[0]) * pitch[0]
-        v = v - np.clip(np.rint(v / pitch[1]), -reach[1], reach[1]) * pitch[1]
-        mark = step(inside(rng, v, u, radius), rng.uniform(1, 2)) * made.alpha
-        made.albedo += (colour(rng, grey) - made.albedo) * mark * rng.uniform(0.3, 1) * (rng.random() < 0.8)
-        made.height = (made.height + mark * rng.uniform(-4, 4) * (rng.random() < 0.4)).astype(np.float32)
+        radius = float(size * np.exp(rng.uniform(-3.4, -1.7)))
+        reach = (rng.integers(0, 5, 2) * (rng.random() < 0.4)).tolist() if rng.random() < 0.6 else (99, 99)
+        u, v = _lattice(rng, u, v, (radius * rng.uniform(2.2, 3.5, 2)).tolist(), reach)
+        for _ in range(rng.integers(1, 4)):
+            mark = step(inside(rng, v, u, radius), rng.uniform(1, 2)) * made.alpha
+            made.albedo += (colour(rng, grey) - made.albedo) * (mark * rng.uniform(0.3, 1) * (rng.random() < 0.8))
+            made.height = made.height + mark * (rng.uniform(-3, 3) * (rng.random() < 0.4))
+            radius *= rng.uniform(0.4, 0.9)
     return made
+
+
+def _lattice(
+    rng: np.random.Generator, u: Field, v: Field, pitch: list[float], reach: Sequence[int]
+) -> tuple[Field, Field]:
+    """Fold the plane into cells, at most ``reach`` to each side: one shape is drawn in all, turned or not."""
+    row, column = (np.clip(np.rint(w / p), -r, r) for w, p, r in zip((u, v), pitch, reach, strict=True))
+    u, v = u - row * pitch[0], v - column * pitch[1]
+    if rng.random() < 0.6:
+        return u, v
+    angles = rng.uniform(0, 2 * np.pi, (16, 16)).astype(np.float32)
+    angle = angles[row.astype(np.intp) % 16, column.astype(np.intp) % 16] * rng.uniform(0, 1)
+    c, s = np.cos(angle), np.sin(angle)
+    return u * c + v * s, v * c - u * s
