@@ -44,7 +44,7 @@ class ExpertConfig:
 
     name: str = "look_twice"  # the published one, or a plug-in's
     options: dict[str, Any] = field(default_factory=dict)  # sizes
-    weights: str = ""  # a published expert file to start from; "" starts anew
+    weights: str = ""  # what to start from: a published expert file, or embedded; "" starts anew
 
 
 @dataclass

@@ -44,7 +44,7 @@ def check_model(config: Config) -> None:
     registry.check("backbone", config.model.backbone.name, config.model.backbone.options)
     registry.check("expert", config.model.expert.name, config.model.expert.options, given=3)
     weights = config.model.expert.weights
-    if weights and not Path(weights).expanduser().is_file():
+    if weights not in ("", "embedded") and not Path(weights).expanduser().is_file():
         raise UserError(f"model.expert.weights: no such file {weights}.")
 
 

@@ -51,8 +51,13 @@ def build_model(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
         "expert", config.expert.name, backbone.width, math.prod(backbone.grid), backbone.depth, **config.expert.options
     )
     if config.expert.weights:
-        load_expert_weights(Path(config.expert.weights), expert)
+        load_expert_weights(expert_weights(config.expert.weights), expert)
     return backbone, expert
+
+
+def expert_weights(name: str) -> Path:
+    """The file that ``model.expert.weights`` means: a path, or the one that lies in the project for "embedded"."""
+    return Path(__file__).parent / "experts" / "embedded.safetensors" if name == "embedded" else Path(name).expanduser()
 
 
 def describe(config: ModelConfig, identity: dict[str, Any], origins: list[Origin], run: dict[str, Any]) -> dict:

@@ -61,13 +61,14 @@ def report(task: Detect) -> Path | None:
     pictures: list[dict[str, Any]] = []
     for evaluation, by_sample, by_element, lines, items in collected:
         index = evaluation.index
-        seen = _seen(task, index)
+        known = {d for origin in task.card["trained_on"] for d in origin["digests"]}
+        seen = _seen(index, known)
         levels = [Level("sample", "", by_sample, lines)]
         located = [line for line in lines if line["hist"] is not None]
         if located:
             levels.append(Level("element", index.reader.element, by_element, located))
         for level in levels:
-            rows += _rows(level, index, common | seen)
+            rows += _rows(level, index, common | seen, known)
         samples += [{k: v for k, v in line.items() if k != "position"} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
@@ -85,9 +86,9 @@ def _common(task: Detect) -> dict[str, Any]:
     device = task.trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     date = datetime.now(UTC)
+    expert = config.model.expert
     names = [o["name"] for o in card["trained_on"]]
-    published = config.model.expert.weights
-    untrained = f"published {Path(published).name}" if published else NOTHING
+    start = f" from {Path(expert.weights).name}" if expert.weights else ""
     sha = digest(config)
     return {
         "run": f"{date:%Y%m%dT%H%M%S%f}-{config.name}-{sha[:8]}",
@@ -97,45 +98,43 @@ def _common(task: Detect) -> dict[str, Any]:
         "config": sha,
         "seed": card["run"].get("seed", config.seed),
         "experiment": config.name,
-        "model": f"{config.model.expert.name}, {config.model.crops} crops, views {config.model.pool}",
+        "model": f"{expert.name}{start}, {config.model.crops} crops, views {config.model.pool}",
         "backbone": config.model.backbone.name,
         "weights": trained.weights_hash(task.expert, task.backbone),
-        "trained_on": SEPARATOR.join(names) or untrained,
+        "trained_on": SEPARATOR.join(names) or NOTHING,
         "hardware": provenance.hardware(name, task.trainer.world_size),
         "packages": provenance.packages(),
     }
 
 
-def _seen(task: Detect, index: Index) -> dict[str, Any]:
+def _seen(index: Index, known: set[str]) -> dict[str, Any]:
     """The columns that are the same in every row of a set: what it is, and whether it was trained on."""
-    mine = digests(index.records)
-    known = [d for origin in task.card["trained_on"] for d in origin["digests"]]
-    shared = overlap(known, mine)
     return {
         "tested_on": index.name,
         "domain": index.config.domain,
         "dataset": index.config.dataset,
         "fingerprint": fingerprint(index.records),
-        "in_domain": shared > 0,
-        "overlap": shared,
+        "in_domain": overlap(known, digests(index.records)) > 0,
         "unit": index.unit,
     }
 
 
-def _rows(level: Level, index: Index, columns: dict[str, Any]) -> list[Row]:
+def _rows(level: Level, index: Index, columns: dict[str, Any], known: set[str]) -> list[Row]:
     """Rows of all metrics: each category, and their unweighted mean as category "all"."""
     rows = []
+    shared = {c: overlap(known, digests([r for r in index.records if r.category == c])) for c in level.curves}
     for metric in METRICS:
         values = {c: v for c, curves in level.curves.items() if (v := getattr(curves, metric)) is not None}
         groups: list[tuple[str, list[str]]] = [(ALL, list(values))] if values else []
         if len(level.curves) > 1:
             groups += [(category, [category]) for category in values]
         for name, categories in groups:
-            rows.append(_row(level, metric, name, categories, index, columns))
+            found = columns | {"category": name, "overlap": sum(shared[c] for c in categories)}
+            rows.append(_row(level, metric, categories, found))
     return rows
 
 
-def _row(level: Level, metric: str, name: str, categories: list[str], index: Index, columns: dict[str, Any]) -> Row:
+def _row(level: Level, metric: str, categories: list[str], columns: dict[str, Any]) -> Row:
     curves = [level.curves[c] for c in categories]
     lines = [line for line in level.lines if line["category"] in categories]
     interval = _interval(level, metric, lines)
@@ -144,7 +143,6 @@ def _row(level: Level, metric: str, name: str, categories: list[str], index: Ind
     by_element = level.name == "element"
     return Row(
         **columns,
-        category=name,
         level=level.name,
         element=level.element,
         metric=metric,

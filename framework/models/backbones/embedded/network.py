@@ -13,7 +13,7 @@ from torch.nn import functional
 from framework.errors import UserError
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
-SHA256 = "454bfe5eb6a6671f22fb3e14f47c0debff5fca7e9097e040ddc026f9ddd0aae6"
+SHA256 = "b17a2b4671c09a115b845c611c7397ff4921d9ec98921c5e5cb3fddf9280dc73"
 IMAGE_SIZE = 160
 WIDTH = 96
 PATCH = 8
