@@ -1,4 +1,4 @@
-"""Small stand-ins for tests: a set of pictures on disk, a reader of it, a backbone whose features are easy to foresee."""
+"""Small stand-ins for tests: a set of pictures on disk, a reader of it, a backbone whose features are foreseen."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def test_a_missing_mask_is_named(parts, capsys):
 
 
 def test_a_line_wrapped_by_a_worker_process_is_unwrapped():
-    wrapped = "Caught UnreadableError in worker 0.\nOriginal Traceback:\n  File x\nframework.errors.UnreadableError: /a.png: bad"
+    wrapped = "Caught UnreadableError in worker 0.\nOriginal Traceback:\nframework.errors.UnreadableError: /a.png: bad"
     assert one_line(UserError(wrapped)) == "/a.png: bad"
 
 

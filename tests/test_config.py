@@ -82,7 +82,7 @@ def test_a_broken_file_is_named(tmp_path, content, message):
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(UserError, match="nowhere.yaml: no such file"):
+    with pytest.raises(UserError, match=r"nowhere\.yaml: no such file"):
         config.load(Path("nowhere.yaml"), [])
 
 

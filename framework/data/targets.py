@@ -20,7 +20,8 @@ def view_targets(sample: Sample) -> np.ndarray:
         shown = sample.truth.reshape(len(sample.views), -1)
     else:
         shown = (sample.truth[sample.owner] & (sample.owner >= 0)).reshape(len(sample.views), -1)
-    return shown.any(axis=1).astype(np.float32)
+    targets: np.ndarray = shown.any(axis=1).astype(np.float32)
+    return targets
 
 
 def label(record: Record) -> float:

@@ -49,7 +49,8 @@ def experiment(folder: Path) -> Path:
     path = folder / "x.yaml"
     path.write_text(
         f"name: benchmark\nmodel: {{backbone: {backbone}, crops: base}}\noptim: {{batch_size: 16}}\n"
-        f"train: {{a: {{domain: industrial, dataset: mvtec, root: {folder}/source}}}}\nstore: {{path: {folder}/store}}\n"
+        f"train: {{a: {{domain: industrial, dataset: mvtec, root: {folder}/source}}}}\n"
+        f"store: {{path: {folder}/store}}\n"
     )
     return path
 

@@ -36,7 +36,9 @@ def test_stored_batches_equal_recomputed_ones(index, tmp_path):
     stored = collate([StoredSamples(index, store, keep=True)[k] for k in keys])
     raw = collate([RawSamples(index, 16, "base", keep=True)[k] for k in keys])
     found = backbone(raw.pixels)
-    for ours, theirs in zip([*stored.features.levels, stored.features.final], [*found.levels, found.final], strict=True):
+    for ours, theirs in zip(
+        [*stored.features.levels, stored.features.final], [*found.levels, found.final], strict=True
+    ):
         torch.testing.assert_close(ours, theirs)
     assert stored.crops == raw.crops and stored.views == raw.views and stored.index == raw.index
     assert stored.targets.tolist() == raw.targets.tolist() == [1.0, 0.0, 0.0]

@@ -144,7 +144,9 @@ def test_two_processes_test_one_checkpoint_to_the_last_digit(root, run):
     before = set((root / "runs").glob("[!.]*"))
     overrides = [f"checkpoint={run / 'expert.ckpt'}", "trainer.devices=2", "trainer.strategy=ddp", "test_batch_size=1"]
     command = [sys.executable, "-m", "framework.cli", "test", str(root / "never.yaml"), *overrides]
-    one = subprocess.run([*command[:4], str(root / "never.yaml"), overrides[0], "test_batch_size=1"], cwd=ROOT, timeout=300)
+    one = subprocess.run(
+        [*command[:4], str(root / "never.yaml"), overrides[0], "test_batch_size=1"], cwd=ROOT, timeout=300
+    )
     assert one.returncode == 0
     middle = set((root / "runs").glob("[!.]*"))
     two = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
