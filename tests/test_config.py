@@ -93,8 +93,8 @@ def test_the_digest_follows_what_numbers_follow_from(experiment):
 
 
 def test_every_experiment_of_the_project_is_valid(monkeypatch):
-    monkeypatch.setenv("ANOMALY_OV_DATA", "/data")
-    monkeypatch.setenv("ANOMALY_OV_WEIGHTS", "/weights")
+    for name in ("DATA", "WEIGHTS", "VISA", "MVTEC"):
+        monkeypatch.setenv(f"ANOMALY_OV_{name}", f"/{name.lower()}")
     files = sorted((Path(__file__).parents[1] / "experiments").rglob("*.yaml"))
     assert files
     for path in files:

@@ -20,8 +20,7 @@ def view_targets(sample: Sample) -> np.ndarray:
         shown = sample.truth.reshape(len(sample.views), -1)
     else:
         shown = (sample.truth[sample.owner] & (sample.owner >= 0)).reshape(len(sample.views), -1)
-    targets: np.ndarray = shown.any(axis=1).astype(np.float32)
-    return targets
+    return np.asarray(shown.any(axis=1), np.float32)
 
 
 def label(record: Record) -> float:

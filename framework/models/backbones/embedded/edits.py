@@ -14,7 +14,7 @@ def edit(rng: np.random.Generator, textures: Field, s: Scene) -> int:
     kind = int(rng.integers(len(KINDS)))
     size = s.height.shape[0]
     cy, cx = _place(rng, s)
-    radius = float(size * np.exp(rng.uniform(-3.9, -1.9)))
+    radius = float(size * np.exp(rng.uniform(-3.4, -1.8)))
     name = KINDS[kind]
     if name == "line":
         region = _line(rng, textures, size, cy, cx)
@@ -32,7 +32,7 @@ def _apply(
 ) -> None:
     """Write the edit into the fields of the scene."""
     size = s.height.shape[0]
-    strong = float(np.exp(rng.uniform(-2.8, -0.3)) * rng.choice((-1, 1)))
+    strong = float(np.exp(rng.uniform(-1.8, -0.2)) * rng.choice((-1, 1)))
     flat = rng.random() < (0.35 if np.ptp(s.height) > 0 else 1.0)  # no relief edits on a flat body
     if name in ("relief", "rough") and flat:
         name = "stain" if name == "relief" else "texture"
@@ -44,6 +44,8 @@ def _apply(
         if name == "extra" and rng.random() < 0.5:
             s.albedo += (colour(rng, bool(np.ptp(s.albedo[:, 0, 0]) == 0)) - s.albedo) * region
             s.height = s.height + region * rng.uniform(-0.3, 0.6) * radius
+    elif name == "stain" and rng.random() < 0.4:  # covered by something of another colour
+        s.albedo += (colour(rng, bool(np.ptp(s.albedo[:, 0, 0]) == 0)) - s.albedo) * (region * rng.uniform(0.4, 1))
     elif name == "stain":
         tint = rng.uniform(-0.3, 0.3, (3, 1, 1)) * (rng.random() < 0.3)
         s.albedo += region * (strong + tint * abs(strong))
@@ -70,8 +72,8 @@ def _apply(
 def _move(rng: np.random.Generator, s: Scene, name: str, region: Field, radius: float) -> None:
     """Swap: show another place of the scene here. Warp: bend what is here."""
     size = s.height.shape[0]
-    reach = size / 2 if name == "swap" else min(radius * 0.6, 8)
-    dy, dx = rng.uniform(-reach, reach, 2)
+    reach = size / 2 if name == "swap" else min(radius, 10)
+    dy, dx = rng.uniform(0.4 * reach, reach, 2) * rng.choice((-1, 1), 2)
     y, x = grid(size)
     near = region if name == "warp" else np.ones_like(region)
     rows = np.clip(np.rint(y + (size - 1) / 2 + dy * near), 0, size - 1).astype(np.intp)

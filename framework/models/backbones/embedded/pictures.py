@@ -12,7 +12,7 @@ from framework.models.backbones.embedded.scenes import Field, Scene, bank, scene
 
 PATCH = 8  # pixels a side
 TARGETS = 12  # see ``_describe``
-VISIBLE = 0.03  # of the grey range: a change below it is no edit
+VISIBLE = 0.06  # of the grey range: a change below it is no edit
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ def _picture(rng: np.random.Generator, textures: Field, size: int) -> tuple[np.n
     before = camera(clean)
     after, where = before, np.full((size, size), -1)
     change = np.zeros((size, size), np.float32)
-    for _ in range(rng.choice(4, p=(0.22, 0.33, 0.25, 0.2))):
+    for _ in range(rng.choice(4, p=(0.4, 0.4, 0.15, 0.05))):
         kind = edit(rng, textures, dirty)
         now = camera(dirty)
         step = np.abs(now - after).max(0)

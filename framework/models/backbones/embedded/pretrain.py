@@ -72,7 +72,7 @@ def losses(network: Network, heads: Heads, batch: tuple[Tensor, ...]) -> tuple[T
     named = functional.cross_entropy(heads.kind(tokens).flatten(0, 1), kind.flatten(), ignore_index=-1, reduction="sum")
     loss = loss + 0.2 * named / (kind >= 0).sum().clamp_min(1)
     top = logits.topk(4, dim=1).values.mean(1)
-    loss = loss + 0.3 * functional.binary_cross_entropy_with_logits(top, (edited == 1).any(1).float())
+    loss = loss + 0.6 * functional.binary_cross_entropy_with_logits(top, (edited == 1).any(1).float())
     return loss, logits
 
 

@@ -98,7 +98,7 @@ def inside(rng: np.random.Generator, y: Field, x: Field, radius: float, plain: b
         out = out + radius * depth * np.cos(lobes * np.arctan2(v, u) + rng.uniform(0, 6))
     if not plain and rng.random() < 0.25:
         out = np.minimum(out, r - radius * rng.uniform(0.2, 0.75))
-    return out
+    return np.asarray(out, np.float32)
 
 
 def turn(rng: np.random.Generator, y: Field, x: Field) -> tuple[Field, Field]:
@@ -182,11 +182,12 @@ def _body(rng: np.random.Generator, textures: Field, size: int) -> Scene:
         depth += rng.uniform(2, 9)
         image += (value - image) * step(distance - depth, rng.uniform(1, 3))
     folds = noise(rng, textures, size, smooth=rng.random() < 0.6)
-    folds = folds + folds[:, ::-1] * int(rng.integers(2))
+    folds = folds + folds[:, ::-1] * int(rng.random() < 0.8)
     fold = np.clip(folds * rng.uniform(0.5, 3) - rng.uniform(-0.5, 1), 0, 1) * step(distance - depth - 2, 2)
     image += (levels[5] - image) * fold * rng.uniform(0.2, 1)
     if rng.random() < 0.6:  # furrows
-        seam = step(rng.uniform(0.05, 0.2) - np.abs(noise(rng, textures, size, smooth=True)), 0.1)
+        seam = noise(rng, textures, size, smooth=True)
+        seam = step(rng.uniform(0.05, 0.2) - np.abs(seam + seam[:, ::-1] * int(rng.random() < 0.7)), 0.1)
         image += (rng.uniform(0, 1) - image) * seam * (step(distance - depth - 1, 2) * rng.uniform(0.3, 1))
     for _ in range(rng.integers(0, 4)):
         dy, dx = rng.uniform(-0.2, 0.2) * size, rng.uniform(0, 0.18) * size
@@ -246,7 +247,7 @@ def _decorate(rng: np.random.Generator, made: Scene, grey: bool, chance: float) 
     for _ in range(rng.integers(1, 4)):
         u, v = turn(rng, y - rng.uniform(-0.35, 0.35) * size, x - rng.uniform(-0.35, 0.35) * size)
         radius = float(size * np.exp(rng.uniform(-3.4, -1.7)))
-        reach = (rng.integers(0, 5, 2) * (rng.random() < 0.4)).tolist() if rng.random() < 0.6 else (99, 99)
+        reach = (rng.integers(1, 5, 2) * (rng.random() < 0.85)).tolist() if rng.random() < 0.5 else (99, 99)
         u, v = _lattice(rng, u, v, (radius * rng.uniform(2.2, 3.5, 2)).tolist(), reach)
         for _ in range(rng.integers(1, 4)):
             mark = step(inside(rng, v, u, radius), rng.uniform(1, 2)) * made.alpha
