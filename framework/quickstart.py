@@ -105,7 +105,8 @@ def _publish(out: Path, runs: list[Path], domains: list[str], seconds: float) ->
         "These are procedural sets: small, drawn by this project's own generators, and easier than real data. They "
         "show that the road works from disk to leaderboard, and say nothing about real parts, objects or patients.",
         "Every expert was trained on the source set of one domain and tested on the target set of every domain, "
-        "with other objects, textures and contrasts. The backbone is the embedded one, made from procedural pictures.",
+        "with other objects, textures and contrasts. Backbone and expert start from the embedded weights, which this "
+        "project made from procedural pictures of other kinds; training on a source set goes on from there.",
     ]
     leaderboard(runs, "markdown", out / "leaderboard.md")
     leaderboard(runs, "html", out / "index.html", title="Quickstart: three domains, one expert", notes=notes)

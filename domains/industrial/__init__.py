@@ -78,10 +78,10 @@ class Industrial:
         return Sample(record, view, truth=mask.ravel())
 
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
-        """Write ``stem.png``, the picture under its scores, and ``stem_map.png``, the scores alone.
+        """Write ``stem.png``, the picture under its scores, and ``stem_scores.png``, the scores alone.
 
         Colours stand for the same scores in every overlay (0 leaves the picture as it is), so overlays compare. The
-        map is 16-bit grey; 65535 is a score of 1.
+        file of scores is 16-bit grey; 65535 is a score of 1.
 
         Args:
             sample: what ``read`` returned.
@@ -103,6 +103,6 @@ class Industrial:
         share = OPACITY * score[..., None]
         overlay = (1 - share) * sample.views[0].transpose(1, 2, 0) + share * colour
         path = stem.with_name(f"{stem.name}.png")
-        write_png(stem.with_name(f"{stem.name}_map.png"), np.rint(score * 65535).astype(np.uint16))
+        write_png(stem.with_name(f"{stem.name}_scores.png"), np.rint(score * 65535).astype(np.uint16))
         write_png(path, np.rint(overlay).astype(np.uint8))
         return path

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 SHAPE = (72, 84, 44)
-SPACING_MM = (2.2, 2.3, 2.9)
-_MIDDLE_MM = (0.0, 0.0, 4.0)  # of the field in the head: slices reach from under the brain to the crown
+SPACING_MM = (2.2, 2.3, 2.0)
+_MIDDLE_MM = (0.0, 0.0, 14.0)  # of the field in the head: slices reach from the cerebellum to below the crown
 _HALF_MM = (73.0, 90.0, 73.0)  # of the head, to the right, front and top
 _SKULL, _WATER, _BRAIN = 0.925, 0.875, 0.845  # where each begins, as shares of the way from the middle to the skin
 _RADIUS_MM = 80.0  # turns such a share into a depth

@@ -17,6 +17,7 @@ from framework import registry
 from framework.config import ModelConfig
 from framework.errors import UserError
 from framework.models.checkpoints import DAMAGED, load_expert_weights
+from framework.models.experts import embedded
 
 KEY = "anomaly_ov"
 
@@ -57,7 +58,7 @@ def build_model(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
 
 def expert_weights(name: str) -> Path:
     """The file that ``model.expert.weights`` means: a path, or the one that lies in the project for "embedded"."""
-    return Path(__file__).parent / "experts" / "embedded.safetensors" if name == "embedded" else Path(name).expanduser()
+    return embedded.weights() if name == "embedded" else Path(name).expanduser()
 
 
 def describe(config: ModelConfig, identity: dict[str, Any], origins: list[Origin], run: dict[str, Any]) -> dict:

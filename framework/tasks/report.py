@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -51,7 +52,9 @@ def report(task: Detect) -> Path | None:
     """Reduce, make rows and write them. Every rank calls this; the first returns the run folder, others None."""
     collected = []
     for evaluation in task.evaluations:
-        curves = evaluation.samples.compute(), evaluation.elements.compute()  # type: ignore[operator]
+        with warnings.catch_warnings():  # a set with labels only, or more ranks than samples, updates no metric
+            warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
+            curves = evaluation.samples.compute(), evaluation.elements.compute()  # type: ignore[operator]
         collected.append((evaluation, *curves, *evaluation.gather()))  # type: ignore[operator]
     if not task.trainer.is_global_zero:
         return None

@@ -187,10 +187,10 @@ def test_the_raw_map_beside_the_overlay_gives_the_scores_back(tmp_path: Path) ->
     sample = Industrial().read(Record(save(tmp_path / "a.png", colours()), False, "x"))
     scores = np.random.default_rng(2).random(54, dtype=np.float32)
     Industrial().save(sample, scores, tmp_path / "a_scores")
-    raw = np.asarray(Image.open(tmp_path / "a_scores_map.png"))
+    raw = np.asarray(Image.open(tmp_path / "a_scores_scores.png"))
     assert raw.shape == (6, 9) and raw.max() > 255
     assert_allclose(raw.ravel() / 65535, scores, atol=0.5001 / 65535)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "a_scores.png", "a_scores_map.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "a_scores.png", "a_scores_scores.png"]
 
 
 @pytest.mark.parametrize("scores", [np.zeros(53, np.float32), np.full(54, 1.5, np.float32), np.full(54, np.nan)])

@@ -50,7 +50,7 @@ def test_missing_weights_are_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_every_block_gives_tokens_on_the_grid_and_nothing_can_be_trained():
     net = network.load()
     outputs = net(ramp())
-    assert len(outputs) == net.blocks == 8
+    assert len(outputs) == net.blocks == 7
     assert net.grid == (20, 20)
     assert {tuple(o.shape) for o in outputs} == {(1, 400, net.width)}
     assert not net.training
@@ -89,11 +89,11 @@ def test_pictures_follow_from_the_seed_alone():
 
 
 def test_pictures_say_where_they_were_edited():
-    drawn = draw(0, HELD_OUT, 48, 64)
+    drawn = draw(0, HELD_OUT, 240, 64)
     patches = (64 // PATCH) ** 2
-    assert drawn.pixels.shape == (48, 3, 64, 64)
+    assert drawn.pixels.shape == (240, 3, 64, 64)
     assert drawn.pixels.dtype == np.uint8
-    assert drawn.targets.shape == (48, patches, TARGETS)
+    assert drawn.targets.shape == (240, patches, TARGETS)
     assert np.isfinite(drawn.targets).all()
     assert_array_equal(np.unique(drawn.edited), [-1, 0, 1])
     assert_array_equal(drawn.kind >= 0, drawn.edited == 1)

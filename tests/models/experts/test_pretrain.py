@@ -1,16 +1,22 @@
+from pathlib import Path
+
+import pytest
 import torch
 
+from framework.errors import UserError
+from framework.models.experts import embedded
 from framework.models.experts.pretrain import loss, pretrain
 
 
 def test_a_few_steps_write_an_expert_that_can_be_loaded(tmp_path):
     from framework import registry
     from framework.models.checkpoints import load_expert_weights
-    from framework.models.experts.pretrain import SIZES
 
     losses = pretrain(3, tmp_path / "x.safetensors")
     assert len(losses) == 3 and all(0 < value < 10 for value in losses)
-    load_expert_weights(tmp_path / "x.safetensors", registry.build("expert", "look_twice", 96, 400, 4, **SIZES))
+    load_expert_weights(
+        tmp_path / "x.safetensors", registry.build("expert", "look_twice", 96, 400, 4, **embedded.SIZES)
+    )
 
 
 def test_unsure_patches_do_not_count():
@@ -18,3 +24,25 @@ def test_unsure_patches_do_not_count():
     maps = torch.tensor([[0.9, 0.1], [0.1, 0.2]])
     other = torch.tensor([[0.9, 0.8], [0.1, 0.2]])
     assert loss(logits, maps, edited) == loss(logits, other, edited)
+
+
+def test_the_shipped_expert_fits_the_shipped_backbone():
+    from framework import registry
+    from framework.models.checkpoints import load_expert_weights
+
+    backbone = registry.build("backbone", "embedded")
+    patches = backbone.grid[0] * backbone.grid[1]
+    expert = registry.build("expert", "look_twice", backbone.width, patches, backbone.depth, **embedded.SIZES)
+    load_expert_weights(embedded.weights(), expert)
+
+
+def test_a_flipped_byte_in_the_shipped_expert_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    raw = bytearray(embedded.WEIGHTS.read_bytes())
+    raw[-1] ^= 1
+    (tmp_path / "embedded.safetensors").write_bytes(raw)
+    monkeypatch.setattr(embedded, "WEIGHTS", tmp_path / "embedded.safetensors")
+    with pytest.raises(UserError, match=r"embedded\.safetensors: sha256 is .* check the file out"):
+        embedded.weights()
+    monkeypatch.setattr(embedded, "WEIGHTS", tmp_path / "none")
+    with pytest.raises(UserError, match="cannot be read"):
+        embedded.weights()
