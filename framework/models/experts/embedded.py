@@ -8,7 +8,7 @@ from pathlib import Path
 from framework.errors import UserError
 
 WEIGHTS = Path(__file__).with_name("embedded.safetensors")
-SHA256 = ""
+SHA256 = "afd6167ae8859ad34e2fa856fd3858f47fbb2721769115825f91720777fe3257"
 SIZES = {"embedding": 128, "descriptor": 128, "attention": 128, "hidden": 128}
 
 

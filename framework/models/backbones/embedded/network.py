@@ -13,7 +13,7 @@ from torch.nn import functional
 from framework.errors import UserError
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
-SHA256 = "b17a2b4671c09a115b845c611c7397ff4921d9ec98921c5e5cb3fddf9280dc73"
+SHA256 = "494f778aa174f4eda595c3d01866e6e5dce1f7281fb6f4eb46876a70b9a098ef"
 IMAGE_SIZE = 160
 WIDTH = 96
 PATCH = 8
