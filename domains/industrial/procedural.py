@@ -18,7 +18,7 @@ SCENE, DEFECT = 0, 1  # random streams of one picture
 
 
 @register("procedural", "industrial")
-def write(root: Path, seed: int = 0, samples: int = 120) -> None:
+def write(root: Path, seed: int = 0, samples: int = 180) -> None:
     """Write ``root/source`` and ``root/target``: PNG pictures with masks, as ``industrial/mvtec`` reads them.
 
     The source set shows cloth, brushed metal and printed carton; the target set leather, tablets and tiles. In each

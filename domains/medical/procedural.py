@@ -28,7 +28,7 @@ class Plan:
 
 
 @register("procedural", "medical")
-def write(root: Path, seed: int = 0, samples: int = 48) -> None:
+def write(root: Path, seed: int = 0, samples: int = 72) -> None:
     """Write ``root/source`` (T1-like) and ``root/target`` (FLAIR-like), each a whole set of ``medical/nifti``.
 
     A test folder has ``samples`` scans, two a patient, one of them with a finding; a train folder has a few healthy

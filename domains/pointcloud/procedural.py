@@ -38,7 +38,7 @@ class Source:
 
 
 @register("procedural", "pointcloud")
-def write(root: Path, seed: int = 0, samples: int = 72) -> None:
+def write(root: Path, seed: int = 0, samples: int = 96) -> None:
     """Write ``root/source`` and ``root/target``: clouds with labels, as ``pointcloud/real3d`` reads them.
 
     The source set holds vases, gears and tori; the target set bottles, bolts and bowls. In each category every second
