@@ -12,17 +12,10 @@ from framework.errors import TruthError, UnreadableError
 from framework.types import Record
 
 
-def digest(record: Record) -> str:
-    """Sha256 of the sample's file as 64 hex digits, and ``#frame`` where the sample is one slice of it.
-
-    Raises:
-        UnreadableError: the file cannot be opened.
-    """
-    return digests([record])[0]
-
-
 def digests(records: Sequence[Record]) -> list[str]:
-    """``digest`` of every record, in their order; each file is read once, several at a time.
+    """Sha256 of each sample's file as 64 hex digits, and ``#frame`` where the sample is one slice of it.
+
+    In the order of ``records``; each file is read once, several at a time.
 
     Raises:
         UnreadableError: a file cannot be opened.
@@ -60,14 +53,14 @@ def fingerprint(records: Sequence[Record], known: Sequence[str] | None = None) -
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
-def overlap(digests_a: Iterable[str], digests_b: Iterable[str]) -> int:
-    """How many files, by content, lie in both sets.
+def seen(known: Iterable[str], tested: Iterable[str]) -> list[bool]:
+    """For each tested sample, whether its file is, by content, among the ``known``; both are ``digests``.
 
-    Frames do not count: two slices of one scan show the same patient, so a set that holds one overlaps a set that
-    holds the other. A file stored again in another format is another content, which this cannot see.
+    Frames do not count: two slices of one scan show the same patient, so a slice is seen where another slice of its
+    scan is known. A file stored again in another format is another content, which this cannot see.
     """
-    files_a, files_b = ({d.partition("#")[0] for d in side} for side in (digests_a, digests_b))
-    return len(files_a & files_b)
+    files = {d.partition("#")[0] for d in known}
+    return [d.partition("#")[0] in files for d in tested]
 
 
 def _contents(paths: Iterable[Path]) -> dict[Path, str]:

@@ -41,8 +41,8 @@ class Row:
         unit: what one group is (patient, object, image); groups: how many were resampled.
         chance: value of random scores, None where unknown.
         normal, anomalous: samples; elements, anomalous_elements: the same at element level, else None.
-        in_domain: the model was trained on what it is tested on, in whole or in part.
-        overlap: test samples that are in the training set by content.
+        in_domain: the model was trained on some of the samples this row counts.
+        overlap: samples of this row that are in the training set by content.
         protocol: names the metric's definition, with its version.
         hardware, packages: where and with what it ran.
 

@@ -76,9 +76,10 @@ def coarse(
     hist[1] = positives.cpu()
     if regions is None:
         return hist, 0
-    numbers = torch.as_tensor(regions).reshape(-1)[places]
+    numbers = torch.as_tensor(regions).reshape(-1)[places].cpu()
     areas = torch.bincount(numbers)
-    hist[2] = torch.bincount(anomalous, weights=(1 / areas.double())[numbers], minlength=bins).cpu()
+    # on the CPU, in one order: on a GPU a sum of fractions in a histogram is not deterministic, and torch refuses it
+    hist[2] = torch.bincount(anomalous.cpu(), weights=(1 / areas.double())[numbers], minlength=bins)
     return hist, int((areas > 0).sum())
 
 

@@ -14,7 +14,7 @@ import torch
 
 from framework import provenance
 from framework.config import digest
-from framework.data.fingerprint import digests, fingerprint, overlap
+from framework.data.fingerprint import digests, fingerprint, seen
 from framework.data.index import Index
 from framework.errors import UserError
 from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, Row, chance_level
@@ -34,7 +34,12 @@ PROTOCOLS = {
     "auroc": "auroc/1",
     "ap": "ap/1; ties as scikit-learn",
     "f1_max": "f1_max/1; best threshold of the set",
-    "aupro": "aupro/1; false-positive rate up to 0.3, regions by full connectivity",
+    "aupro": "aupro/1; false-positive rate up to 0.3",
+}
+REGIONS = {  # what makes one region of AUPRO
+    "pixel": "regions 8-connected in a view",
+    "voxel": "regions 26-connected in the slices scored",
+    "point": "regions of points within 3 sampling pitches",
 }
 
 
@@ -54,8 +59,8 @@ def report(task: Detect) -> Path | None:
     for evaluation in task.evaluations:
         with warnings.catch_warnings():  # a set with labels only, or more ranks than samples, updates no metric
             warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-            curves = evaluation.samples.compute(), evaluation.elements.compute()  # type: ignore[operator]
-        collected.append((evaluation, *curves, *evaluation.gather()))  # type: ignore[operator]
+            curves = evaluation.samples.compute(), evaluation.elements.compute()
+        collected.append((evaluation, *curves, *evaluation.gather()))
     if not task.trainer.is_global_zero:
         return None
     common = _common(task)
@@ -65,14 +70,15 @@ def report(task: Detect) -> Path | None:
     for evaluation, by_sample, by_element, lines, items in collected:
         index = evaluation.index
         known = {d for origin in task.card["trained_on"] for d in origin["digests"]}
-        seen = _seen(index, known)
+        trained_on = seen(known, digests(index.records))
+        lines = [line | {"seen": trained_on[line["position"]]} for line in lines]
         levels = [Level("sample", "", by_sample, lines)]
         located = [line for line in lines if line["hist"] is not None]
         if located:
             levels.append(Level("element", index.reader.element, by_element, located))
         for level in levels:
-            rows += _rows(level, index, common | seen, known)
-        samples += [{k: v for k, v in line.items() if k != "position"} for line in lines]
+            rows += _rows(level, common | _tested(index))
+        samples += [{k: v for k, v in line.items() if k not in ("position", "seen")} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
         raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")
@@ -110,30 +116,27 @@ def _common(task: Detect) -> dict[str, Any]:
     }
 
 
-def _seen(index: Index, known: set[str]) -> dict[str, Any]:
-    """The columns that are the same in every row of a set: what it is, and whether it was trained on."""
+def _tested(index: Index) -> dict[str, Any]:
+    """The columns that are the same in every row of a set."""
     return {
         "tested_on": index.name,
         "domain": index.config.domain,
         "dataset": index.config.dataset,
         "fingerprint": fingerprint(index.records),
-        "in_domain": overlap(known, digests(index.records)) > 0,
         "unit": index.unit,
     }
 
 
-def _rows(level: Level, index: Index, columns: dict[str, Any], known: set[str]) -> list[Row]:
+def _rows(level: Level, columns: dict[str, Any]) -> list[Row]:
     """Rows of all metrics: each category, and their unweighted mean as category "all"."""
     rows = []
-    shared = {c: overlap(known, digests([r for r in index.records if r.category == c])) for c in level.curves}
     for metric in METRICS:
         values = {c: v for c, curves in level.curves.items() if (v := getattr(curves, metric)) is not None}
         groups: list[tuple[str, list[str]]] = [(ALL, list(values))] if values else []
         if len(level.curves) > 1:
             groups += [(category, [category]) for category in values]
         for name, categories in groups:
-            found = columns | {"category": name, "overlap": sum(shared[c] for c in categories)}
-            rows.append(_row(level, metric, categories, found))
+            rows.append(_row(level, metric, categories, columns | {"category": name}))
     return rows
 
 
@@ -142,6 +145,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
     lines = [line for line in level.lines if line["category"] in categories]
     interval = _interval(level, metric, lines)
     anomalous = sum(line["label"] for line in lines)
+    overlap = sum(line["seen"] for line in lines)
     prevalence = [c.positives / (c.positives + c.negatives) for c in curves]
     by_element = level.name == "element"
     return Row(
@@ -160,8 +164,14 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         anomalous=anomalous,
         elements=sum(c.positives + c.negatives for c in curves) if by_element else None,
         anomalous_elements=sum(c.positives for c in curves) if by_element else None,
-        protocol=PROTOCOLS[metric] + ("; mean over categories" if len(categories) > 1 else ""),
+        in_domain=overlap > 0,
+        overlap=overlap,
+        protocol=_protocol(metric, level.element) + ("; mean over categories" if len(categories) > 1 else ""),
     )
+
+
+def _protocol(metric: str, element: str) -> str:
+    return PROTOCOLS[metric] + (f", {REGIONS[element]}" if metric == "aupro" else "")
 
 
 def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interval | None:

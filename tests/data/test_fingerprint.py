@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.data.fingerprint import digest, digests, fingerprint, overlap
+from framework.data.fingerprint import digests, fingerprint, seen
 from framework.errors import TruthError, UnreadableError
 from framework.types import Record
 
@@ -22,9 +22,9 @@ def records(root: Path) -> list[Record]:
 
 def test_a_digest_is_the_sha256_of_the_file_and_names_the_frame(tmp_path: Path) -> None:
     first, second = records(tmp_path / "set")
-    assert digest(first) == hashlib.sha256(b"one").hexdigest()
-    assert digest(replace(second, frame=7)) == f"{hashlib.sha256(b'two').hexdigest()}#7"
-    assert digests([second, first, second]) == [digest(second), digest(first), digest(second)]
+    assert digests([first])[0] == hashlib.sha256(b"one").hexdigest()
+    assert digests([replace(second, frame=7)])[0] == f"{hashlib.sha256(b'two').hexdigest()}#7"
+    assert digests([second, first, second]) == [digests([r])[0] for r in (second, first, second)]
 
 
 def test_a_fingerprint_does_not_know_folders_names_or_order(tmp_path: Path) -> None:
@@ -53,10 +53,10 @@ def test_a_fingerprint_knows_content_labels_probabilities_truth_and_frames(tmp_p
     assert fingerprint([first, second]) not in prints
 
 
-def test_overlap_counts_files_by_content_and_sees_through_frames() -> None:
-    assert overlap(["a", "b", "b"], ["b", "c", "b"]) == 1
-    assert overlap(["a#0", "a#1", "d"], ["a#9", "d"]) == 2
-    assert overlap(["a"], []) == 0
+def test_a_sample_is_seen_by_content_and_through_frames() -> None:
+    assert seen(["a", "b", "b"], ["b", "c", "b"]) == [True, False, True]
+    assert seen(["a#0", "a#1", "d"], ["a#9", "d", "e#0"]) == [True, True, False]
+    assert seen(["a"], []) == []
 
 
 def test_a_missing_sample_and_a_missing_mask_are_told_apart(tmp_path: Path) -> None:
@@ -66,4 +66,4 @@ def test_a_missing_sample_and_a_missing_mask_are_told_apart(tmp_path: Path) -> N
         fingerprint([first, second])
     (tmp_path / "set" / "a").unlink()
     with pytest.raises(UnreadableError, match=r"a: cannot be opened \(No such file"):
-        digest(first)
+        digests([first])

@@ -130,8 +130,9 @@ class LookTwice(nn.Module):
             weight, bias = (adaptor.get_parameter(name).to(patch.dtype) for name in ("weight", "bias"))
             dot = patch @ (direction @ weight)[view][..., None] + (direction @ bias)[view][:, None, None]  # (N, P, 1)
             square = _square_length(patch, weight, bias)  # (N, P)
-            cosine = dot.squeeze(-1) / square.clamp_min(SMALLEST**2).sqrt()
-            margins.append(SHARPNESS * torch.where(square < SMALLEST**2, 0, cosine))  # NaN stays NaN
+            cosine = dot.squeeze(-1) / square.clamp_min(SMALLEST**2).sqrt()  # difference of two cosines
+            cosine = cosine.clamp(-2, 2)  # rounding of a near-dead patch could carry it further; NaN stays NaN
+            margins.append(SHARPNESS * torch.where(square < SMALLEST**2, 0, cosine))
         return torch.stack(margins)
 
     def _select(self, final: Tensor, log_maps: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -285,6 +285,20 @@ def test_dead_tokens_are_undecided():
     assert (expert(only_dead, [3, 2]).maps == 0.5).all()
 
 
+def test_a_token_that_rounding_leaves_all_but_dead_matches_no_side_more_than_fully():
+    """A narrow backbone, float32: the squared length is a difference of large numbers, here near 0 or below."""
+    torch.manual_seed(0)
+    expert = LookTwice(6, 15, 1, embedding=64, descriptor=5, attention=4, hidden=9)
+    near, step = 30 * torch.randn(6), torch.randn(6)
+    with torch.no_grad():
+        weight = expert.siglip_adaptors[0].weight
+        expert.siglip_adaptors[0].bias.copy_(-weight @ near)
+        level = near + torch.logspace(-5, 0, 600).view(40, 15, 1) * step
+        most = 2 * torch.nn.functional.normalize(weight @ step, dim=0)  # opposite directions: twice the cosine
+        margins = expert._margins([level], most[None, None], torch.zeros(40, dtype=int))
+    assert margins.isfinite().all() and margins.abs().max() <= 200
+
+
 def test_a_dead_token_gives_no_gradient():
     expert, features = small(), random_features([3, 2])
     for adaptor, level in zip(expert.siglip_adaptors, features.levels, strict=True):
