@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from framework.checks import check_values
 from framework.errors import UserError
 
 
@@ -43,7 +43,7 @@ class ExpertConfig:
     """The anomaly expert on top of it."""
 
     name: str = "look_twice"  # the published one, or a plug-in's
-    options: dict[str, Any] = field(default_factory=dict)  # sizes
+    options: dict[str, Any] = field(default_factory=dict)  # sizes, 1 or more
     weights: str = ""  # what to start from: a published expert file, or embedded; "" starts anew
 
 
@@ -116,15 +116,6 @@ class Config:
     expect: dict[str, list[float]] = field(default_factory=dict)  # "<test>.<level>_<metric>": [low, high]
 
 
-CHOICES = {
-    "model.crops": ("base", "anyres"),
-    "optim.labels": ("view", "sample"),
-    "store.mode": ("auto", "always", "never"),
-    "store.dtype": ("float16", "float32"),
-}
-POSITIVE = ("optim.lr", "optim.batch_size", "optim.restart", "trainer.max_epochs", "test_batch_size")
-
-
 def load(path: Path, overrides: list[str]) -> Config:
     """Read ``path`` and what it includes, apply ``key=value`` overrides, check every key, type and choice.
 
@@ -133,11 +124,11 @@ def load(path: Path, overrides: list[str]) -> Config:
     """
     merged = _merge(OmegaConf.structured(Config), _read(path, ()), str(path))
     for text in overrides:
-        key, equals, _ = text.partition("=")
-        if not equals or not key:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip("[]. "):
             raise UserError(f"override {text!r}: write key=value, for example optim.lr=1e-3.")
-        try:
-            change = OmegaConf.from_dotlist([text])
+        try:  # nothing on the right is the empty text, as in a shell; OmegaConf would take it for null
+            change = OmegaConf.from_dotlist([text if value.strip() else f"{key}=''"])
         except (OmegaConfBaseException, yaml.YAMLError) as error:
             raise UserError(f"override {text!r}: {str(error).splitlines()[0]}") from None
         merged = _merge(merged, change, f"override {text!r}")
@@ -147,7 +138,7 @@ def load(path: Path, overrides: list[str]) -> Config:
         key = getattr(error, "full_key", None) or "top level"
         reason = "needs a value." if "mandatory" in str(error).lower() else str(error).splitlines()[0]
         raise UserError(f"{path}: {key}: {reason}") from None
-    _check_values(config, path)
+    check_values(config, path)
     return config
 
 
@@ -185,12 +176,26 @@ def _read(path: Path, seen: tuple[Path, ...]) -> DictConfig:
         content = OmegaConf.load(path)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        if error.errno is not None:  # else it is how OmegaConf refuses a file that holds a single value
+            raise
+        content = None
     if not isinstance(content, DictConfig):
         raise UserError(f"{path}: an experiment is a mapping of keys, see experiments/README.md.")
-    parents = content.pop("include", [])
-    parents = [parents] if isinstance(parents, str) else parents
-    bases = [_read(path.parent / p, (*seen, path.resolve())) for p in parents]
+    bases = [_read(path.parent / parent, (*seen, path.resolve())) for parent in _parents(content, path)]
     return OmegaConf.merge(*bases, content)  # type: ignore[return-value]
+
+
+def _parents(content: DictConfig, path: Path) -> list[str]:
+    """Take ``include`` out of a file's content: one path or a list of them."""
+    try:
+        found = content.pop("include", [])
+    except OmegaConfBaseException as error:
+        raise UserError(f"{path}: include: {str(error).splitlines()[0]}") from None
+    parents = [found] if isinstance(found, str) else list(found) if isinstance(found, ListConfig) else found
+    if not isinstance(parents, list) or not all(isinstance(parent, str) for parent in parents):
+        raise UserError(f"{path}: include: write the path of a YAML file or a list of such paths, not {found!r}.")
+    return parents
 
 
 def _merge(base: Any, change: DictConfig, source: str) -> Any:
@@ -200,12 +205,17 @@ def _merge(base: Any, change: DictConfig, source: str) -> Any:
         return OmegaConf.merge(base, change)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         key = getattr(error, "full_key", None) or "top level"
-        raise UserError(f"{source}: {key}: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        if "is not a ListConfig" in reason:
+            reason = "write a list, for example [a, b]."
+        raise UserError(f"{source}: {key}: {reason}") from None
 
 
 def _check_keys(content: Any, schema: Any, prefix: str, source: str) -> None:
     """Walk a mapping beside the dataclass that describes it; the first unknown key is the error."""
     if not isinstance(content, dict):
+        if is_dataclass(schema) and content is not None and "${" not in str(content):
+            raise UserError(f"{source}: {prefix.rstrip('.')}: write a mapping of keys, not {content!r}.")
         return
     if get_origin(schema) is dict and is_dataclass(get_args(schema)[1]):
         for name, value in content.items():
@@ -219,29 +229,3 @@ def _check_keys(content: Any, schema: Any, prefix: str, source: str) -> None:
                 hint = f" Did you mean {prefix}{close[0]}?" if close else f" Known here: {', '.join(known)}."
                 raise UserError(f"{source}: {prefix}{key}: no such key.{hint}")
             _check_keys(value, hints[key], f"{prefix}{key}.", source)
-
-
-def _check_values(config: Config, path: Path) -> None:
-    """Choices and signs, so that a mistyped value fails before anything is loaded."""
-    for key, choices in CHOICES.items():
-        value = _at(config, key)
-        if value not in choices:
-            close = difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            raise UserError(f"{path}: {key}: {value!r} is none of {', '.join(choices)}.{hint}")
-    for key in POSITIVE:
-        if _at(config, key) <= 0:
-            raise UserError(f"{path}: {key}: must be positive, is {_at(config, key)}.")
-    if not re.fullmatch(r"max|mean|top[1-9]\d*", config.model.pool):
-        raise UserError(f"{path}: model.pool: {config.model.pool!r} is none of max, mean, topK (for example top3).")
-    if not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", config.name):
-        raise UserError(f"{path}: name: {config.name!r} names folders; use letters, digits and . _ - = + only.")
-    for key, bounds in config.expect.items():
-        if len(bounds) != 2:
-            raise UserError(f"{path}: expect.{key}: write [low, high].")
-
-
-def _at(config: Any, key: str) -> Any:
-    for part in key.split("."):
-        config = getattr(config, part)
-    return config

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from framework import registry
-from framework.config import Config
+from framework.config import Config, DataConfig
 from framework.data.index import Index, open_all
 from framework.errors import UserError
+from framework.leaderboard.rows import LEVELS, METRICS
+from framework.models.backbones.sources import local
+
+_MEASURED = [(level, metric) for level in LEVELS for metric in METRICS if (level, metric) != ("sample", "aupro")]
 
 
 def plan(config: Config) -> str:
@@ -16,8 +20,7 @@ def plan(config: Config) -> str:
     Raises:
         UserError: whatever is wrong with a name, option, folder or set.
     """
-    train, test = open_all(config, fit=bool(config.train))
-    check_model(config)
+    train, test = open_checked(config, fit=bool(config.train))
     if config.checkpoint and not Path(config.checkpoint).is_file():
         raise UserError(f"checkpoint: no such file {config.checkpoint}.")
     o, t = config.optim, config.trainer
@@ -39,13 +42,78 @@ def plan(config: Config) -> str:
     return "\n".join(lines)
 
 
-def check_model(config: Config) -> None:
-    """Names and options of backbone and expert, without building them."""
+def open_checked(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
+    """Train and test sets of an experiment, after everything that can be wrong without loading torch was looked at.
+
+    Raises:
+        UserError: as ``plan``, but for the checkpoint.
+    """
+    check_names(config, fit)
+    train, test = open_all(config, fit)
+    check_weights(config)
+    _check_measured(config, test)
+    return train, test
+
+
+def check_names(config: Config, fit: bool = True) -> None:
+    """Every name and option of an experiment, without its data: no folder is looked at.
+
+    Args:
+        config: the experiment.
+        fit: whether the train sets count.
+
+    Raises:
+        UserError: an unknown domain, dataset, backbone, expert, option or number to expect; a value of another type.
+    """
+    registry.load_plugins(config.plugins)
+    for part in ("train", "test") if fit else ("test",):
+        for name, data in getattr(config, part).items():
+            try:
+                _check_set(data)
+            except UserError as error:
+                raise type(error)(f"{part}.{name}: {error}") from None
+    expert = config.model.expert
     registry.check("backbone", config.model.backbone.name, config.model.backbone.options)
-    registry.check("expert", config.model.expert.name, config.model.expert.options, given=3)
+    registry.check("expert", expert.name, expert.options, given=3)
+    for key, value in expert.options.items():
+        if type(value) is int and value < 1:
+            raise UserError(f"model.expert.options.{key}: a size is 1 or more, not {value}.")
+    known = [f"{name}.{level}_{metric}" for name in config.test for level, metric in _MEASURED]
+    for key in config.expect:
+        if key not in known:
+            raise UserError(registry.unknown("number to expect", key, known))
+
+
+def check_weights(config: Config) -> None:
+    """The files that the model starts from, where they are named by a path. What a hub has cannot be known here."""
+    backbone = config.model.backbone
+    weights = backbone.options.get("weights")
+    ours = registry.get("backbone", backbone.name).__module__.startswith("framework.")  # else it may be no folder
+    if ours and weights is not None:
+        local(backbone.name, weights)
     weights = config.model.expert.weights
     if weights not in ("", "embedded") and not Path(weights).expanduser().is_file():
         raise UserError(f"model.expert.weights: no such file {weights}.")
+
+
+def _check_set(data: DataConfig) -> None:
+    registry.load_domain(data.domain)
+    registry.build("domain", data.domain, **data.reader)  # readers judge the values of their options when made
+    registry.check("dataset", f"{data.domain}/{data.dataset}", data.options, given=2)
+
+
+def _check_measured(config: Config, test: list[Index]) -> None:
+    """Refuse to expect a number that its set cannot give, which would show only when all is done."""
+    for index in test:
+        classes = [{r.anomalous for r in index.records if r.category == c} for c in index.categories]
+        lacking = {
+            "sample": "" if any(len(found) == 2 for found in classes) else "no category with both classes",
+            "element": "" if index.has_truth else f"no {index.reader.element} truth",
+        }
+        for level, metric in _MEASURED:
+            key = f"{index.name}.{level}_{metric}"
+            if key in config.expect and lacking[level]:
+                raise UserError(f"expect.{key}: {index.name} has {lacking[level]}, so there will be no such number.")
 
 
 def _sets(title: str, sets: list[Index]) -> list[str]:

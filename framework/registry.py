@@ -6,10 +6,11 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from framework import signatures
 from framework.errors import UserError
 
 PLUGIN_PACKAGE = "domains"  # the only place where the framework names it
@@ -54,14 +55,27 @@ def load_plugins(modules: list[str]) -> None:
             raise UserError(f"plugins: no module {error.name!r}; install it or put its folder on PYTHONPATH.") from None
 
 
-def domain_of(path: Path) -> str:
-    """Which domain reads a file, by the end of its name. Raises UserError where none does."""
-    for name in domains():
-        load_domain(name)
-        if path.name.lower().endswith(_TABLE["domain", name].suffixes):  # type: ignore[attr-defined]
+def domain_of(path: Path, preferred: Sequence[str] = ()) -> str:
+    """Which domain reads a file, by the end of its name.
+
+    Args:
+        path: of the file; need not exist.
+        preferred: domains to ask first, best first. Several read pictures, each in its own way.
+
+    Raises:
+        UserError: no domain reads it, neither a built-in one nor one of a plug-in that was loaded.
+    """
+    known: set[str] = set()
+    for name in dict.fromkeys([*preferred, *domains(), *names("domain")]):
+        if name in domains():
+            load_domain(name)
+        elif ("domain", name) not in _TABLE:
+            continue  # of a plug-in that is not loaded
+        suffixes: tuple[str, ...] = _TABLE["domain", name].suffixes  # type: ignore[attr-defined]
+        if path.name.lower().endswith(suffixes):
             return name
-    known = sorted(s for name in domains() for s in _TABLE["domain", name].suffixes)  # type: ignore[attr-defined]
-    raise UserError(f"{path}: no domain reads this kind of file. Known endings: {', '.join(known)}.")
+        known.update(suffixes)
+    raise UserError(f"{path}: no domain reads this kind of file. Known endings: {', '.join(sorted(known))}.")
 
 
 def names(kind: str) -> list[str]:
@@ -79,15 +93,32 @@ def get(kind: str, name: str) -> Callable[..., Any]:
 
 
 def check(kind: str, name: str, options: dict[str, Any], given: int = 0) -> None:
-    """Refuse option names that the registered thing does not take; its first ``given`` parameters are ours."""
-    parameters = list(inspect.signature(get(kind, name)).parameters)[given:]
-    for key in options:
-        if key not in parameters:
-            raise UserError(unknown(f"option of {kind} {name!r}", key, parameters))
+    """Refuse options that the registered thing does not take, by name or by the type that its signature declares.
+
+    Args:
+        kind: of the thing.
+        name: of the thing.
+        options: as a YAML file has them.
+        given: how many of its first parameters are ours to fill.
+    """
+    parameters = list(inspect.signature(get(kind, name)).parameters.values())[given:]
+    named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for key, value in options.items():
+        if key not in named:
+            if takes_any:
+                continue
+            raise UserError(unknown(f"option of {kind} {name!r}", str(key), list(named)))
+        wanted = signatures.parse(named[key].annotation)
+        if not signatures.fits(value, wanted):
+            raise UserError(f"option {key!r} of {kind} {name!r}: write {signatures.words(wanted)}, not {value!r}.")
+    for key, parameter in named.items():
+        if parameter.default is parameter.empty and key not in options:
+            raise UserError(f"{kind} {name!r} needs the option {key!r}, which has no default.")
 
 
 def build(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
-    """Call what is registered, after checking the option names against its signature."""
+    """Call what is registered, after checking the options against its signature."""
     check(kind, name, options, given=len(args))
     return get(kind, name)(*args, **options)
 

@@ -17,8 +17,8 @@ LAYERS = [  # an import points at the same line or at one further down
     {"plan"},
     {"models", "data", "metrics", "leaderboard"},
     {"lift", "provenance", "colours", "files", "progress"},
-    {"config"},
-    {"registry", "types"},
+    {"config", "checks"},
+    {"registry", "signatures", "types"},
     {"errors"},
 ]
 
@@ -62,18 +62,58 @@ def test_framework_imports_point_one_way():
                 assert layer(parts[1]) >= layer(here), f"{path} imports {module}"
 
 
+LIGHT = """
+import sys
+from framework.cli import main
+status = main(sys.argv[2:])
+print(status, *sorted(set(sys.argv[1].split(",")) & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def run_light(*arguments: object) -> tuple[str, str]:
+    """Standard output of a verb; its status and the heavy packages that it loaded, in one line."""
+    command = [sys.executable, "-c", LIGHT, ",".join(HEAVY), *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
-    "arguments",
-    [["datasets"], ["check", "experiments/quickstart.yaml"], ["leaderboard", "nowhere"], ["fit", "nowhere.yaml"]],
+    ("status", "arguments"),
+    [
+        (0, ["datasets"]),
+        (2, ["check", "experiments/quickstart.yaml", "out="]),
+        (2, ["leaderboard", "nowhere"]),
+        (2, ["fit", "nowhere.yaml"]),
+    ],
 )
-def test_light_verbs_load_no_heavy_package(arguments):
-    code = (
-        "import sys; from framework.cli import main\n"
-        f"main({arguments!r})\n"
-        f"print(*({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stderr.splitlines()[-1] == ""
+def test_light_verbs_load_no_heavy_package(status, arguments):
+    assert run_light(*arguments)[1] == str(status)
+
+
+EXPERIMENT = """
+name: light
+model: {{backbone: {{name: timm, options: {{weights: {root}}}}}}}
+train:
+  cells: {{domain: industrial, dataset: folder, root: {root}/pictures}}
+  clouds: {{domain: pointcloud, dataset: folder, root: {root}/clouds, reader: {{views: 4}}}}
+  scans: {{domain: medical, dataset: nifti, root: {root}/scans, reader: {{window: [0, 80]}}}}
+test: {{again: "${{train.cells}}"}}
+expect: {{again.sample_auroc: [0, 1]}}
+"""
+
+
+def test_check_of_a_sound_experiment_loads_no_heavy_package(tmp_path):
+    """In all three domains; it opens no sample, so empty files will do."""
+    for name in ("pictures/good/a.png", "pictures/hole/b.png", "clouds/good/a.ply", "clouds/bent/b.ply"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("good/a_1.nii.gz", "tumour/b_1.nii.gz", "masks/tumour/b_1.nii.gz"):
+        (tmp_path / "scans/test" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "scans/test" / name).touch()
+    (tmp_path / "x.yaml").write_text(EXPERIMENT.format(root=tmp_path))
+    shown, last = run_light("check", tmp_path / "x.yaml")
+    assert last == "0"
+    assert shown.count("1 normal and 1 anomalous samples") == 4
 
 
 def test_every_file_says_what_it_is():

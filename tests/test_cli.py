@@ -1,57 +1,23 @@
-"""Every verb's answer to a user's mistake: exit status 2 and one line on standard error."""
+"""A user's mistake in the arguments or the experiment: exit status 2 and one line on standard error."""
 
-import os
-import signal
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
+import fake_cli
 import pytest
-from PIL import Image
+import torch
+from fake_cli import mistake, runs_of
 
-from framework.cli import main, one_line
-from framework.errors import UserError
+from framework.cli import main
 
 ROOT = Path(__file__).parents[1]
-EXPERIMENT = """
-name: small
-model: {{backbone: {{name: embedded}}, crops: base}}
-train: {{parts: {{domain: industrial, dataset: mvtec, root: {root}}}}}
-test: {{parts: {{domain: industrial, dataset: mvtec, root: {root}}}}}
-store: {{mode: never}}
-trainer: {{accelerator: cpu, max_epochs: 1, enable_progress_bar: false}}
-out: {root}/runs
-"""
-
-
-def picture(path, value=90, size=(40, 40)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(len(str(path)))
-    Image.fromarray(rng.integers(0, value, (*size, 3), dtype=np.uint8)).save(path)
 
 
 @pytest.fixture
 def parts(tmp_path):
-    """Two normal and two defective pictures in MVTec AD layout, and an experiment on them."""
-    for i in range(2):
-        picture(tmp_path / f"bolt/test/good/{i:03d}.png", 90 + i)
-        picture(tmp_path / f"bolt/test/hole/{i:03d}.png", 190 + i)
-        mask = tmp_path / f"bolt/ground_truth/hole/{i:03d}_mask.png"
-        mask.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.pad(np.full((8, 8), 255, np.uint8), 16)).save(mask)
-    (tmp_path / "x.yaml").write_text(EXPERIMENT.format(root=tmp_path))
-    return tmp_path
-
-
-def mistake(capsys, *arguments):
-    """Run, and return the one line of the mistake."""
-    assert main([str(a) for a in arguments]) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert lines[-1].startswith("anomaly-ov: ")
-    assert not any(line.startswith("Traceback") for line in lines)
-    return lines[-1]
+    return fake_cli.parts(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -97,11 +63,76 @@ def test_mistakes_in_arguments(capsys, arguments, message, monkeypatch):
         ("model.expert.weights=/nowhere.pth", "model.expert.weights: no such file /nowhere.pth"),
         ("plugins=[no_such_lab.xray]", "plugins: no module 'no_such_lab'"),
         ("optim.lrr=1", "optim.lrr: no such key. Did you mean optim.lr?"),
+        ("trainer.precision=23-true", "trainer.precision: '23-true' is none of 32-true, 32, 16-mixed"),
+        ("trainer.devices=0", "trainer.devices: 0 is neither how many (2), which ([0, 2]), -1 for all, nor auto"),
+        ("train.parts.reader={bits: deep}", "train.parts: option 'bits' of domain 'industrial': write a whole number"),
+        ("test.parts.reader={bits: 3}", "test.parts: reader option bits: 16-bit grey uses 9 to 16 bits, not 3"),
+        ("test.parts.options={categories: bolt}", "write a list of texts or null, not 'bolt'"),
+        ("model.backbone.options={dtype: 16}", "option 'dtype' of backbone 'embedded': write text, not 16"),
+        ("model.backbone.options={blocks: 3}", "write a list of whole numbers or null, not 3"),
+        ("model.expert.options={embedding: big}", "option 'embedding' of expert 'look_twice': write a whole number"),
+        ("model.expert.options={embedding: 0}", "model.expert.options.embedding: a size is 1 or more, not 0"),
+        ("model.backbone={name: timm, options: {weights: ./nowhere}}", "folder not found: ./nowhere. Give an existing"),
+        ("model.backbone={name: siglip, options: {weights: }}", "option 'weights' of backbone 'siglip': write text"),
+        ("expect={parts.sampel_auroc: [0, 1]}", "no number to expect called 'parts.sampel_auroc'. Did you mean 'parts"),
+        ("expect={prats.sample_auroc: [0, 1]}", "Did you mean 'parts.sample_auroc'?"),
     ],
 )
 def test_mistakes_in_an_experiment(parts, capsys, override, message):
     for verb in ("check", "fit"):
         assert message in mistake(capsys, verb, parts / "x.yaml", override)
+    assert not (parts / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.strategy=dpp", "trainer: You selected an invalid strategy name: `strategy='dpp'`"),
+        ("trainer.devices=[0]", "trainer: `devices` selected with `CPUAccelerator` should be an int > 0."),
+        ("trainer.precision=transformer-engine", "trainer: Requirement 'transformer_engine"),
+        pytest.param(
+            "trainer.accelerator=gpu",
+            "trainer: No supported gpu backend found!",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="is no mistake where there is a GPU"),
+        ),
+    ],
+)
+def test_mistakes_that_lightning_finds(parts, capsys, override, message):
+    for verb in ("fit", "test"):
+        assert message in mistake(capsys, verb, parts / "x.yaml", override, "checkpoint=x.ckpt")
+    assert not (parts / "runs").exists()
+
+
+def test_a_mistake_that_lightning_finds_in_training(parts, capsys):
+    line = mistake(capsys, "fit", parts / "x.yaml", "trainer.limit_train_batches=0.1")
+    assert "trainer: You requested to check 0.1 of the `train_dataloader` but 0.1 * 1 < 1." in line
+    assert not runs_of(parts)[0]
+
+
+@pytest.mark.slow
+def test_no_library_adds_a_line_of_its_own(parts):
+    command = [sys.executable, "-m", "framework.cli", "fit", str(parts / "x.yaml"), "trainer.strategy=dpp"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("anomaly-ov: trainer: ") and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_nothing_after_the_equals_sign_is_the_empty_text(parts, capsys):
+    with (parts / "x.yaml").open("a") as f:
+        f.write("include: weights.yaml\n")
+    (parts / "weights.yaml").write_text("model: {expert: {weights: /nowhere.pth}}\n")
+    assert "no such file /nowhere.pth" in mistake(capsys, "check", parts / "x.yaml")
+    assert main(["check", str(parts / "x.yaml"), "model.expert.weights="]) == 0
+
+
+def test_a_number_that_the_set_cannot_give_is_not_expected(parts, capsys):
+    expect = "expect={parts.element_auroc: [0, 1]}"
+    assert main(["check", str(parts / "x.yaml"), expect]) == 0
+    shutil.rmtree(parts / "bolt/ground_truth")
+    capsys.readouterr()
+    for verb in ("check", "fit"):
+        line = mistake(capsys, verb, parts / "x.yaml", expect)
+        assert "expect.parts.element_auroc: parts has no pixel truth, so there will be no such number" in line
 
 
 def test_training_on_one_class_is_refused(parts, capsys):
@@ -128,86 +159,8 @@ def test_test_needs_a_checkpoint(parts, capsys):
     assert "no such checkpoint" in mistake(capsys, "test", parts / "x.yaml", "checkpoint=/nowhere.ckpt")
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk"])
-def test_a_damaged_checkpoint_is_named(parts, capsys, content):
-    path = parts / "broken.ckpt"
-    path.write_bytes(content)
-    assert f"{path}: cannot be read as a checkpoint" in mistake(
-        capsys, "predict", "--checkpoint", path, parts / "bolt/test/good/000.png"
-    )
-
-
-def break_picture(parts):
-    path = parts / "bolt/test/hole/001.png"
-    path.write_bytes(path.read_bytes()[:200])
-    return path
-
-
-def test_a_truncated_picture_stops_training_with_its_path(parts, capsys):
-    path = break_picture(parts)
-    for workers in (0, 1):
-        line = mistake(capsys, "fit", parts / "x.yaml", f"workers={workers}")
-        assert str(path) in line
-    assert not [p for p in (parts / "runs").iterdir() if not p.name.startswith(".")]
-
-
-def test_a_mask_of_another_size_stops_training_with_both_paths(parts, capsys):
-    mask = parts / "bolt/ground_truth/hole/000_mask.png"
-    Image.fromarray(np.zeros((9, 9), np.uint8)).save(mask)
-    assert "000_mask.png" in mistake(capsys, "fit", parts / "x.yaml")
-
-
-def test_a_missing_mask_is_named(parts, capsys):
-    (parts / "bolt/ground_truth/hole/000_mask.png").unlink()
-    assert "000_mask.png" in mistake(capsys, "fit", parts / "x.yaml")
-
-
-def test_a_line_wrapped_by_a_worker_process_is_unwrapped():
-    wrapped = "Caught UnreadableError in worker 0.\nOriginal Traceback:\nframework.errors.UnreadableError: /a.png: bad"
-    assert one_line(UserError(wrapped)) == "/a.png: bad"
-
-
 def test_check_shows_what_would_be_done(parts, capsys):
     assert main(["check", str(parts / "x.yaml")]) == 0
     shown = capsys.readouterr().out
     assert "2 normal and 2 anomalous samples in 1 categories, pixel truth" in shown
     assert "AdamW lr 0.0001, 1 epochs of 1 steps" in shown
-
-
-def test_one_bad_file_does_not_stop_a_prediction(parts, capsys, tmp_path_factory):
-    out = tmp_path_factory.mktemp("out")
-    assert main(["fit", str(parts / "x.yaml")]) == 0
-    (checkpoint,) = (parts / "runs").glob("*/expert.ckpt")
-    good, bad = parts / "bolt/test/good/000.png", break_picture(parts)
-    capsys.readouterr()
-    assert main(["predict", "--checkpoint", str(checkpoint), "--out", str(out), str(bad), str(good)]) == 1
-    lines = capsys.readouterr().out.strip().splitlines()
-    assert len(lines) == 2 and '"error"' in lines[0] and '"score"' in lines[1]
-    assert Image.open(out / "000_map.png").size == (40, 40)
-    assert (out / "predictions.jsonl").read_text().strip().splitlines() == lines
-    line = mistake(capsys, "predict", "--checkpoint", checkpoint, "--out", out, bad)
-    assert str(bad) in line
-
-
-def test_a_checkpoint_of_another_backbone_is_refused(parts, capsys):
-    assert main(["fit", str(parts / "x.yaml")]) == 0
-    (checkpoint,) = (parts / "runs").glob("*/expert.ckpt")
-    capsys.readouterr()
-    overrides = [f"checkpoint={checkpoint}", "model.backbone.options={blocks: [0, 1, 2, 3], final: 4}"]
-    assert "trained on backbone" in mistake(capsys, "test", parts / "x.yaml", *overrides)
-
-
-@pytest.mark.slow
-def test_ctrl_c_leaves_no_half_run_and_one_line(parts):
-    """Interrupted in the middle of training: status 130, and the same command then goes on to the end."""
-    command = [sys.executable, "-m", "framework.cli", "fit", str(parts / "x.yaml"), "trainer.max_epochs=300"]
-    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 120
-    while not list((parts / "runs").glob(".training-*/last.ckpt")) and time.monotonic() < until:
-        time.sleep(0.2)
-    os.kill(running.pid, signal.SIGINT)
-    _, told = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert told.strip().splitlines()[-1].startswith("anomaly-ov: interrupted")
-    assert "Traceback" not in told
-    assert not [p for p in (parts / "runs").iterdir() if not p.name.startswith(".")]

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,15 @@ from framework.models.checkpoints import DAMAGED, load_expert_weights
 from framework.models.experts import embedded
 
 KEY = "anomaly_ov"
+SCHEMA = 1  # of the card; raise it when a key of ``describe`` is added, removed, or changes its meaning
+CARD = {  # what ``describe`` writes and a reader of the card relies on
+    "backbone": {"name": str, "options": dict, "identity": dict},
+    "expert": {"name": str, "options": dict},
+    "crops": str,
+    "pool": str,
+    "trained_on": list,
+    "run": dict,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,9 @@ def expert_weights(name: str) -> Path:
     return embedded.weights() if name == "embedded" else Path(name).expanduser()
 
 
-def describe(config: ModelConfig, identity: dict[str, Any], origins: list[Origin], run: dict[str, Any]) -> dict:
+def describe(
+    config: ModelConfig, identity: dict[str, Any], origins: list[Origin], run: dict[str, Any]
+) -> dict[str, Any]:
     """What travels inside a checkpoint, as plain values.
 
     Args:
@@ -71,7 +82,7 @@ def describe(config: ModelConfig, identity: dict[str, Any], origins: list[Origin
         run: experiment, seed, commit, hash of the config.
     """
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "backbone": {
             "name": config.backbone.name,
             "options": plain(config.backbone.options),
@@ -127,7 +138,41 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: not a checkpoint of `anomaly-ov fit`. A published expert file goes into model.expert.weights."
         )
+    fault = _fault(content)
+    if fault:
+        raise UserError(
+            f"{path}: {fault}, so another version of anomaly-ov wrote it, or something else. Train again with this one."
+        )
     return content
+
+
+def _fault(content: dict[str, Any]) -> str:
+    """The first thing in which a checkpoint differs from what ``save`` writes; "" where there is none."""
+    card, weights = content[KEY], content["state_dict"]
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+        return f"its card has no schema {SCHEMA}"
+    missing = _missing(card, CARD, "")
+    if missing:
+        return f"its card has no {missing}"
+    known = {f.name for f in fields(Origin)}
+    needed = known - {"reader"}  # which has a default
+    for origin in card["trained_on"]:
+        if not isinstance(origin, dict) or not needed <= origin.keys() <= known:
+            return "its card lists trained_on in another form"
+    if not isinstance(weights, dict) or not all(isinstance(w, torch.Tensor) for w in weights.values()):
+        return "its state_dict holds more than tensors"
+    return ""
+
+
+def _missing(values: dict[str, Any], wanted: dict[str, Any], prefix: str) -> str:
+    """The first key that is absent or of another type, with its path; "" where there is none."""
+    for key, kind in wanted.items():
+        inner = kind if isinstance(kind, dict) else None
+        if not isinstance(values.get(key), dict if inner is not None else kind):
+            return f"{prefix}{key}"
+        if inner is not None and (found := _missing(values[key], inner, f"{prefix}{key}.")):
+            return found
+    return ""
 
 
 def origins(content: dict[str, Any]) -> list[Origin]:

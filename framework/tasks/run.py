@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -18,14 +19,14 @@ from framework import provenance, registry
 from framework.config import Config, digest
 from framework.data.datamodule import DomainData
 from framework.data.fingerprint import digests, fingerprint
-from framework.data.index import Index, open_all
+from framework.data.index import Index
 from framework.errors import UserError
 from framework.files import make_folder
 from framework.leaderboard.rows import ALL
 from framework.leaderboard.store import load
 from framework.models import trained
 from framework.models.trained import KEY, Origin
-from framework.plan import check_model
+from framework.plan import open_checked
 from framework.progress import say
 from framework.tasks.detect import Detect
 from framework.tasks.report import CHECKPOINT, report
@@ -52,22 +53,21 @@ def fit(config: Config) -> Outcome:
     Raises:
         UserError: anything the user can mend, before anything is trained.
     """
-    train, test = open_all(config, fit=True)
-    check_model(config)
+    train, test = open_checked(config, fit=True)
+    work = Path(config.out) / f".training-{config.name}-{digest(config)[:12]}"
+    saving = ModelCheckpoint(work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
+    trainer = _trainer(config, [saving])
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(config.model)
     card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
     task = Detect(config, backbone, expert, card)
     data = DomainData(config, train, test, backbone)
-    work = Path(config.out) / f".training-{config.name}-{digest(config)[:12]}"
     make_folder(work)
     last = work / "last.ckpt"
-    saving = ModelCheckpoint(work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
-    trainer = _trainer(config, [saving])
     if last.is_file():
         _check_resume(last, card)
         say(f"going on from {last}")
-    with _interruptible(trainer):
+    with _told(trainer):
         trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     task.trained = True
     return _finish(config, trainer, task, data, work)
@@ -83,8 +83,8 @@ def test(config: Config) -> Outcome:
         raise UserError(
             f"experiment {config.name}: test needs checkpoint=..., or a published expert in model.expert.weights."
         )
-    _, sets = open_all(config, fit=False)
-    check_model(config)
+    _, sets = open_checked(config, fit=False)
+    trainer = _trainer(config, [])
     content = trained.read(Path(config.checkpoint)) if config.checkpoint else None
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(config.model)
@@ -94,13 +94,13 @@ def test(config: Config) -> Outcome:
         card = content[KEY]
         trained.load_expert(Path(config.checkpoint), content, backbone, expert)
     task = Detect(config, backbone, expert, card)
-    return _finish(config, _trainer(config, []), task, DomainData(config, [], sets, backbone), None)
+    return _finish(config, trainer, task, DomainData(config, [], sets, backbone), None)
 
 
 def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, work: Path | None) -> Outcome:
     """Test where there is something to test, write the run, clear the training folder."""
     if data.test_sets:
-        with _interruptible(trainer):
+        with _told(trainer):
             trainer.test(task, datamodule=data, verbose=False)
     else:
         task.folder = report(task)
@@ -118,28 +118,38 @@ def _trainer(config: Config, callbacks: list[Callback]) -> Trainer:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
     options: dict[str, Any] = asdict(config.trainer)
-    return Trainer(
-        **options,
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=bool(callbacks),
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # ours are exact: see data/sampling.py
-        log_every_n_steps=1,
-        default_root_dir=config.out,
-    )
+    try:
+        return Trainer(
+            **options,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=bool(callbacks),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # ours are exact: see data/sampling.py
+            log_every_n_steps=1,
+            default_root_dir=config.out,
+        )
+    except (MisconfigurationException, ImportError, ValueError, TypeError) as error:  # all it raises for its options
+        raise _refused(error) from None
 
 
 @contextmanager
-def _interruptible(trainer: Trainer) -> Iterator[None]:
-    """On Ctrl-C Lightning shuts down and exits with status 1; hand the interrupt on to whoever called."""
+def _told(trainer: Trainer) -> Iterator[None]:
+    """Hand on what Lightning keeps to itself: an interrupt, which it ends with status 1, and the user's mistakes."""
     try:
         yield
+    except MisconfigurationException as error:
+        raise _refused(error) from None
     except SystemExit:
         if not trainer.interrupted:
             raise
         raise KeyboardInterrupt from None
+
+
+def _refused(error: Exception) -> UserError:
+    """What Lightning says of the experiment's ``trainer``, its first line."""
+    return UserError(f"trainer: {str(error).strip().splitlines()[0]}")
 
 
 def _origin(index: Index) -> Origin:

@@ -1,0 +1,107 @@
+"""Values of an experiment -> the first one that cannot be meant, as one line that names its key. Loads no torch."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.errors import UserError
+
+if TYPE_CHECKING:
+    from framework.config import Config
+
+PRECISIONS = ("32-true", "32", "16-mixed", "bf16-mixed", "16", "bf16", "16-true", "bf16-true", "64-true", "64")
+CHOICES = {  # a strategy is for Lightning to judge: plug-ins of its own add names
+    "model.crops": ("base", "anyres"),
+    "optim.labels": ("view", "sample"),
+    "store.mode": ("auto", "always", "never"),
+    "store.dtype": ("float16", "float32"),
+    "trainer.accelerator": ("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
+    "trainer.precision": (*PRECISIONS, "transformer-engine", "transformer-engine-float16"),
+}
+POSITIVE = (
+    *("optim.lr", "optim.batch_size", "optim.restart", "test_batch_size"),
+    *("trainer.max_epochs", "trainer.num_nodes", "trainer.accumulate_grad_batches"),
+)
+NOT_NEGATIVE = ("seed", "workers", "optim.weight_decay", "trainer.gradient_clip_val")
+FILLED = ("out", "store.path")  # "" would be the current folder, which nobody means
+LIMITS = ("trainer.limit_train_batches", "trainer.limit_test_batches")
+HIGHEST_SEED = 2**32 - 1  # of NumPy
+
+
+def check_values(config: Config, path: Path) -> None:
+    """Choices, signs and shapes, so that a mistyped value fails before anything is loaded.
+
+    Raises:
+        UserError: names ``path``, the key, what is wrong and what to write.
+    """
+    for key, choices in CHOICES.items():
+        value = _at(config, key)
+        if value not in choices:
+            close = difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise UserError(f"{path}: {key}: {value!r} is none of {', '.join(choices)}.{hint}")
+    for key in POSITIVE:
+        if not 0 < _at(config, key) < math.inf:
+            raise UserError(f"{path}: {key}: must be positive and finite, is {_at(config, key)}.")
+    for key in NOT_NEGATIVE:
+        if not 0 <= _at(config, key) < math.inf:
+            raise UserError(f"{path}: {key}: must be 0 or more and finite, is {_at(config, key)}.")
+    if config.seed > HIGHEST_SEED:
+        raise UserError(f"{path}: seed: must be at most {HIGHEST_SEED}, is {config.seed}.")
+    if not re.fullmatch(r"max|mean|top[1-9]\d*", config.model.pool):
+        raise UserError(f"{path}: model.pool: {config.model.pool!r} is none of max, mean, topK (for example top3).")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", config.name):
+        raise UserError(f"{path}: name: {config.name!r} names folders; use letters, digits and . _ - = + only.")
+    _check_filled(config, path)
+    _check_trainer(config, path)
+    for key, bounds in config.expect.items():
+        if len(bounds) != 2 or not bounds[0] <= bounds[1]:
+            raise UserError(f"{path}: expect.{key}: write [low, high], two numbers in this order, not {bounds}.")
+
+
+def _check_filled(config: Config, path: Path) -> None:
+    """A folder that is the empty text."""
+    folders = {key: _at(config, key) for key in FILLED}
+    for part in ("train", "test"):
+        folders |= {f"{part}.{name}.root": data.root for name, data in getattr(config, part).items()}
+    for key, folder in folders.items():
+        if not folder.strip():
+            raise UserError(f"{path}: {key}: is empty; write a folder, or . for the current one.")
+
+
+def _check_trainer(config: Config, path: Path) -> None:
+    """The fields of the trainer that take several types; Lightning judges the rest when it is made."""
+    devices = config.trainer.devices
+    if not (_which(devices) or (isinstance(devices, list) and devices and all(map(_index, devices)))):
+        raise UserError(
+            f"{path}: trainer.devices: {devices!r} is neither how many (2), which ([0, 2]), -1 for all, nor auto."
+        )
+    for key in LIMITS:
+        value = _at(config, key)
+        whole = _index(value) and value > 0
+        if not whole and not (isinstance(value, float) and 0 < value <= 1):
+            raise UserError(
+                f"{path}: {key}: {value!r} is neither a count of 1 or more (5) nor a fraction up to 1 (0.5)."
+            )
+
+
+def _which(devices: Any) -> bool:
+    """A count, all of them, or a text that says the same or lists them."""
+    if isinstance(devices, str):
+        return devices == "auto" or bool(re.fullmatch(r"-1|[1-9]\d*|\d+(, ?\d+)+", devices))
+    return devices == -1 or (_index(devices) and devices > 0)
+
+
+def _index(value: Any) -> bool:
+    """A whole number from 0; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _at(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part)
+    return config
