@@ -54,8 +54,7 @@ def quickstart(arguments: argparse.Namespace) -> int:
     """Write three procedural sets, train on each, test on all, leave a leaderboard page."""
     from framework.quickstart import quickstart
 
-    quickstart(arguments.out)
-    return 0
+    return quickstart(arguments.out)
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -73,8 +72,8 @@ def datasets(arguments: argparse.Namespace) -> int:
     if arguments.action is None:
         print(inspection.describe())
         return 0
-    options = configs.options(arguments.options)
-    report = inspection.inspect(arguments.name, arguments.root, arguments.split, options)
+    options, reader = configs.options(arguments.options), configs.options(arguments.reader)
+    report = inspection.inspect(arguments.name, arguments.root, arguments.split, options, reader)
     print(report)
     return 1 if report.problems else 0
 
@@ -146,7 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("name", help="domain/dataset, as `anomaly-ov datasets` lists it")
     p.add_argument("root", type=Path, help="its folder")
     p.add_argument("--split", default=None, help="only this split")
-    p.add_argument("--option", dest="options", action="append", default=[], metavar="key=value")
+    p.add_argument("--option", dest="options", action="append", default=[], metavar="key=value", help="of the dataset")
+    p.add_argument("--reader", action="append", default=[], metavar="key=value", help="option of the domain's reader")
     p = verb("predict", predict)
     p.add_argument("--checkpoint", type=Path, required=True, help="written by `anomaly-ov fit`")
     p.add_argument("--out", type=Path, default=Path("predictions"), help="folder to write to (default: predictions)")

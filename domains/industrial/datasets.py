@@ -66,9 +66,9 @@ def elpv(root: Path, split: str = "test", uncertain: str = "drop") -> Iterator[R
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        path, probability, kind = _cell(line, f"{table}, line {number}", root)
+        name, probability, kind = _cell(line, f"{table}, line {number}")
         if uncertain == "keep" or probability in (0, 1):
-            yield Record(path, probability >= 0.5, kind, probability=probability)
+            yield Record(root / name, probability >= 0.5, kind, probability=probability)
 
 
 @register("dataset", "industrial/folder")
@@ -95,7 +95,7 @@ def _record(path: Path, anomalous: bool, category: str, masks: Path) -> Record:
     return Record(path, anomalous, category, truth_path=truth if masks.is_dir() else None, defect=defect)
 
 
-def _cell(line: str, place: str, root: Path) -> tuple[Path, float, str]:
+def _cell(line: str, place: str) -> tuple[str, float, str]:
     """Path, probability and kind of one line of ``labels.csv``."""
     try:
         name, number, kind = line.split()
@@ -104,7 +104,4 @@ def _cell(line: str, place: str, root: Path) -> tuple[Path, float, str]:
         raise UserError(f"{place}: expected a path, a probability and a kind, found {line.strip()!r}.") from None
     if not 0 <= probability <= 1 or math.isnan(probability):
         raise UserError(f"{place}: a probability lies between 0 and 1, found {number}.")
-    path = root / name
-    if not path.is_file():
-        raise UserError(f"{place}: no file {path}. Restore it or remove the line.")
-    return path, probability, kind
+    return name, probability, kind

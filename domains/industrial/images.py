@@ -80,9 +80,10 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
         Image.fromarray(pixels).save(part, format="PNG")
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         reason = error.strerror or error
         raise UserError(f"{path}: cannot be written ({reason}). Choose a folder with room and rights.") from None
+    finally:  # also after Ctrl-C
+        part.unlink(missing_ok=True)
 
 
 def _open(path: Path) -> Image.Image:

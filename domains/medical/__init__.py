@@ -37,7 +37,7 @@ class Medical:
 
     element: ClassVar[str] = "voxel"
     unit: ClassVar[str] = "patient"
-    suffixes: ClassVar[tuple[str, ...]] = geometry.SUFFIXES
+    suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *pictures.SUFFIXES)
     axis: str = "axial"
     slices: int = 0
     window: list[float] | None = None
@@ -85,13 +85,16 @@ class Medical:
         return Sample(record, views, truth=truth)
 
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
-        """Write ``(E,)`` scores in [0, 1]: ``stem.nii.gz`` on the grid of the scan's file, ``stem.png`` of a picture.
+        """Write ``(E,)`` scores in [0, 1] beside ``stem``; returns the path of the map.
 
-        Slices between scored ones are interpolated, slices beyond the first and last are 0 (``slicing.spread``).
+        Of a scan: ``stem.nii.gz`` on the grid of its file. Slices between scored ones are interpolated, slices beyond
+        the first and last are 0 (``slicing.spread``). Of a picture: ``stem.png``, the scores over it, and
+        ``stem_scores.png``, the scores alone as 16-bit grey, where 65535 is a score of 1.
         """
         count, _, height, width = sample.views.shape
         maps = scores.reshape(count, height, width)
         if not _is_volume(sample.record.path):
+            pictures.write_scores(maps[0], stem.with_name(f"{stem.name}_scores.png"))
             return pictures.overlay(sample.views[0], maps[0], stem.with_name(f"{stem.name}.png"))
         scan = cache.scan(sample.record.path, self._look())
         planes = slicing.spread(maps, self._chosen(sample.record, scan), len(scan.planes))  # (D, H, W)

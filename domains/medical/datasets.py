@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from domains.medical import geometry, pictures, slicing, volumes
-from framework.errors import TruthError, UserError
+from framework.errors import TruthError, UnreadableError, UserError
 from framework.registry import register
 from framework.types import Record
 
+_GOLD = "GOLD_STANDARD*.nii.gz"
 _COARSE = 64  # pixels a side, or a few more, that are enough to see whether a slice shows anything
 
 
@@ -23,16 +24,14 @@ def nifti(root: Path, split: str = "test", category: str = "scan", stride: int =
     mask of a finding in ``<split>/masks/<finding>/`` under the same name. Without any ``masks`` folder the set has
     labels only.
 
-    The patient, which is the group, is the name up to its last ``_``, or all of it where there is none. Opens no file.
+    The patient, which is the group, is the name up to its last ``_``, or all of it where there is none. Opens no file:
+    a scan whose mask is missing still names it, so that it cannot be read without.
 
     Args:
         root: the folder.
         split: "train", "test" or any other folder in it.
         category: what the scans show; metrics are given per category.
         stride: every how manieth scan is taken.
-
-    Raises:
-        TruthError: there are masks, but not for this scan.
     """
     _check_stride(stride)
     folder = root / split
@@ -43,8 +42,6 @@ def nifti(root: Path, split: str = "test", category: str = "scan", stride: int =
         truth = None
         if masked:
             truth = folder / "masks" / finding / path.name if finding else path
-            if not truth.is_file():
-                raise TruthError(f"{path}: its mask is missing; it should be {truth}.")
         stem = path.name.lower().removesuffix(".gz").removesuffix(".nii")
         patient = path.name[: len(stem)].rpartition("_")[0] or path.name[: len(stem)]
         yield Record(path, bool(finding), category, group=patient, truth_path=truth, defect=finding)
@@ -60,7 +57,8 @@ def nifti_slices(
 
     Unlike other datasets this one opens files: the masks, for the labels, and the scans, coarsely, to leave out
     slices that show nothing, which would be counted as easy normals. That costs what decompressing them costs,
-    about 0.1 s for a brain scan of 1 mm; ``empty`` saves the half of it.
+    about 0.1 s for a brain scan of 1 mm; ``empty`` saves the half of it. A scan that cannot be cut into labelled slices
+    is one record, the whole scan, and whoever reads that is told why.
 
     Args:
         root: the folder.
@@ -71,8 +69,7 @@ def nifti_slices(
         empty: take also slices that show nothing; no voxel of a scan is read then.
 
     Raises:
-        UnreadableError: a scan cannot be read.
-        TruthError: a mask is missing, cannot be read, or is not on the grid of its scan.
+        TruthError: there is no folder of masks.
     """
     for record in nifti(root, split, category):
         if record.truth_path is None:
@@ -100,15 +97,15 @@ def open_ms(
         empty: take also slices that show nothing.
 
     Raises:
-        UnreadableError: a scan cannot be read.
-        TruthError: a mask is missing, cannot be read, or is not on the grid of its scan.
+        TruthError: a scan has several masks.
     """
     _check_stride(stride)
     for path in sorted(root.glob("**/patient*/FLAIR*.nii.gz"))[:: 1 if slices else stride]:
-        masks = sorted(path.parent.glob("GOLD_STANDARD*.nii.gz"))
-        if len(masks) != 1:
-            raise TruthError(f"{path.parent}: {len(masks)} files GOLD_STANDARD*.nii.gz; one must hold the mask.")
-        record = Record(path, True, "brain", group=path.parent.name, truth_path=masks[0], defect="lesion")
+        masks = sorted(path.parent.glob(_GOLD))
+        if len(masks) > 1:
+            raise TruthError(f"{path.parent}: {len(masks)} files {_GOLD}; one must hold the mask.")
+        truth = masks[0] if masks else path.parent / _GOLD  # which is no file, as reading says
+        record = Record(path, True, "brain", group=path.parent.name, truth_path=truth, defect="lesion")
         if slices:
             yield from _slices_of(record, axis, stride, empty)
         else:
@@ -135,16 +132,25 @@ def yes_no(root: Path, split: str = "test", category: str = "brain") -> Iterator
 def _slices_of(scan: Record, axis: str, stride: int, empty: bool) -> Iterator[Record]:
     """One record for every ``stride``-th slice of a scan, labelled by its mask; ``scan.truth_path`` is set."""
     _check_stride(stride)
+    try:
+        frames, anomalous = _labelled(scan, axis, empty)
+    except (UnreadableError, TruthError):
+        yield scan  # not raised: `datasets check` lists every such scan, and reading the record raises it again
+        return
+    for frame in frames[::stride].tolist():
+        bad = bool(anomalous[frame])
+        defect = scan.defect if bad else ""
+        yield Record(scan.path, bad, scan.category, scan.group, scan.truth_path, defect, frame=frame)
+
+
+def _labelled(scan: Record, axis: str, empty: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the slices to take, growing, and ``(D,)`` bool, which of all slices the mask marks."""
     grid = geometry.read(scan.path)
     anomalous: np.ndarray = np.zeros(grid.ras_shape[slicing.axis_number(axis)], np.bool_)
     if scan.truth_path is not None and scan.truth_path != scan.path:
         mask = slicing.cut(volumes.load_mask(scan.truth_path, grid), axis)
         anomalous = np.asarray(mask.any((1, 2)))
-    frames = np.arange(len(anomalous)) if empty else _shown(grid, axis)
-    for frame in frames[::stride].tolist():
-        bad = bool(anomalous[frame])
-        defect = scan.defect if bad else ""
-        yield Record(scan.path, bad, scan.category, scan.group, scan.truth_path, defect, frame=frame)
+    return np.arange(len(anomalous)) if empty else _shown(grid, axis), anomalous
 
 
 def _shown(grid: geometry.Geometry, axis: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.errors import TruthError, UnreadableError, UserError
+from framework.errors import MissingPackageError, TruthError, UnreadableError
 
 SUFFIXES = (".nii", ".nii.gz")
 BROKEN = (OSError, EOFError, ValueError, MemoryError, zlib.error)  # what a damaged file makes a reader raise
@@ -49,10 +49,10 @@ class Geometry:
 
 
 def require_packages() -> None:
-    """Raise UserError with the line to run where MONAI or nibabel is missing; silence what they log of every file."""
+    """Raise MissingPackageError with the line to run without MONAI or nibabel; silence what they log of every file."""
     for package in ("nibabel", "monai"):
         if importlib.util.find_spec(package) is None:
-            raise UserError(f"scans need the package {package}, which is missing: uv pip install -e '.[medical]'")
+            raise MissingPackageError(f"scans need the package {package}; run: uv pip install -e '.[medical]'")
     logging.getLogger("monai").setLevel(logging.ERROR)  # an optional DICOM decoder is missed at every LoadImage
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # header repairs it makes while it loads
 
@@ -62,7 +62,7 @@ def read(path: Path) -> Geometry:
 
     Raises:
         UnreadableError: the file is missing, empty or no NIfTI, is not one 3D grey volume, or has no usable affine.
-        UserError: nibabel is not installed.
+        MissingPackageError: nibabel or MONAI is not installed.
     """
     header = open_file(path)
     stored = tuple(int(n) for n in header.shape)

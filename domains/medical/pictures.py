@@ -52,8 +52,18 @@ def overlay(view: np.ndarray, scores: np.ndarray, path: Path) -> Path:
     """Write ``(3, H, W)`` uint8 with ``(H, W)`` scores in [0, 1] laid over it in red as PNG; returns ``path``."""
     alpha = _OPACITY * scores.astype(np.float32).clip(0, 1)[..., None]
     mixed = view.transpose(1, 2, 0) * (1 - alpha) + _HOT * alpha
+    return _write(mixed.round().astype(np.uint8), path)
+
+
+def write_scores(scores: np.ndarray, path: Path) -> Path:
+    """Write ``(H, W)`` scores in [0, 1] as 16-bit grey PNG, 65535 for 1; returns ``path``."""
+    return _write(np.rint(scores.astype(np.float64).clip(0, 1) * 65535).astype(np.uint16), path)
+
+
+def _write(pixels: np.ndarray, path: Path) -> Path:
+    """Write uint8 or uint16 pixels as PNG, whole or not at all; returns ``path``."""
     buffer = io.BytesIO()
-    Image.fromarray(mixed.round().astype(np.uint8)).save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, "PNG")
     return write_whole(path, buffer.getvalue())
 
 

@@ -35,7 +35,7 @@ def write(root: Path, seed: int = 0, samples: int = 72) -> None:
     ones of other patients. Sets share no patient. The same arguments write the same bytes.
 
     Raises:
-        UserError: nibabel or MONAI is not installed.
+        MissingPackageError: nibabel or MONAI is not installed.
     """
     geometry.require_packages()
     for number, (name, contrast) in enumerate(_CONTRASTS.items()):

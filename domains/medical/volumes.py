@@ -94,7 +94,7 @@ def save(volume: np.ndarray, scan: Geometry, path: Path) -> Path:
     header["descrip"], header["cal_min"], header["cal_max"] = b"anomaly score in [0, 1]", 0, 1
     voxels = geometry.from_ras(volume, scan.affine).astype(np.float32).reshape(scan.stored)
     kind = nibabel.Nifti2Image if isinstance(source, nibabel.Nifti2Image) else nibabel.Nifti1Image
-    return write_whole(path, gzip.compress(kind(voxels, source.affine, header).to_bytes(), _COMPRESSION, mtime=0))
+    return write_whole(path, gzip.compress(kind(voxels, source.affine, header).to_bytes(), _COMPRESSION, mtime=0))  # type: ignore[no-untyped-call]
 
 
 def create(volume: np.ndarray, affine: np.ndarray, path: Path) -> Path:

@@ -22,8 +22,10 @@ def real3d(root: Path, split: str = "test") -> Iterator[Record]:
     commas, for every point of a test cloud, unless the stem says "good" or "positive". ``train`` holds prototypes,
     all normal. Clouds of one numbered object, ``12_bulge`` and ``12_bulge_cut``, form a group.
 
+    A cloud whose label file is missing still names it, so that it cannot be read without.
+
     Raises:
-        UserError: a cloud with a defect has no label file, or the split is neither "train" nor "test".
+        UserError: the split is neither "train" nor "test".
     """
     if split not in ("train", "test"):
         raise UserError(f"pointcloud/real3d: no split {split!r}; use train or test.")
@@ -34,9 +36,7 @@ def real3d(root: Path, split: str = "test") -> Iterator[Record]:
             yield Record(path, False, category.name, _group(path), truth_path=path)
             continue
         labels = [category / folder / f"{path.stem}.txt" for folder in ("gt", "GT")]
-        found = next((label for label in labels if label.is_file()), None)
-        if found is None:
-            raise UserError(f"{path}: no label file {labels[0]}; add it, or say 'good' in the name of a normal cloud.")
+        found = next((label for label in labels if label.is_file()), labels[0])
         yield Record(path, True, category.name, _group(path), truth_path=found, defect=defect)
 
 

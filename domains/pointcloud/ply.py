@@ -45,11 +45,12 @@ def write(path: Path, points: np.ndarray, faces: np.ndarray | None, scores: np.n
         triangles["corners"], triangles["ids"] = 3, faces
         header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
     text = "\n".join([*header, "end_header", ""]).encode("ascii")
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(text + vertices.tobytes() + triangles.tobytes())
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error.strerror}).") from None
+    finally:  # also after Ctrl-C
+        unfinished.unlink(missing_ok=True)

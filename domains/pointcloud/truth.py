@@ -64,6 +64,8 @@ def _labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
             comma = "," in file.readline()
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # no rows: counted by the caller
             table = np.loadtxt(path, delimiter="," if comma else None, ndmin=2)
+    except FileNotFoundError:
+        raise TruthError(f"{path}: no such label file. Add it, or say 'good' in the name of a normal cloud.") from None
     except OSError as error:
         raise TruthError(f"{path}: cannot be read ({error.strerror}).") from None
     except ValueError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from importlib import metadata
 from inspect import Parameter, getdoc, signature
 from pathlib import Path
@@ -17,7 +19,7 @@ from framework import registry
 from framework.config import DataConfig
 from framework.data.fingerprint import digests, fingerprint
 from framework.data.index import Index, open_index
-from framework.errors import UserError
+from framework.errors import TruthError, UnreadableError, UserError
 from framework.types import Record
 
 DISTRIBUTION = "anomaly-ov"
@@ -35,7 +37,7 @@ class Report:
         categories: normal and anomalous samples of each.
         groups: statistical units (patients, objects, lots); as many as samples where the set names none.
         with_truth: anomalous samples with at least one anomalous element.
-        fingerprint: of the whole set; "" where a file is missing.
+        fingerprint: of the whole set; "" where a file cannot be opened.
         problems: one line each: what would stop a run or make its numbers wrong.
         warnings: one line each: what to know before a run.
     """
@@ -67,7 +69,7 @@ class Report:
             f"groups       {self.groups}",
             f"categories   {len(self.categories)}",
             *(f"  {c:{width}}  {n} normal, {a} anomalous" for c, (n, a) in self.categories.items()),
-            f"fingerprint  {self.fingerprint or 'none: a file is missing'}",
+            f"fingerprint  {self.fingerprint or 'none: a file cannot be opened'}",
             *(f"warning: {w}" for w in self.warnings),
             *(f"problem: {p}" for p in self.problems),
             f"{len(self.problems)} problems, {len(self.warnings)} warnings",
@@ -76,7 +78,7 @@ class Report:
 
 
 def describe() -> str:
-    """Every domain with what it reads, and every dataset of it with its layout and options, as lines of text."""
+    """Every domain with what it reads and its reader's options, every dataset of it with its layout and options."""
     lines: list[str] = []
     for name in registry.domains():
         try:
@@ -88,6 +90,7 @@ def describe() -> str:
         lines += [
             f"{name}: {_paragraphs(domain)[0]}",
             f"  reads {' '.join(domain.suffixes)}; scores every {domain.element}",
+            *_describe_options("  Reader options", domain),
         ]
         missing = _missing(name)
         if missing:
@@ -155,8 +158,9 @@ def _read_all(index: Index, report: Report) -> None:
     for record in track(index.records, "reading", console=console, disable=not console.is_terminal, transient=True):
         try:
             sample = index.reader.read(record)
-        except UserError as error:
-            report.problems.append(str(error))
+        except (UnreadableError, TruthError) as error:  # a missing package is not a fault of the sample
+            if str(error) not in report.problems:  # all slices of a scan have its fault
+                report.problems.append(str(error))
             continue
         if sample.truth is None:
             continue
@@ -170,7 +174,7 @@ def _read_all(index: Index, report: Report) -> None:
 
 def _compare(records: list[Record], report: Report) -> None:
     """Fingerprint of the set, and its duplicates: with different labels a problem, with the same one a warning."""
-    present = [r for r in records if r.path.is_file()]
+    present = [r for r in records if _can_open(r.path)]
     contents = digests(present)
     twins: dict[str, list[Record]] = defaultdict(list)
     for record, content in zip(present, contents, strict=True):
@@ -182,7 +186,7 @@ def _compare(records: list[Record], report: Report) -> None:
         else:
             report.warnings.append(f"same content: {listed}")
     truths = [r.truth_path for r in records if r.truth_path is not None]
-    if len(present) == len(records) and all(t.is_file() for t in truths):
+    if len(present) == len(records) and all(_can_open(t) for t in truths):
         report.fingerprint = fingerprint(records, contents)
 
 
@@ -191,10 +195,23 @@ def _describe_dataset(name: str) -> list[str]:
     function = registry.get("dataset", name)
     paragraphs = _paragraphs(function)
     layout = [p for p in paragraphs if p.startswith("Layout:")]
-    own = list(signature(function).parameters.values())[2:]
-    options = [f"{p.name}={p.default!r}" if p.default is not Parameter.empty else p.name for p in own]
     lines = [f"  {name}: {paragraphs[0]}", *(f"      {p}" for p in layout)]
-    return [*lines, f"      Options: {', '.join(options)}"] if options else lines
+    return [*lines, *_describe_options("      Options", function, given=2)]
+
+
+def _describe_options(title: str, thing: Any, given: int = 0) -> list[str]:
+    """One line with all parameters after the first ``given`` and their defaults as YAML has them, or no line."""
+    made = {f.name: f.default_factory for f in fields(thing)} if is_dataclass(thing) else {}
+    options = []
+    for p in list(signature(thing).parameters.values())[given:]:
+        factory = made.get(p.name, MISSING)
+        value = p.default if factory is MISSING else factory()
+        options.append(p.name if value is Parameter.empty else f"{p.name}={json.dumps(value, default=str)}")
+    return [f"{title}: {', '.join(options)}"] if options else []
+
+
+def _can_open(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.R_OK)
 
 
 def _paragraphs(thing: Any) -> list[str]:

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from framework import registry
+from framework.cli import main
 from framework.data import inspection
 from framework.data.inspection import describe, inspect
-from framework.errors import UserError
+from framework.errors import MissingPackageError, UserError
 
 
 def write(path: Path, value: int, size: tuple[int, int] = (8, 10), marked: int = 0) -> Path:
@@ -87,6 +88,41 @@ def test_options_reach_the_dataset_and_the_reader(tmp_path: Path) -> None:
         inspect("industrial/mvtec", root, options={"category": ["cup"]})
 
 
+def test_reader_options_reach_a_set_that_needs_them_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i, folder in enumerate(("good", "bent")):
+        path = write(tmp_path / f"nut/test/{folder}/000.png", 0)
+        Image.fromarray(np.full((4, 4), 4000 + i, np.uint16)).save(path)
+    check = ["datasets", "check", "industrial/mvtec", str(tmp_path)]
+    assert main([*check, "--reader", "bits=12"]) == 0
+    assert main([*check, "--reader", "bits=9"]) == 1
+    assert capsys.readouterr().out.count("do not fit 9 bits") == 2
+    assert main([*check, "--reader", "bitz=12"]) == 2
+    assert "Did you mean 'bits'?" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_opened_does_not_hide_the_duplicates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = nuts(tmp_path)
+    twin = write(root / "nut/test/good/007.png", 10)  # as good/000
+    closed = root / "nut/test/bent/001.png"
+    monkeypatch.setattr(inspection.os, "access", lambda path, _: path != closed)  # root may open any file
+    report = inspect("industrial/mvtec", root)
+    assert report.warnings == [f"same content: {root / 'nut/test/good/000.png'}, {twin}"]
+    assert "fingerprint  none: a file cannot be opened" in str(report)
+
+
+def test_a_missing_package_is_no_problem_of_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object) -> None:
+        raise MissingPackageError("scans need the package nibabel")
+
+    monkeypatch.setattr(registry.get("domain", "industrial"), "read", read)
+    with pytest.raises(MissingPackageError):
+        inspect("industrial/mvtec", nuts(tmp_path))
+
+
 def test_what_cannot_be_inspected_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Did you mean 'industrial/mvtec'"):
         inspect("industrial/mvtek", tmp_path)
@@ -106,7 +142,10 @@ def test_every_domain_is_described_with_layouts_and_options() -> None:
         assert f"{domain}: " in text
     assert "  industrial/elpv: ELPV: solar cells" in text
     assert "      Layout: images/*.png and labels.csv, which holds" in text
-    assert "      Options: uncertain='drop'" in text
+    assert '      Options: uncertain="drop"' in text
+    assert "  Reader options: bits=16\n" in text
+    assert '  Reader options: axis="axial", slices=0, window=null, percentiles=[0.5, 99.5], ' in text
+    assert '  Reader options: views=9, size=384, cameras="fibonacci", style="shaded"' in text
     for dataset in registry.names("dataset"):
         entry = text.split(f"  {dataset}: ")[1].split("\n  ")[0:2]
         assert any("Layout: " in line for line in entry), dataset

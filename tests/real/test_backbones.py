@@ -1,7 +1,4 @@
-"""Real pretrained weights through the public factory; skipped where the folder is missing."""
-
-import os
-from pathlib import Path
+"""Real pretrained weights under $ANOMALY_OV_WEIGHTS through the public factory."""
 
 import pytest
 import timm
@@ -12,13 +9,11 @@ from torch.testing import assert_close
 from framework.registry import build
 
 NAME = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
-ROOT = Path(os.environ.get("ANOMALY_OV_WEIGHTS", Path(__file__).parents[2].parent / "shared" / "weights"))
-FOLDER = ROOT / NAME
 
-pytestmark = pytest.mark.skipif(
-    not (FOLDER / "model.safetensors").is_file(),
-    reason=f"no {FOLDER}; set ANOMALY_OV_WEIGHTS to the folder that holds {NAME}",
-)
+
+@pytest.fixture
+def vit(weights):
+    return weights(NAME)
 
 
 def picture(size, square=True):
@@ -32,9 +27,9 @@ def picture(size, square=True):
 
 @pytest.mark.parametrize("prefix", ["", "local-dir:"])
 @torch.no_grad()
-def test_the_vit_tiny_folder_gives_what_its_readme_calls_by_hand(prefix):
-    backbone, pixels = build("backbone", "timm", weights=f"{prefix}{FOLDER}", blocks=[2, 5, 8], final=11), picture(224)
-    model = timm.create_model(f"local-dir:{FOLDER}", pretrained=True, num_classes=0).eval()
+def test_the_vit_tiny_folder_gives_what_its_readme_calls_by_hand(vit, prefix):
+    backbone, pixels = build("backbone", "timm", weights=f"{prefix}{vit}", blocks=[2, 5, 8], final=11), picture(224)
+    model = timm.create_model(f"local-dir:{vit}", pretrained=True, num_classes=0).eval()
     expected = model.forward_intermediates(
         pixels / 255 * 2 - 1, indices=[2, 5, 8, 11], output_fmt="NCHW", intermediates_only=True
     )
@@ -43,17 +38,17 @@ def test_the_vit_tiny_folder_gives_what_its_readme_calls_by_hand(prefix):
     assert (backbone.grid, backbone.width, backbone.mean, backbone.std) == ((14, 14), 192, (0.5,) * 3, (0.5,) * 3)
 
 
-def test_every_weight_of_the_folder_is_in_the_tower():
-    backbone, saved = build("backbone", "timm", weights=str(FOLDER)), load_file(FOLDER / "model.safetensors")
+def test_every_weight_of_the_folder_is_in_the_tower(vit):
+    backbone, saved = build("backbone", "timm", weights=str(vit)), load_file(vit / "model.safetensors")
     for key, value in backbone.tower.state_dict().items():
         assert torch.equal(value, saved[key]), key
     assert set(saved) - set(backbone.tower.state_dict()) == {"norm.weight", "norm.bias", "head.weight", "head.bias"}
 
 
 @torch.no_grad()
-def test_features_tell_a_square_from_its_surroundings_at_two_sizes():
+def test_features_tell_a_square_from_its_surroundings_at_two_sizes(vit):
     for size, grid in ((224, (14, 14)), (336, (21, 21))):
-        backbone = build("backbone", "timm", weights=str(FOLDER), image_size=size)
+        backbone = build("backbone", "timm", weights=str(vit), image_size=size)
         assert backbone.grid == grid
         pixels = picture(size)
         plain = picture(size, square=False)

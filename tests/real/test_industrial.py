@@ -1,7 +1,7 @@
 """Real photographs under $ANOMALY_OV_DATA: MVTec AD screw and transistor, ELPV."""
 
-import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +11,14 @@ from domains.industrial import Industrial
 from domains.industrial.datasets import elpv, mvtec
 from framework.data.inspection import inspect
 
-DEFAULT = Path(__file__).parents[2].parent / "shared" / "data"
-DATA = Path(os.environ.get("ANOMALY_OV_DATA", DEFAULT)) / "industrial"
-
-
-def folder(name: str) -> Path:
-    if not (DATA / name).is_dir():
-        pytest.skip(f"no {DATA / name}: set ANOMALY_OV_DATA to the folder that holds industrial/{name}")
-    return DATA / name
+Folder = Callable[[str], Path]
 
 
 @pytest.mark.parametrize(("category", "normal", "anomalous"), [("screw", 10, 20), ("transistor", 4, 8)])
-def test_mvtec_pictures_are_read_with_masks_that_mark_something(category: str, normal: int, anomalous: int) -> None:
-    records = list(mvtec(folder("mvtec_ad"), categories=[category]))
+def test_mvtec_pictures_are_read_with_masks_that_mark_something(
+    data: Folder, category: str, normal: int, anomalous: int
+) -> None:
+    records = list(mvtec(data("industrial/mvtec_ad"), categories=[category]))
     assert Counter(r.anomalous for r in records) == {False: normal, True: anomalous}
     for record in records:
         sample = Industrial().read(record)
@@ -32,13 +27,13 @@ def test_mvtec_pictures_are_read_with_masks_that_mark_something(category: str, n
         assert sample.truth.mean() < 0.5
 
 
-def test_mvtec_train_pictures_are_normal() -> None:
-    records = list(mvtec(folder("mvtec_ad"), "train"))
+def test_mvtec_train_pictures_are_normal(data: Folder) -> None:
+    records = list(mvtec(data("industrial/mvtec_ad"), "train"))
     assert Counter((r.category, r.anomalous) for r in records) == {("screw", False): 6, ("transistor", False): 1}
 
 
-def test_elpv_counts_with_and_without_uncertain_cells() -> None:
-    root = folder("elpv")
+def test_elpv_counts_with_and_without_uncertain_cells(data: Folder) -> None:
+    root = data("industrial/elpv")
     assert Counter(r.anomalous for r in elpv(root)) == {False: 120, True: 80}
     kept = list(elpv(root, uncertain="keep"))
     assert Counter(r.anomalous for r in kept) == {False: 150, True: 110}
@@ -48,8 +43,8 @@ def test_elpv_counts_with_and_without_uncertain_cells() -> None:
     np.testing.assert_array_equal(sample.views[:, 0], sample.views[:, 2])
 
 
-def test_a_real_map_is_saved_at_the_size_of_its_picture(tmp_path: Path) -> None:
-    sample = Industrial().read(next(r for r in mvtec(folder("mvtec_ad")) if r.anomalous))
+def test_a_real_map_is_saved_at_the_size_of_its_picture(data: Folder, tmp_path: Path) -> None:
+    sample = Industrial().read(next(r for r in mvtec(data("industrial/mvtec_ad")) if r.anomalous))
     assert sample.truth is not None
     path = Industrial().save(sample, sample.truth.astype(np.float32), tmp_path / "map")
     overlay = Industrial().read(type(sample.record)(path, True, "x")).views
@@ -57,7 +52,7 @@ def test_a_real_map_is_saved_at_the_size_of_its_picture(tmp_path: Path) -> None:
     np.testing.assert_array_equal(changed, sample.truth)
 
 
-def test_the_real_sets_have_no_problems() -> None:
-    for name, root in (("industrial/mvtec", folder("mvtec_ad")), ("industrial/elpv", folder("elpv"))):
+def test_the_real_sets_have_no_problems(data: Folder) -> None:
+    for name, root in (("industrial/mvtec", data("industrial/mvtec_ad")), ("industrial/elpv", data("industrial/elpv"))):
         report = inspect(name, root)
         assert report.problems == [] and len(report.fingerprint) == 64

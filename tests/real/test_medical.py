@@ -1,8 +1,7 @@
-import os
-from collections import Counter
-from pathlib import Path
+"""Real scans and pictures under $ANOMALY_OV_DATA: BrainMRI, MS lesions in FLAIR."""
 
-import nibabel as nib
+from collections import Counter
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -11,25 +10,20 @@ from PIL import Image
 from domains.medical import Medical
 from domains.medical.datasets import open_ms, yes_no
 
-DATA = Path(os.environ.get("ANOMALY_OV_DATA", Path(__file__).parents[3] / "shared/data")) / "medical"
+nib = pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
+pytest.importorskip("monai", reason="needs the extra: uv pip install -e '.[medical]'")
 LESION_VOXELS = {"patient19": 49_769, "patient26": 8_227}
 
 
-def folder(name):
-    path = DATA / name
-    if not path.is_dir():
-        pytest.skip(f"no {path}; set ANOMALY_OV_DATA to the folder that holds the real data")
-    return path
-
-
-def patients():
-    scans = list(open_ms(folder("ms_lesion_open_ms_data"), slices=False))
+@pytest.fixture
+def patients(data):
+    scans = list(open_ms(data("medical/ms_lesion_open_ms_data"), slices=False))
     assert scans
     return scans
 
 
-def test_every_brain_mri_picture_is_read_whatever_its_mode():
-    records = list(yes_no(folder("brain_mri")))
+def test_every_brain_mri_picture_is_read_whatever_its_mode(data):
+    records = list(yes_no(data("medical/brain_mri")))
     assert Counter(r.anomalous for r in records) == {True: 155, False: 98}
     modes = Counter()
     for record in records:
@@ -43,15 +37,15 @@ def test_every_brain_mri_picture_is_read_whatever_its_mode():
     assert modes == {"RGB": 217, "L": 30, "RGBA": 5, "P": 1}
 
 
-def test_the_lesions_of_a_patient_are_all_in_the_views():
-    for record in patients():
+def test_the_lesions_of_a_patient_are_all_in_the_views(patients):
+    for record in patients:
         sample = Medical().read(record)
         assert sample.truth.sum() == LESION_VOXELS[record.group]
 
 
 @pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
-def test_truth_saved_as_scores_is_the_mask_file_voxel_for_voxel(tmp_path, axis):
-    for record in patients():
+def test_truth_saved_as_scores_is_the_mask_file_voxel_for_voxel(patients, tmp_path, axis):
+    for record in patients:
         reader = Medical(axis=axis)
         sample = reader.read(record)
         saved = nib.load(reader.save(sample, sample.truth.astype(np.float32), tmp_path / record.group))
@@ -62,15 +56,15 @@ def test_truth_saved_as_scores_is_the_mask_file_voxel_for_voxel(tmp_path, axis):
         assert int(saved.header["qform_code"]) == int(gold.header["qform_code"])
 
 
-def test_lesions_are_brighter_than_the_brain_around_them():
-    for record in patients():
+def test_lesions_are_brighter_than_the_brain_around_them(patients):
+    for record in patients:
         sample = Medical().read(record)
         grey = sample.views[:, 0].ravel()
         assert grey[sample.truth].mean() > grey[grey > 26].mean() + 15
 
 
-def test_slices_are_labelled_and_grouped_by_patient():
-    records = list(open_ms(folder("ms_lesion_open_ms_data"), stride=10))
+def test_slices_are_labelled_and_grouped_by_patient(data):
+    records = list(open_ms(data("medical/ms_lesion_open_ms_data"), stride=10))
     assert {r.group for r in records} <= set(LESION_VOXELS)
     assert {r.anomalous for r in records} == {True, False}
     for record in records:

@@ -1,6 +1,6 @@
 """Real meshes and clouds under $ANOMALY_OV_DATA: bunny, CAD parts, scans; each is drawn, scored, saved and spoiled."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,6 @@ from framework.lift import lift
 from framework.types import Record
 
 o3d = pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
-DEFAULT = Path(__file__).parents[2].parent / "shared" / "data"
-MESHES = Path(os.environ.get("ANOMALY_OV_DATA", DEFAULT)) / "pointcloud" / "clean_meshes"
 COUNTS = {  # points as the release has them, and whether there are faces; an .stl counts its distinct corners
     "stanford-bunny.obj": (35_947, True),
     "fandisk.obj": (6_475, True),
@@ -32,14 +30,21 @@ COUNTS = {  # points as the release has them, and whether there are faces; an .s
 }
 
 
-def found(name: str) -> Path:
-    if not (MESHES / name).is_file():
-        pytest.skip(f"no {MESHES / name}: set ANOMALY_OV_DATA to the folder that holds pointcloud/clean_meshes")
-    return MESHES / name
+@pytest.fixture
+def found(data) -> Callable[[str], Path]:
+    """The shape of that name; not every copy of the folder holds all of them."""
+
+    def find(name: str) -> Path:
+        path = data("pointcloud/clean_meshes") / name
+        if not path.is_file():
+            pytest.skip(f"no {path}: the folder that ANOMALY_OV_DATA names, or ../shared/data, lacks this one shape")
+        return path
+
+    return find
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_every_real_shape_is_read_whole_and_drawn(name: str) -> None:
+def test_every_real_shape_is_read_whole_and_drawn(found, name: str) -> None:
     path = found(name)
     points, faces = COUNTS[name]
     shape = files.load(path)
@@ -52,7 +57,7 @@ def test_every_real_shape_is_read_whole_and_drawn(name: str) -> None:
     assert len(np.unique(given.owner)) > 0.3 * len(shape.points)
 
 
-def test_bunny_vertices_keep_the_order_of_the_file(tmp_path: Path) -> None:
+def test_bunny_vertices_keep_the_order_of_the_file(found, tmp_path: Path) -> None:
     path = found("stanford-bunny.obj")
     rows = [line.split()[1:4] for line in path.read_text().splitlines() if line.startswith("v ")]
     reader = PointCloud(9, 224)
@@ -66,7 +71,7 @@ def test_bunny_vertices_keep_the_order_of_the_file(tmp_path: Path) -> None:
     assert_array_equal(saved.point["score"].numpy()[:, 0], scores)
 
 
-def test_clean_shapes_become_a_set_with_defects(tmp_path: Path) -> None:
+def test_clean_shapes_become_a_set_with_defects(found, tmp_path: Path) -> None:
     meshes = [found(name) for name in ("stanford-bunny.obj", "fandisk.obj", "featuretype.STL", "ism_train_cat.pcd")]
     write_defects(meshes, tmp_path / "set", seed=0, samples=8)
     records = list(real3d(tmp_path / "set"))

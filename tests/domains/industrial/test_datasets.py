@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from domains.industrial import Industrial
 from domains.industrial.datasets import elpv, folder, mvtec
-from framework.errors import UserError
+from framework.data.inspection import inspect
+from framework.errors import UnreadableError, UserError
 
 
 def touch(root: Path, *names: str) -> None:
@@ -73,7 +75,6 @@ def test_elpv_drops_uncertain_cells_as_papers_do_and_keeps_them_when_told(tmp_pa
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("images/cell9.png 1.0 mono", r"labels\.csv, line 2: no file .*cell9\.png"),
         ("images/cell0.png high mono", r"labels\.csv, line 2: expected a path, a probability and a kind"),
         ("images/cell0.png 1.0", r"labels\.csv, line 2: expected a path, a probability and a kind"),
         ("images/cell0.png 1.5 mono", r"labels\.csv, line 2: a probability lies between 0 and 1, found 1\.5"),
@@ -83,6 +84,14 @@ def test_elpv_drops_uncertain_cells_as_papers_do_and_keeps_them_when_told(tmp_pa
 def test_a_wrong_line_of_labels_csv_is_named(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         list(elpv(write_elpv(tmp_path, GOOD_LINES[0], line)))
+
+
+def test_a_cell_whose_picture_is_missing_is_listed_and_cannot_be_read(tmp_path: Path) -> None:
+    root = write_elpv(tmp_path, "images/cell8.png 0.0 mono", "images/cell9.png 1.0 mono")
+    report = inspect("industrial/elpv", root)
+    assert report.problems == [f"{root / 'images' / name}: no such file." for name in ("cell8.png", "cell9.png")]
+    with pytest.raises(UnreadableError, match=r"cell9\.png: no such file"):
+        Industrial().read(list(elpv(root))[1])
 
 
 def test_a_missing_or_unreadable_labels_csv_is_named(tmp_path: Path) -> None:

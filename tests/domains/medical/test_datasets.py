@@ -1,16 +1,19 @@
 import subprocess
 import sys
 
-import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
 from domains.medical import Medical
 from domains.medical.datasets import nifti, nifti_slices, open_ms, yes_no
+from framework.cli import main
+from framework.data.inspection import inspect
 from framework.errors import TruthError, UnreadableError, UserError
 from framework.registry import names
 
+nib = pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
+pytest.importorskip("monai", reason="needs the extra: uv pip install -e '.[medical]'")
 LAS = np.diag([-1.0, 1.0, 2.0, 1.0])
 
 
@@ -62,10 +65,62 @@ def test_without_masks_only_labels_are_known(root):
         list(nifti_slices(root))
 
 
-def test_a_mask_that_is_missing_is_named(root):
-    (root / "test/masks/tumour/old_berta_2.nii.gz").unlink()
-    with pytest.raises(TruthError, match=r"old_berta_2.nii.gz: its mask is missing; it should be .*masks/tumour"):
-        list(nifti(root))
+def test_a_scan_whose_mask_is_missing_still_names_it_and_cannot_be_read(root):
+    gone = root / "test/masks/tumour/old_berta_2.nii.gz"
+    gone.unlink()
+    healthy, ill = nifti(root)
+    assert ill.anomalous and ill.truth_path == gone
+    with pytest.raises(TruthError, match=r"^mask .*masks/tumour/old_berta_2.nii.gz: no such file"):
+        Medical().read(ill)
+    assert not Medical().read(healthy).truth.any()
+
+
+@pytest.mark.parametrize("dataset", ["nifti", "nifti_slices"])
+def test_check_lists_every_scan_and_mask_that_is_missing_or_broken(root, dataset):
+    for number in (3, 4):
+        scan(root / f"test/tumour/clara_{number}.nii.gz", slice(1, 5))
+        (root / f"test/good/zoe_{number}.nii.gz").write_bytes(b"junk")
+    whole = scan(root / "test/good/zoe_5.nii.gz").read_bytes()
+    (root / "test/good/zoe_5.nii.gz").write_bytes(whole[:-9])  # its header is whole
+    report = inspect(f"medical/{dataset}", root)
+    told = [line for line in report.problems if not line.startswith("same content")]
+    assert [line.split(" (")[0].rpartition("/")[2] for line in told] == [
+        "zoe_3.nii.gz: not a readable NIfTI file",
+        "zoe_4.nii.gz: not a readable NIfTI file",
+        "zoe_5.nii.gz: truncated or corrupt",
+        "clara_3.nii.gz: no such file.",
+        "clara_4.nii.gz: no such file.",
+    ]
+    assert report.with_truth == (1 if dataset == "nifti" else 2) and report.fingerprint == ""
+
+
+def test_check_names_a_scan_with_nan_once_and_reads_it_when_told(root):
+    path = root / "test/good/anna_1.nii.gz"
+    voxels = np.asarray(nib.load(path).dataobj, np.float32)
+    voxels[0, 0] = np.nan
+    nib.save(nib.Nifti1Image(voxels, LAS), path)
+    (problem,) = inspect("medical/nifti_slices", root).problems
+    assert problem.startswith(f"{path}: 6 of 432 values are NaN or infinite")
+    assert main(["datasets", "check", "medical/nifti_slices", str(root), "--reader", "nan=zero"]) == 0
+
+
+@pytest.mark.parametrize("kind", ["junk", "a mask on another grid"])
+def test_training_on_slices_stops_with_one_line_at_a_broken_scan(root, capsys, kind):
+    if kind == "junk":
+        (root / "test/good/zoe_1.nii.gz").write_bytes(b"junk")
+    else:
+        scan(root / "test/masks/tumour/old_berta_2.nii.gz", affine=np.eye(4))
+        scan(root / "test/tumour/carl_1.nii.gz")
+        mask(root / "test/masks/tumour/carl_1.nii.gz", (3, 3, 2))
+    (root / "x.yaml").write_text(
+        "name: slices\nmodel: {backbone: {name: embedded}, crops: base}\nstore: {mode: never}\n"
+        f"train: {{heads: {{domain: medical, dataset: nifti_slices, root: {root}}}}}\nout: {root}/runs\n"
+        "trainer: {accelerator: cpu, max_epochs: 1, enable_progress_bar: false}\n"
+    )
+    assert main(["fit", str(root / "x.yaml")]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("anomaly-ov: ")
+    assert ("zoe_1.nii.gz: not a readable NIfTI" if kind == "junk" else "old_berta_2.nii.gz: affine") in line
 
 
 def test_slices_are_labelled_by_their_mask_and_empty_ones_left_out(root):
@@ -90,14 +145,16 @@ def test_the_label_of_a_slice_is_that_of_the_sample_the_reader_makes(root):
             assert Medical(axis=axis).read(record).truth.any() == record.anomalous
 
 
-def test_a_broken_piece_is_named(root):
+def test_a_scan_that_cannot_be_sliced_is_one_record_whose_reading_says_why(root):
     (root / "test/good/zoe_1.nii.gz").write_bytes(b"junk")
-    with pytest.raises(UnreadableError, match=r"zoe_1.nii.gz: not a readable NIfTI file"):
-        list(nifti_slices(root))
-    scan(root / "test/good/zoe_1.nii.gz")
     scan(root / "test/masks/tumour/old_berta_2.nii.gz", affine=np.eye(4))
+    *anna, zoe, berta = nifti_slices(root)
+    assert [r.frame for r in anna] == [1, 2, 3, 4]
+    assert (zoe.frame, zoe.anomalous, berta.frame, berta.anomalous) == (None, False, None, True)
+    with pytest.raises(UnreadableError, match=r"zoe_1.nii.gz: not a readable NIfTI file"):
+        Medical().read(zoe)
     with pytest.raises(TruthError, match=r"old_berta_2.nii.gz: affine"):
-        list(nifti_slices(root))
+        Medical().read(berta)
 
 
 @pytest.mark.parametrize("dataset", [nifti, nifti_slices, open_ms])
@@ -115,9 +172,14 @@ def test_open_ms_pairs_flair_and_gold_standard(tmp_path):
     assert {(r.path, r.truth_path, r.group, r.category) for r in slices} == {(flair, truth, "patient07", "brain")}
     (whole,) = open_ms(tmp_path, slices=False)
     assert (whole.anomalous, whole.frame, whole.defect) == (True, None, "lesion")
-    truth.unlink()
-    with pytest.raises(TruthError, match=r"patient07: 0 files GOLD_STANDARD"):
+    twin = mask(folder / "GOLD_STANDARD_2.nii.gz")
+    with pytest.raises(TruthError, match=r"patient07: 2 files GOLD_STANDARD"):
         list(open_ms(tmp_path))
+    truth.unlink(), twin.unlink()
+    for slices in (True, False):
+        (missing,) = open_ms(tmp_path, slices=slices)
+        with pytest.raises(TruthError, match=r"patient07/GOLD_STANDARD\*.nii.gz: no such file"):
+            Medical().read(missing)
 
 
 def test_yes_no_takes_pictures_of_any_case_and_nothing_else(tmp_path):

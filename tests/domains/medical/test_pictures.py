@@ -5,6 +5,7 @@ from PIL import Image
 
 from domains.medical import Medical, pictures
 from framework.errors import TruthError, UnreadableError
+from framework.registry import domain_of
 from framework.types import Record
 
 RAMP = np.arange(0, 240, 2, dtype=np.uint8).reshape(10, 12)
@@ -81,3 +82,19 @@ def test_an_overlay_reddens_where_the_score_is_high_and_nowhere_else(tmp_path):
     overlay = pictures.load(path).astype(int)
     assert_array_equal(np.argwhere((overlay != RAMP[..., None]).any(-1)), [[1, 5]])
     assert overlay[1, 5, 0] > overlay[1, 5, 2] + 100
+
+
+def test_beside_an_overlay_lie_the_scores_as_16_bit_grey(tmp_path):
+    Image.fromarray(RAMP).save(tmp_path / "a.png")
+    sample = read(tmp_path / "a.png")
+    scores = np.linspace(0, 1, 120, dtype=np.float32)
+    Medical().save(sample, scores, tmp_path / "out" / "a.b")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.b.png", "a.b_scores.png"]
+    stored = np.asarray(Image.open(tmp_path / "out" / "a.b_scores.png"))
+    assert stored.dtype == np.uint16 and stored.shape == (10, 12)
+    assert_array_equal(stored.ravel(), np.rint(scores.astype(np.float64) * 65535))
+
+
+def test_the_domain_says_that_it_reads_pictures(tmp_path):
+    assert set(pictures.SUFFIXES) | {".nii", ".nii.gz"} == set(Medical.suffixes)
+    assert domain_of(tmp_path / "a.PNG", ["medical"]) == "medical"

@@ -1,4 +1,3 @@
-import nibabel as nib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -6,6 +5,9 @@ from numpy.testing import assert_array_equal
 from domains.medical import Medical, cache, geometry, slicing, volumes
 from framework.errors import TruthError, UnreadableError, UserError
 from framework.types import Record
+
+nib = pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
+pytest.importorskip("monai", reason="needs the extra: uv pip install -e '.[medical]'")
 
 AFFINES = [
     np.diag([-1.5, -1.5, 3.0, 1.0]),  # LPS

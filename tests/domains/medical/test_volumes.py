@@ -1,13 +1,15 @@
 import itertools
 import logging
 
-import nibabel as nib
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from domains.medical import geometry, volumes
-from framework.errors import TruthError, UnreadableError, UserError
+from framework.errors import MissingPackageError, TruthError, UnreadableError
+
+nib = pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
+pytest.importorskip("monai", reason="needs the extra: uv pip install -e '.[medical]'")
 
 SPACING = np.array([1.1, 2.3, 3.7])
 ORIENTATIONS = list(itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)))
@@ -203,7 +205,7 @@ def test_a_created_scan_is_read_back_as_it_was(tmp_path, voxels):
 
 def test_a_missing_package_is_one_line_that_says_what_to_run(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"uv pip install -e '.\[medical\]'"):
+    with pytest.raises(MissingPackageError, match=r"the package nibabel; run: uv pip install -e '.\[medical\]'"):
         geometry.read(tmp_path / "a.nii.gz")
 
 

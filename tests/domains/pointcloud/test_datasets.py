@@ -1,9 +1,13 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from domains.pointcloud import PointCloud
 from domains.pointcloud.datasets import folder, real3d
-from framework.errors import UserError
+from domains.pointcloud.procedural import write_pcd
+from framework.data.inspection import inspect
+from framework.errors import TruthError, UserError
 
 
 def touch(root: Path, *names: str) -> None:
@@ -36,10 +40,25 @@ def test_anomaly_shapenet_names_are_understood(tmp_path) -> None:
     assert not positive.anomalous and positive.group != bulge.group
 
 
-def test_a_missing_label_file_is_named(tmp_path) -> None:
+def test_a_cloud_whose_labels_are_missing_still_names_the_file_it_should_have(tmp_path) -> None:
     touch(tmp_path, "duck/test/7_sink.pcd")
-    with pytest.raises(UserError, match=r"7_sink\.pcd: no label file .*gt.7_sink\.txt"):
-        list(real3d(tmp_path))
+    assert next(real3d(tmp_path)).truth_path == tmp_path / "duck/gt/7_sink.txt"
+
+
+def test_check_lists_every_missing_label_and_every_broken_cloud_and_reading_refuses_them(tmp_path) -> None:
+    pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
+    touch(tmp_path, "duck/test/1_good.pcd", "duck/test/2_good.pcd")
+    for name in ("7_sink", "8_bulge"):
+        write_pcd(tmp_path / f"duck/test/{name}.pcd", np.random.default_rng(0).normal(size=(300, 3)))
+    report = inspect("pointcloud/real3d", tmp_path, reader={"views": 1, "size": 64})
+    *broken, sink, bulge = report.problems
+    assert ["1_good.pcd: truncated or corrupt" in line for line in broken] == [True, False] and len(broken) == 2
+    assert sink == (
+        f"{tmp_path / 'duck/gt/7_sink.txt'}: no such label file. Add it, or say 'good' in the name of a normal cloud."
+    )
+    assert "8_bulge.txt: no such label file" in bulge and report.with_truth == 0 and report.fingerprint == ""
+    with pytest.raises(TruthError, match=r"7_sink\.txt: no such label file"):
+        PointCloud(1, 64).read(list(real3d(tmp_path))[2])
 
 
 def test_an_unknown_split_is_named(tmp_path) -> None:

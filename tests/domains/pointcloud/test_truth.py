@@ -61,7 +61,7 @@ def test_labels_of_another_cloud_are_refused(tmp_path, points) -> None:
 
 
 def test_a_missing_label_file_is_named(tmp_path, points) -> None:
-    with pytest.raises(TruthError, match=r"gt\.txt: cannot be read \(No such file"):
+    with pytest.raises(TruthError, match=r"gt\.txt: no such label file\. Add it"):
         truth_of(record(tmp_path, None), points)
 
 
