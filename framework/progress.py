@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
+_shown: list[Progress] = []  # what is on the terminal now, one at most: older rich refuses a second live display
 
 
 def first_process() -> bool:
@@ -25,10 +27,35 @@ def say(text: str) -> None:
 
 
 def track(items: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """The items, under a bar with what is done, all there is and the time left."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not first_process()) as progress:
+    """The items, under a bar with what is done, all there is and the time left.
+
+    A bar within a bar is one more line of the outer display. Where standard error is no terminal there is no bar: rich
+    would leave an empty line for each.
+    """
+    if not first_process() or not console.is_interactive:
+        yield from items
+        return
+    with _display() as progress:
         task = progress.add_task(title, total=total)
-        for item in items:
-            yield item
-            progress.advance(task)
+        try:
+            for item in items:
+                yield item
+                progress.advance(task)
+        finally:
+            if len(progress.tasks) > 1:  # the last line goes with the display, which knows how to clear it
+                progress.remove_task(task)
+
+
+@contextmanager
+def _display() -> Iterator[Progress]:
+    """The display that is on the terminal, or a new one for as long as this lasts."""
+    if _shown:
+        yield _shown[0]
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        _shown.append(progress)
+        try:
+            yield progress
+        finally:
+            _shown.remove(progress)

@@ -78,15 +78,15 @@ class Builder:
         start = time.perf_counter()
         known = len(store)
         self._fill(index, store, store.missing()[:1])
-        computed = len(store) - known
-        compute_s = (time.perf_counter() - start) / computed
+        compute_s = (time.perf_counter() - start) / (len(store) - known)
         read_s = _read_seconds(store)
-        total = int(store.size / len(store) * len(index.records))
+        samples = len(index.records)
+        total = int(store.size / len(store) * samples)
         free = shutil.disk_usage(store.folder).free
-        left = len(index.records) - len(store)
-        pays = epochs * compute_s * left > compute_s * left + epochs * read_s * len(index.records)
+        # what is stored by now costs nothing more
+        pays = epochs * samples * compute_s > (samples - len(store)) * compute_s + epochs * samples * read_s
         say(
-            f"features of {index.name}: {len(index.records)} samples, about {_bytes(total)} in {store.folder}; "
+            f"features of {index.name}: {samples} samples, about {_bytes(total)} in {store.folder}; "
             f"a sample takes {compute_s * 1e3:.1f} ms to compute and {read_s * 1e3:.1f} ms to read, so over "
             f"{epochs} epochs storing {'pays' if pays else 'does not pay'}"
         )

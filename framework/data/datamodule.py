@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lightning.pytorch import LightningDataModule
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -55,7 +57,7 @@ class DomainData(LightningDataModule):
             store.refresh()
         self.stores |= {f"{stage}/{name}": store for name, store in stores.items()}
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Any]:
         trainer = self.trainer
         assert trainer is not None
         joined = Joined([self._dataset(index, "fit", keep=False) for index in self.train_sets])
@@ -69,7 +71,7 @@ class DomainData(LightningDataModule):
         )
         return loader(joined, batches, self.config.optim.labels, self.config.workers)
 
-    def test_dataloader(self) -> list[DataLoader]:
+    def test_dataloader(self) -> list[DataLoader[Any]]:
         trainer, size = self.trainer, self.config.test_batch_size
         assert trainer is not None
         loaders = []
@@ -78,7 +80,7 @@ class DomainData(LightningDataModule):
             loaders.append(loader(self._dataset(index, "test", keep=True), batches, "sample", self.config.workers))
         return loaders
 
-    def _dataset(self, index: Index, stage: str, keep: bool) -> Dataset:
+    def _dataset(self, index: Index, stage: str, keep: bool) -> Dataset[Any]:
         store = self.stores.get(f"{stage}/{index.name}")
         if store is not None:
             return StoredSamples(index, store, keep)

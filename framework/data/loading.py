@@ -17,7 +17,7 @@ from framework.data.targets import label, view_targets
 from framework.types import Batch, Features, Sample
 
 
-class RawSamples(Dataset):
+class RawSamples(Dataset[dict[str, Any]]):
     """Samples of one set, read by their domain and cut into crops.
 
     Args:
@@ -48,7 +48,7 @@ class RawSamples(Dataset):
         }
 
 
-class StoredSamples(Dataset):
+class StoredSamples(Dataset[dict[str, Any]]):
     """The same samples with their features from a store; files are opened only for ``keep``."""
 
     def __init__(self, index: Index, store: Store, keep: bool) -> None:
@@ -114,10 +114,10 @@ class Collate:
         return collate(items, self.labels)
 
 
-class Joined(Dataset):
+class Joined(Dataset[dict[str, Any]]):
     """Several sets end to end, addressed by one position."""
 
-    def __init__(self, parts: list[Dataset]) -> None:
+    def __init__(self, parts: list[Dataset[dict[str, Any]]]) -> None:
         self.parts = parts
         self.ends = np.cumsum([len(p) for p in parts])  # type: ignore[arg-type]
 
@@ -131,7 +131,7 @@ class Joined(Dataset):
         return self.parts[part][(position - start, weight)]
 
 
-def loader(data: Dataset, batches: Sampler[list[Key]], labels: str, workers: int) -> DataLoader:
+def loader(data: Dataset[dict[str, Any]], batches: Sampler[list[Key]], labels: str, workers: int) -> DataLoader[Any]:
     """A loader whose every batch the sampler names."""
     return DataLoader(
         data,

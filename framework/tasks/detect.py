@@ -97,7 +97,7 @@ class Detect(LightningModule):
         verdict = self(batch)
         logits = pool(verdict.logits, batch.views, self.config.model.pool)
         evaluation = self.evaluations[dataloader_idx]
-        evaluation.update(batch, verdict, logits, self.backbone.image_size, self.config.model.crops)  # type: ignore
+        evaluation.update(batch, verdict, logits, self.backbone.image_size, self.config.model.crops)
 
     def on_test_epoch_end(self) -> None:
         """Reduce over ranks, make rows, and let the first process write the run."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 import io
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ SIDE = 208  # longest side of a picture in pixels
 
 
 class Gallery:
-    """Keeps the samples whose score is furthest from their label.
+    """Keeps the samples whose score is furthest from their label; of equal ones those whose names come first.
+
+    The order does not depend on when a sample is offered, so the galleries of two ranks, merged, are that of one.
 
     Args:
         tested_on: name of the set.
@@ -26,7 +28,7 @@ class Gallery:
 
     def __init__(self, tested_on: str, domain: str) -> None:
         self.tested_on, self.domain = tested_on, domain
-        self._worst: list[tuple[float, int, dict[str, Any]]] = []
+        self._worst: list[tuple[tuple[float, str, int], dict[str, Any]]] = []
 
     def offer(self, position: int, name: str, sample: Sample, maps: np.ndarray, view: int, score: float) -> None:
         """Draw the sample if it is among the most wrong so far.
@@ -41,7 +43,8 @@ class Gallery:
         """
         record = sample.record
         wrongness = abs(score - float(record.anomalous))
-        if len(self._worst) == KEPT and wrongness <= self._worst[0][0]:
+        key = (-wrongness, name, position)
+        if len(self._worst) == KEPT and key > self._worst[-1][0]:
             return
         picture = sample.views[view].transpose(1, 2, 0)
         truth = _truth_of_view(sample, view)
@@ -58,13 +61,11 @@ class Gallery:
             "overlay": _webp(overlay(picture, maps[view])),
             "truth": None if truth is None else _webp(_outlined(picture, truth)),
         }
-        heapq.heappush(self._worst, (wrongness, -position, item))
-        if len(self._worst) > KEPT:
-            heapq.heappop(self._worst)
+        self._worst = sorted([*self._worst, (key, item)], key=itemgetter(0))[:KEPT]
 
     def items(self) -> list[dict[str, Any]]:
         """The kept samples, most wrong first."""
-        return [item for _, _, item in sorted(self._worst, key=lambda entry: entry[:2], reverse=True)]
+        return [item for _, item in self._worst]
 
 
 def _truth_of_view(sample: Sample, view: int) -> np.ndarray | None:

@@ -10,7 +10,7 @@ from torch.nn.functional import softplus
 def pool(logits: Tensor, views: list[int], rule: str) -> Tensor:
     """One logit per sample.
 
-    The published model scores single views; how views join is our choice, stated in every row's protocol.
+    The published model scores single views; how views join is our choice, stated in every row's ``model``.
 
     Args:
         logits: ``(M,)``, one per view, samples end to end.

@@ -11,12 +11,15 @@ import torch
 
 from framework import registry
 from framework.config import DataConfig
+from framework.data.building import CROPS_AT_ONCE
 from framework.data.index import Index
 from framework.data.loading import RawSamples, collate
 from framework.errors import UserError
 from framework.files import make_folder
 from framework.models import trained
+from framework.models.backbones.sources import one_line
 from framework.models.scoring import per_sample
+from framework.models.trained import Origin
 from framework.progress import say, track
 from framework.tasks.pooling import pool
 from framework.types import Domain, Features, Record, Sample, Verdict
@@ -31,22 +34,24 @@ class Predictor:
         device: torch device; "" chooses a GPU where there is one.
 
     Raises:
-        UserError: a checkpoint that cannot be read, or a backbone that is not the one it was trained on.
+        UserError: a checkpoint that cannot be read, a backbone that is not the one it was trained on, a plug-in that
+            is not installed, or a device this machine lacks.
     """
 
     def __init__(self, checkpoint: Path, weights: str = "", device: str = "") -> None:
         content = trained.read(checkpoint)
+        registry.load_plugins(plugins(content))
+        self.device = _device(device)
         self.config = trained.model_config(content, weights)
         self.backbone, self.expert = trained.build_model(self.config)
         trained.load_expert(checkpoint, content, self.backbone, self.expert)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.backbone.to(self.device)
         self.expert.to(self.device).eval()
-        self.readers = {o.source.split("/")[0]: o.reader for o in trained.origins(content)}
+        self.readers = _readers(trained.origins(content))
 
     def domain(self, path: Path) -> tuple[str, Domain]:
-        """The domain of a file and its reader, with the options the checkpoint was trained with."""
-        name = registry.domain_of(path)
+        """The domain of a file, one it was trained on where that reads it, and its reader with the options of then."""
+        name = registry.domain_of(path, list(self.readers))
         return name, registry.build("domain", name, **self.readers.get(name, {}))
 
     @torch.inference_mode()
@@ -57,7 +62,7 @@ class Predictor:
         data = RawSamples(index, self.backbone.image_size, self.config.crops, keep=True)
         batch = collate([data[(0, 1.0)]])
         assert batch.pixels is not None
-        parts = [self.backbone(pixels.to(self.device)) for pixels in batch.pixels.split(32)]
+        parts = [self.backbone(pixels.to(self.device)) for pixels in batch.pixels.split(CROPS_AT_ONCE)]
         verdict: Verdict = self.expert(_joined(parts), batch.crops)
         logit = pool(verdict.logits, batch.views, self.config.pool)[0]
         ((sample, _, elements),) = per_sample(batch, verdict, self.backbone.image_size, self.config.crops)
@@ -72,7 +77,9 @@ class Predictor:
         return sample, line, elements
 
 
-def predict(checkpoint: Path, files: list[Path], out: Path, weights: str = "", device: str = "") -> list[dict]:
+def predict(
+    checkpoint: Path, files: list[Path], out: Path, weights: str = "", device: str = ""
+) -> list[dict[str, Any]]:
     """Score files; write ``<out>/<name>_map.*`` for each and its line to ``<out>/predictions.jsonl``.
 
     A file that cannot be read does not stop the others: its line holds the reason.
@@ -83,10 +90,7 @@ def predict(checkpoint: Path, files: list[Path], out: Path, weights: str = "", d
     Raises:
         UserError: as ``Predictor``; no file could be scored.
     """
-    for path in files:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file.")
-        registry.domain_of(path)
+    _check(files, checkpoint)
     predictor = Predictor(checkpoint, weights, device)
     make_folder(out)
     lines = []
@@ -114,11 +118,59 @@ def predict(checkpoint: Path, files: list[Path], out: Path, weights: str = "", d
 
 
 def stems(files: list[Path]) -> dict[Path, str]:
-    """A name for each file's results: its stem, with its folder's name before it where stems repeat."""
+    """A name for each file's results: its stem; its folder's name before it and a number after it to tell it apart."""
     plain = {path: path.name.removesuffix(".gz").rsplit(".", 1)[0] for path in files}
-    repeated = [stem for stem, count in Counter(plain.values()).items() if count > 1]
-    named = {p: f"{p.resolve().parent.name}_{s}" if s in repeated else s for p, s in plain.items()}
-    return {p: s if list(named.values()).count(s) == 1 else f"{s}_{i}" for i, (p, s) in enumerate(named.items())}
+    counts = Counter(plain.values())
+    found: dict[Path, str] = {}
+    taken: set[str] = set()
+    for path, stem in plain.items():
+        wanted = name = f"{path.resolve().parent.name}_{stem}" if counts[stem] > 1 else stem
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        found[path] = name
+        taken.add(name)
+    return found
+
+
+def plugins(content: dict[str, Any]) -> list[str]:
+    """Modules of other repositories that the experiment of a checkpoint named."""
+    found: list[str] = content[trained.KEY]["run"].get("settings", {}).get("plugins", [])
+    return found
+
+
+def _check(files: list[Path], checkpoint: Path) -> None:
+    """Refuse files that are missing or of no domain before a model is built, which can take a minute."""
+    for path in files:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file.")
+    if checkpoint.is_file():  # else the predictor says so
+        registry.load_plugins(plugins(trained.read(checkpoint)))
+    for path in files:
+        registry.domain_of(path)
+
+
+def _readers(origins: list[Origin]) -> dict[str, dict[str, Any]]:
+    """Reader options by domain, in the order of the training sets; the first set of a domain decides."""
+    found: dict[str, dict[str, Any]] = {}
+    for origin in origins:
+        name = origin.source.split("/")[0]
+        if found.setdefault(name, origin.reader) != origin.reader:
+            say(f"{name}: trained with reader options {found[name]} and {origin.reader}; reading with the first")
+    return found
+
+
+def _device(name: str) -> torch.device:
+    """The device of a name, or of "" the best there is, once a tensor went there and came back."""
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(name)
+        torch.zeros(1, device=found).cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:  # torch has one for each way to lack a device
+        usable = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        raise UserError(f"device {name!r}: {one_line(error).rstrip('.')}. Usable here: {usable}.") from None
+    return found
 
 
 def _joined(parts: list[Features]) -> Features:

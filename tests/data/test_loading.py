@@ -1,0 +1,116 @@
+import dataclasses
+import pickle
+
+import fake
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+
+from framework.config import StoreConfig
+from framework.data.building import Builder
+from framework.data.crops import cut
+from framework.data.loading import Collate, Joined, RawSamples, StoredSamples, collate, loader
+from framework.data.sampling import ScoringBatches
+from framework.types import Record, Sample
+
+
+class Turntable(fake.Reader):
+    """Three views of a picture, the second without its bright square."""
+
+    def read(self, record):
+        sample = super().read(record)
+        views = sample.views.repeat(3, 0)
+        views[1] = views[1].clip(0, 190)
+        return Sample(record, views, truth=(views[:, 0] > 200).ravel())
+
+
+@pytest.fixture
+def flat(tmp_path):
+    return fake.pictures(tmp_path / "flat", 5)
+
+
+@pytest.fixture
+def turned(tmp_path):
+    return dataclasses.replace(fake.pictures(tmp_path / "turned", 4, seed=1), reader=Turntable())
+
+
+def test_a_sample_is_its_crops_targets_and_weight(turned):
+    item = RawSamples(turned, 16, "base", keep=True)[(1, 0.0)]
+    views = turned.reader.read(turned.records[1]).views
+    assert_array_equal(item["pixels"], np.concatenate([cut(view, 16, "base") for view in views]))
+    assert item["crops"] == [1, 1, 1] and item["targets"].tolist() == [1, 0, 1]
+    assert (item["position"], item["weight"], item["label"]) == (1, 0.0, 1.0)
+    assert_array_equal(item["sample"].views, views)
+    assert RawSamples(turned, 16, "base", keep=False)[(1, 1.0)]["sample"] is None
+    assert len(RawSamples(turned, 16, "base", keep=False)) == 4
+
+
+def test_a_batch_lays_the_crops_of_its_samples_end_to_end(turned):
+    data = RawSamples(turned, 16, "anyres", keep=True)
+    items = [data[(3, 1.0)], data[(0, 0.0)]]
+    batch = collate(items)
+    assert_array_equal(batch.pixels.numpy(), np.concatenate([i["pixels"] for i in items]))
+    assert batch.pixels.dtype == torch.uint8 and batch.features is None
+    crops = items[0]["crops"][0]
+    assert crops > 1 and batch.crops == [crops] * 6 and batch.views == [3, 3]
+    assert batch.targets.tolist() == [1, 0, 1, 0, 0, 0] and batch.weights.tolist() == [1, 0]
+    assert batch.index == [3, 0] and [s.record for s in batch.samples] == [turned.records[3], turned.records[0]]
+
+
+def test_with_labels_of_samples_every_view_takes_its_samples(turned):
+    data = RawSamples(turned, 16, "base", keep=False)
+    batch = collate([data[(3, 1.0)], data[(0, 1.0)]], labels="sample")
+    assert batch.targets.tolist() == [1, 1, 1, 0, 0, 0] and batch.samples == []
+    unsure = dataclasses.replace(turned, records=[dataclasses.replace(turned.records[1], probability=0.25)])
+    item = RawSamples(unsure, 16, "base", keep=False)[(0, 1.0)]
+    assert collate([item], "sample").targets.tolist() == [0.25] * 3
+
+
+def test_stored_samples_open_no_file_unless_they_are_kept(flat, tmp_path):
+    store = Builder(fake.Backbone(), "base", StoreConfig(path=str(tmp_path / "store"), dtype="float32"), 0).build(flat)
+    kept, bare = (collate([StoredSamples(flat, store, keep)[(1, 1.0)]]) for keep in (True, False))
+    raw = collate([RawSamples(flat, 16, "base", keep=True)[(1, 1.0)]])
+    found = fake.Backbone()(raw.pixels)
+    for batch in (kept, bare):
+        torch.testing.assert_close(batch.features, found)
+        assert batch.pixels is None and batch.targets.tolist() == [1]
+    assert_array_equal(kept.samples[0].views, raw.samples[0].views)
+    for path in (tmp_path / "flat").iterdir():
+        path.unlink()
+    torch.testing.assert_close(collate([StoredSamples(flat, store, False)[(1, 1.0)]]).features, found)
+    assert len(StoredSamples(flat, store, False)) == 5
+
+
+def test_joined_sets_are_addressed_by_one_position(flat, turned):
+    parts = [RawSamples(index, 16, "base", keep=True) for index in (flat, turned)]
+    joined = Joined(parts)
+    assert len(joined) == 9
+    records = [joined[(i, 0.5)]["sample"].record for i in range(9)]
+    assert records == [*flat.records, *turned.records]
+    assert [joined[(i, 0.5)]["position"] for i in (0, 4, 5, 8)] == [0, 4, 0, 3]
+    assert joined[(6, 0.5)]["weight"] == 0.5
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_gives_the_batches_of_its_sampler(flat, workers):
+    data = RawSamples(flat, 16, "base", keep=False)
+    batches = list(loader(data, ScoringBatches(5, 2, rank=0, ranks=1), "view", workers))
+    assert [batch.index for batch in batches] == [[0, 1], [2, 3], [4]]
+    wanted = np.concatenate([data[(i, 1.0)]["pixels"] for i in range(5)])
+    assert_array_equal(torch.cat([batch.pixels for batch in batches]).numpy(), wanted)
+
+
+def test_collate_travels_to_a_worker(turned):
+    item = RawSamples(turned, 16, "base", keep=False)[(1, 1.0)]
+    assert pickle.loads(pickle.dumps(Collate("sample")))([item]).targets.tolist() == [1, 1, 1]
+
+
+def test_a_record_without_truth_gives_every_view_its_label(tmp_path):
+    class Unlabelled(fake.Reader):
+        def read(self, record: Record) -> Sample:
+            return Sample(record, super().read(record).views.repeat(2, 0))
+
+    index = dataclasses.replace(fake.pictures(tmp_path / "p", 2), reader=Unlabelled())
+    data = RawSamples(index, 16, "base", keep=False)
+    assert collate([data[(0, 1.0)], data[(1, 1.0)]]).targets.tolist() == [0, 0, 1, 1]

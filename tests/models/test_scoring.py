@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from framework.models.scoring import per_sample, view_maps
+from framework.types import Batch, Record, Sample, Verdict
+
+SIZE = 16
+
+
+def sample(name, views, height, width, owner=None, truth=None):
+    return Sample(Record(Path(name), False, ""), np.zeros((views, 3, height, width), np.uint8), owner, truth)
+
+
+def batch_of(samples, crops):
+    views = [len(s.views) for s in samples]
+    zeros = torch.zeros(len(crops))
+    return Batch(None, None, crops, views, zeros, torch.ones(len(samples)), samples, list(range(len(samples))))
+
+
+def verdict_of(maps):
+    return Verdict(torch.zeros(1), maps, torch.zeros(1), torch.zeros(1))
+
+
+def test_a_constant_map_of_each_view_stays_that_constant_in_the_views_order():
+    values = [0.125, 0.5, 0.875]
+    maps = torch.tensor(values)[:, None, None].expand(3, 2, 2)
+    found = view_maps(maps, [1, 1, 1], 10, 14, SIZE, "base")
+    assert_close(found, torch.tensor(values)[:, None, None].expand(3, 10, 14))
+
+
+def test_a_map_is_stretched_to_the_view_between_the_centres_of_its_cells():
+    found = view_maps(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]), [1], 4, 8, SIZE, "base")
+    row = torch.tensor([0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])  # centres of the cells at columns 1.5 and 5.5
+    assert_close(found[0], row.expand(4, 8))
+
+
+def test_a_tiled_view_is_half_its_base_crop_and_half_its_tiles():
+    crops = [3, 3]  # 16 x 32 pixels: the base crop and two tiles
+    values = torch.tensor([0.25, 0.5, 1.0, 0.0, 0.0, 0.5])
+    found = view_maps(values[:, None, None].expand(6, 2, 2), crops, 16, 32, SIZE, "anyres")
+    assert_close(found[0, :, :12], torch.full((16, 12), (0.25 + 0.5) / 2))
+    assert_close(found[0, :, 20:], torch.full((16, 12), (0.25 + 1.0) / 2))
+    assert_close(found[1, :, :12], torch.zeros(16, 12))
+    assert_close(found[1, :, 20:], torch.full((16, 12), 0.25))
+
+
+def test_what_rounding_carries_out_of_the_range_is_brought_back():
+    found = view_maps(torch.tensor([[[1.0 + 1e-6, -1e-6]]]), [1], 2, 2, SIZE, "base")
+    assert found.min() == 0 and found.max() == 1
+
+
+def scored(samples, crops, values, mode):
+    maps = torch.tensor(values)[:, None, None].expand(len(values), 2, 2)
+    return list(per_sample(batch_of(samples, crops), verdict_of(maps), SIZE, mode))
+
+
+def test_each_sample_gets_its_own_views_and_elements():
+    owner = np.array([[[0, 0], [-1, 1]], [[1, 1], [1, -1]]], np.int32)
+    samples = [sample("a", 2, 4, 4), sample("b", 2, 2, 2, owner, np.zeros(2, np.bool_))]
+    found = scored(samples, [1] * 4, [0.125, 0.25, 0.5, 0.75], "base")
+    assert [s.record.path.name for s, _, _ in found] == ["a", "b"]
+    assert_close(found[0][1], torch.tensor([0.125, 0.25])[:, None, None].expand(2, 4, 4))
+    assert_close(found[0][2], torch.tensor([0.125, 0.25]).repeat_interleave(16))  # pixels of both views, in order
+    assert_close(found[1][2], torch.tensor([0.5, (0.5 + 3 * 0.75) / 4]))
+
+
+def test_each_sample_gets_its_own_crops():
+    samples = [sample("a", 1, 16, 32), sample("b", 1, 16, 32)]
+    found = scored(samples, [3, 3], [1.0, 0.0, 0.0, 0.0, 0.0, 0.5], "anyres")
+    for (_, _, scores), left, right in zip(found, (0.5, 0.0), (0.5, 0.25), strict=True):
+        assert_close(scores.unflatten(0, (16, 32))[:, :12], torch.full((16, 12), left))
+        assert_close(scores.unflatten(0, (16, 32))[:, 20:], torch.full((16, 12), right))
+
+
+def test_samples_that_do_not_fit_the_batch_are_refused():
+    batch = batch_of([sample("a", 1, 4, 4)], [1])
+    batch.views = [1, 1]
+    with pytest.raises(ValueError, match=r"zip\(\) argument 2 is longer"):
+        list(per_sample(batch, verdict_of(torch.zeros(1, 2, 2)), SIZE, "base"))

@@ -1,0 +1,197 @@
+"""What ``anomaly-ov predict`` does where something is missing, broken, of another place, or interrupted."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+from fake_predict import SMALL, agrees, by_hand, fit, mistake, on_photographs, picture, run
+from fake_towers import fill
+from numpy.testing import assert_allclose
+from PIL import Image
+
+from framework import registry
+from framework.cli import main
+from framework.config import ModelConfig
+from framework.models import trained
+from framework.tasks.predict import Predictor
+
+PLUG_IN = """
+from pathlib import Path
+import numpy as np
+from framework.registry import register
+from framework.types import Record, Sample
+
+@register("domain", "lab_xray")
+class XRay:
+    element, unit, suffixes = "pixel", "plate", (".xray",)
+
+    def __init__(self, gain: int = 1) -> None:
+        self.gain = gain
+
+    def read(self, record):
+        plate = np.fromfile(record.path, np.uint8).reshape(20, 30) * np.uint8(self.gain)
+        return Sample(record, plate[None, None].repeat(3, 1))
+
+    def save(self, sample, scores, stem):
+        path = Path(f"{stem}.npy")
+        np.save(path, scores.reshape(20, 30))
+        return path
+
+@register("dataset", "lab_xray/plates")
+def plates(root, split):
+    for path in sorted(root.glob("*.xray")):
+        yield Record(path, anomalous=path.name.startswith("bad"), category="plate")
+"""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return on_photographs(tmp_path_factory.mktemp("parts"))
+
+
+def test_an_unreadable_file_among_good_ones_is_a_line_of_its_own(checkpoint, tmp_path, capsys):
+    first, last = picture(tmp_path / "a.png", 1), picture(tmp_path / "c.png", 2)
+    bad = tmp_path / "b.png"
+    bad.write_bytes(first.read_bytes()[:300])
+    lines = run(capsys, checkpoint, tmp_path / "out", first, bad, last, status=1)
+    assert lines[1].keys() == {"file", "domain", "error"} and str(bad) in lines[1]["error"]
+    for line, path in [(lines[0], first), (lines[2], last)]:
+        agrees(line, *by_hand(checkpoint, registry.build("domain", "industrial"), path))
+    assert not (tmp_path / "out/b_map.png").exists()
+    assert str(bad) in mistake(capsys, "predict", "--checkpoint", checkpoint, "--out", tmp_path / "o", bad)
+
+
+def test_the_place_of_the_weights_on_this_machine(tmp_path, capsys):
+    import timm
+    from safetensors.torch import save_file
+
+    def tower(folder, scale):
+        folder.mkdir()
+        model = fill(timm.create_model("vit_tiny_patch16_224", embed_dim=16, depth=6, num_heads=2, img_size=32))
+        inner = {"mean": [0.5] * 3, "std": [0.5] * 3, "num_classes": model.num_classes, "input_size": [3, 32, 32]}
+        inner |= {"fixed_input_size": True, "classifier": "head", "first_conv": "patch_embed.proj"}
+        arguments = {"embed_dim": 16, "depth": 6, "num_heads": 2, "img_size": 32}
+        content = {"architecture": "vit_tiny_patch16_224", "model_args": arguments, "pretrained_cfg": inner}
+        (folder / "config.json").write_text(json.dumps(content))
+        save_file({k: v * scale for k, v in model.state_dict().items()}, folder / "model.safetensors")
+
+    tower(tmp_path / "there", 1.0)
+    tower(tmp_path / "wrong", 0.5)
+    config = ModelConfig()
+    config.crops, config.expert.options = "base", dict(SMALL)
+    config.backbone.name, config.backbone.options = "timm", {"weights": str(tmp_path / "there")}
+    backbone, expert = trained.build_model(config)
+    trained.save(tmp_path / "c.ckpt", expert, trained.describe(config, backbone.identity, [], {}))
+    path = picture(tmp_path / "a.png", 1)
+    (before,) = run(capsys, tmp_path / "c.ckpt", tmp_path / "out", path)
+    shutil.move(tmp_path / "there", tmp_path / "here")
+    assert "there" in mistake(capsys, "predict", "--checkpoint", tmp_path / "c.ckpt", path)
+    here = ["--weights", tmp_path / "here"]
+    assert run(capsys, tmp_path / "c.ckpt", tmp_path / "out", path, options=here) == [before]
+    told = mistake(capsys, "predict", "--checkpoint", tmp_path / "c.ckpt", "--weights", tmp_path / "wrong", path)
+    assert "trained on backbone" in told and "sha256" in told
+
+
+def test_a_backbone_without_weights_of_its_own_refuses_others(checkpoint, tmp_path, capsys):
+    path = picture(tmp_path / "a.png", 1)
+    told = mistake(capsys, "predict", "--checkpoint", checkpoint, "--weights", "/x", path)
+    assert "no option of backbone 'embedded' called 'weights'" in told
+
+
+@pytest.mark.parametrize("device", ["cdua", "cuda:99", "meta", "xla", "1", "xpu", "hpu"])
+def test_a_device_that_is_not_there_is_named(checkpoint, tmp_path, capsys, device):
+    if device == "xpu" and torch.xpu.is_available():
+        pytest.skip("this machine has one")
+    path = picture(tmp_path / "a.png", 1)
+    told = mistake(capsys, "predict", "--checkpoint", checkpoint, "--device", device, "--out", tmp_path / "o", path)
+    assert told.startswith(f"device {device!r}: ") and "Usable here: cpu" in told
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_is_one_line(checkpoint, tmp_path, capsys):
+    path = picture(tmp_path / "a.png", 1)
+    told = mistake(capsys, "predict", "--checkpoint", checkpoint, "--device", "cuda", path)
+    assert told.startswith("device 'cuda': ") and told.endswith("Usable here: cpu.")
+
+
+@pytest.fixture
+def plugged(tmp_path, monkeypatch):
+    """What a new process knows: built-in domains only; a plug-in lies on its path."""
+    for name in registry.domains():
+        registry.load_domain(name)
+
+    def fresh():
+        monkeypatch.setattr(registry, "_TABLE", dict(known))
+        sys.modules.pop("lab_xray", None)
+
+    known = dict(registry._TABLE)
+    (tmp_path / "lab_xray.py").write_text(PLUG_IN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield fresh
+    sys.modules.pop("lab_xray", None)
+
+
+def test_a_plug_in_travels_with_the_checkpoint(plugged, tmp_path, capsys, monkeypatch):
+    root = tmp_path / "plates"
+    root.mkdir()
+    for i, name in enumerate(["good0", "good1", "bad0", "bad1"]):
+        np.random.default_rng(i).integers(0, 120, 600).astype(np.uint8).tofile(root / f"{name}.xray")
+    plugged()
+    made = fit(root, "lab_xray", "plates", "plugins=[lab_xray]", "train.parts.reader={gain: 2}")
+    plugged()
+    (line,) = run(capsys, made, tmp_path / "out", root / "bad0.xray")
+    assert line["domain"] == "lab_xray"
+    logits, scores = by_hand(made, registry.build("domain", "lab_xray", gain=2), root / "bad0.xray")
+    agrees(line, logits, scores)
+    assert_allclose(np.load(tmp_path / "out/bad0_map.npy").ravel(), scores, atol=1e-5)
+    plugged()
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(tmp_path)])
+    told = mistake(capsys, "predict", "--checkpoint", made, root / "bad0.xray")
+    assert "plugins: no module 'lab_xray'" in told
+
+
+def test_a_file_of_no_domain_is_refused_before_a_model_is_built(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(trained, "build_model", None)
+    path = tmp_path / "a.doc"
+    path.write_text("x")
+    told = mistake(capsys, "predict", "--checkpoint", checkpoint, picture(tmp_path / "a.png", 1), path)
+    assert told.startswith(f"{path}: no domain reads this kind of file.")
+
+
+@pytest.mark.parametrize("where", ["scoring", "writing"])
+def test_ctrl_c_leaves_whole_files_only(checkpoint, tmp_path, capsys, monkeypatch, where):
+    files = [picture(tmp_path / f"{name}.png", i) for i, name in enumerate("abc")]
+    out, saves = tmp_path / "out", []
+    score, save = Predictor.score, Image.Image.save
+
+    def stopped_score(self, reader, path):
+        if path == files[2]:
+            raise KeyboardInterrupt
+        return score(self, reader, path)
+
+    def stopped_save(self, target, *arguments, **options):
+        saves.append(target)
+        if len(saves) == 6:  # the overlay of the third, in its middle
+            target.write_bytes(b"\x89PNG half")
+            raise KeyboardInterrupt
+        save(self, target, *arguments, **options)
+
+    if where == "scoring":
+        monkeypatch.setattr(Predictor, "score", stopped_score)
+    else:
+        monkeypatch.setattr(Image.Image, "save", stopped_save)
+    arguments = ["predict", "--checkpoint", checkpoint, "--out", out, *files]
+    assert main([str(a) for a in arguments]) == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith("anomaly-ov: interrupted")
+    monkeypatch.undo()
+    lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    assert [line["file"] for line in lines] == [str(f) for f in files[:2]]
+    for path in out.glob("[!.]*.png"):
+        assert Image.open(path).size == (40, 30)
+        Image.open(path).load()
+    assert not (out / "c_map.png").exists()
+    assert len(run(capsys, checkpoint, out, *files)) == 3
