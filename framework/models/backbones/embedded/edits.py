@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from framework.models.backbones.embedded.scenes import Field, Scene, colour, grid, noise, step, turn
+from framework.models.backbones.embedded.scenes import Scene, colour, grid, step, turn
+from framework.models.backbones.embedded.textures import Field, noise
 
 KINDS = ("stain", "glow", "texture", "swap", "erase", "relief", "rough", "line", "specks", "hole", "extra", "warp")
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from framework.models.backbones.embedded.edits import KINDS, edit
-from framework.models.backbones.embedded.scenes import Field, Scene, bank, scene
+from framework.models.backbones.embedded.scenes import Scene, scene
+from framework.models.backbones.embedded.textures import Field, bank
 
 PATCH = 8  # pixels a side
 TARGETS = 12  # see ``_describe``
