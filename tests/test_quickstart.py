@@ -1,0 +1,108 @@
+"""The quickstart in small, interrupted and run again: what it leaves, and what it does not do twice."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from framework import quickstart, registry
+from framework.cli import main
+from framework.leaderboard.matrix import transfer_matrix
+from framework.leaderboard.store import load
+from framework.tasks import run
+
+pytestmark = pytest.mark.slow
+SIZES = {"industrial": 12, "medical": 8, "pointcloud": 8}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Few samples, one epoch, few views; nothing else changes."""
+    pytest.importorskip("open3d")
+    pytest.importorskip("nibabel")
+    patch = pytest.MonkeyPatch()
+    build, experiment = registry.build, quickstart.experiment
+
+    def fewer(kind, name, /, *args, **options):
+        return build(kind, name, *args, **options, **({"samples": SIZES[name]} if kind == "procedural" else {}))
+
+    def shorter(*args):
+        found = experiment(*args)
+        for data in (*found.train.values(), *found.test.values()):
+            data.reader = {k: 2 if k in ("views", "slices") else v for k, v in data.reader.items()}
+        return replace(found, expect={}, trainer=replace(found.trainer, max_epochs=1))
+
+    patch.setattr(registry, "build", fewer)
+    patch.setattr(quickstart, "experiment", shorter)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory, small):
+    """Interrupted in the second of three experiments, then run again."""
+    folder = tmp_path_factory.mktemp("quickstart") / "out"
+    patch, fit, fitted = pytest.MonkeyPatch(), run.fit, []
+
+    def interrupted(config):
+        fitted.append(config.name)
+        if len(fitted) == 2:
+            raise KeyboardInterrupt
+        return fit(config)
+
+    patch.setattr(run, "fit", interrupted)
+    assert main(["quickstart", "--out", str(folder)]) == 130
+    assert not (folder / "index.html").exists()
+    assert main(["quickstart", "--out", str(folder)]) == 0
+    patch.undo()
+    first, *rest = fitted
+    assert first == "quickstart-industrial"
+    assert rest == ["quickstart-medical", "quickstart-medical", "quickstart-pointcloud"]
+    return folder
+
+
+def test_it_fills_the_matrix_at_both_levels(out):
+    rows = load([out / "runs"])
+    domains = sorted(SIZES)
+    for level in ("sample", "element"):
+        cells = transfer_matrix(rows, "auroc", level).cells
+        assert set(cells) == {(a, b) for a in domains for b in domains}
+        assert not any(cell.in_domain for cell in cells.values())
+    assert {r.element for r in rows} == {"", "pixel", "point", "voxel"}
+
+
+def test_it_leaves_a_page_a_table_and_the_experts(out, capsys):
+    page = (out / "index.html").read_text()
+    assert "These are procedural sets" in page and "://" not in page.replace("http://www.w3.org", "")
+    assert all(page.count(domain) > 3 for domain in SIZES)
+    assert "industrial" in (out / "leaderboard.md").read_text()
+    for domain, suffix in {"industrial": "png", "medical": "nii.gz", "pointcloud": "pcd"}.items():
+        file = next((out / "data" / domain / "target").rglob(f"*.{suffix}"))
+        arguments = ["predict", "--checkpoint", str(out / "experts" / f"{domain}.ckpt"), "--out", str(out / "p")]
+        assert main([*arguments, str(file)]) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        assert 0 <= json.loads(line)["score"] <= 1
+
+
+def test_a_second_call_says_the_same_and_trains_nothing(out, capfd, monkeypatch):
+    monkeypatch.setattr(run, "fit", None)
+    assert main(["quickstart", "--out", str(out)]) == 0
+    found, where, how = capfd.readouterr().err.strip().splitlines()
+    assert found.startswith("Sample AUROC of procedural sets") and all(domain in found for domain in SIZES)
+    assert str(out / "index.html") in where and "predict --checkpoint" in how
+
+
+def test_it_goes_on_without_a_domain_whose_package_is_missing(tmp_path, monkeypatch, capfd):
+    from framework.errors import MissingPackageError
+
+    build = registry.build
+
+    def missing(kind, name, /, *args, **options):
+        if kind == "procedural" and name != "industrial":
+            raise MissingPackageError(f"{name} needs a package")
+        return build(kind, name, *args, **options)
+
+    monkeypatch.setattr(registry, "build", missing)
+    assert main(["quickstart", "--out", str(tmp_path)]) == 0
+    assert "without pointcloud: pointcloud needs a package" in capfd.readouterr().err
+    assert set(transfer_matrix(load([tmp_path / "runs"]), "auroc", "sample").cells) == {("industrial", "industrial")}
