@@ -90,7 +90,7 @@ class Backbone(nn.Module):
         self._tap = tap
         self.register_buffer("_shift", torch.tensor(self.mean, dtype=torch.float32).view(3, 1, 1), persistent=False)
         self.register_buffer("_scale", torch.tensor(self.std, dtype=torch.float32).view(3, 1, 1), persistent=False)
-        self.register_load_state_dict_post_hook(_miss_nothing)
+        self.register_load_state_dict_post_hook(_miss_nothing)  # type: ignore[no-untyped-call]
         self.train(False)
 
     @torch.no_grad()
@@ -143,7 +143,7 @@ class Backbone(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Follow the owner to another device and keep the dtype."""
         device = fn(torch.zeros((), device=self._shift.device)).device
-        return super()._apply(lambda tensor: tensor.to(device), recurse)
+        return super()._apply(lambda tensor: tensor.to(device), recurse)  # type: ignore[no-untyped-call]
 
     def _patches(self, tokens: Tensor, crops: int) -> Tensor:
         count = self.grid[0] * self.grid[1]
