@@ -1,4 +1,4 @@
-"""An empty folder -> three procedural sets, three experts, a 3 x 3 transfer matrix and a page that shows it."""
+"""An empty folder -> three procedural sets, three experts, their transfer matrix and a page that shows it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from framework.errors import MissingPackageError
 from framework.files import make_folder, write_whole
 from framework.leaderboard import leaderboard
 from framework.leaderboard.matrix import transfer_matrix
+from framework.leaderboard.rows import NOTHING
 from framework.leaderboard.store import load as load_rows
 from framework.progress import say, track
 from framework.provenance import PROJECT
@@ -40,8 +41,9 @@ def quickstart(out: Path) -> int:
     make_folder(out)
     domains = [domain for domain in registry.domains() if _data(out, domain)]
     runs, status = [], 0
-    for domain in track(domains, len(domains), "experiments"):
-        folder, missed = _run(out, domain, domains)
+    sources = [*domains, ""]
+    for source in track(sources, len(sources), "experiments"):
+        folder, missed = _run(out, source, domains)
         runs.append(folder)
         status |= missed
     _publish(out, runs, domains, time.perf_counter() - start)
@@ -53,10 +55,12 @@ def experiment(out: Path, source: str, domains: list[str]) -> Config:
 
     Args:
         out: the quickstart's folder.
-        source: domain to train on.
+        source: domain to train on; "" trains on nothing, the control: what the expert that all start from gives.
         domains: domains to test on.
     """
-    found = load(EXPERIMENT, [f"name=quickstart-{source}", f"out={out}/runs", f"store.path={out}/features"])
+    found = load(
+        EXPERIMENT, [f"name=quickstart-{source or 'untrained'}", f"out={out}/runs", f"store.path={out}/features"]
+    )
     for sets, part, kept in ((found.train, "source", [source]), (found.test, "target", domains)):
         for domain in list(sets):
             if domain not in kept:
@@ -94,9 +98,9 @@ def _run(out: Path, source: str, domains: list[str]) -> tuple[Path, int]:
     for found in _finished(out / "runs"):
         if json.loads(found.read_text())["config"] == digest(config):
             return found.parent, 0
-    from framework.tasks.run import fit
+    from framework.tasks import run
 
-    outcome = fit(config)
+    outcome = run.fit(config) if source else run.test(config)
     assert outcome.folder is not None  # the experiment tests on at least its own domain
     return outcome.folder, outcome.status
 
@@ -112,19 +116,21 @@ def _publish(out: Path, runs: list[Path], domains: list[str], seconds: float) ->
         "show that the road works from disk to leaderboard, and say nothing about real parts, objects or patients.",
         "Every expert was trained on the source set of one domain and tested on the target set of every domain, "
         "with other objects, textures and contrasts. Backbone and expert start from the embedded weights, which this "
-        "project made from procedural pictures of other kinds; training on a source set goes on from there.",
+        "project made from procedural pictures of other kinds; training on a source set goes on from there. The line "
+        "“nothing” is that start, before any training here: what training is worth is the difference from it.",
     ]
     leaderboard(runs, "markdown", out / "leaderboard.md")
     leaderboard(runs, "html", out / "index.html", title="Quickstart: three domains, one expert", notes=notes)
     make_folder(out / "experts")
-    for domain, run in zip(domains, runs, strict=True):
+    for domain, run in zip(domains, runs[: len(domains)], strict=True):
         content = (run / "expert.ckpt").read_bytes()
         write_whole(out / "experts" / f"{domain}.ckpt", partial(_put, content=content))
     matrix = transfer_matrix(load_rows(runs), "auroc", "sample")
     own = ", ".join(f"{d} {matrix.cells[d, d].value:.2f}" for d in domains)
     other = [matrix.cells[a, b].value for a in domains for b in domains if a != b]
     across = f"; across domains {min(other):.2f} to {max(other):.2f}" if other else ""
-    say(f"Sample AUROC of procedural sets, trained and tested on one domain: {own}{across}.")
+    before = ", ".join(f"{matrix.cells[NOTHING, d].value:.2f}" for d in domains)
+    say(f"Sample AUROC of procedural sets, trained and tested on one domain: {own}{across}; before training {before}.")
     say(f"Open {out / 'index.html'} for the matrix and the most wrong samples; rows are in {out / 'leaderboard.md'}.")
     say(f"Took {seconds:.0f} s. Score a file: anomaly-ov predict --checkpoint {out}/experts/{domains[0]}.ckpt FILE")
 

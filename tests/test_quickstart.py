@@ -66,7 +66,7 @@ def test_it_fills_the_matrix_at_both_levels(out):
     domains = sorted(SIZES)
     for level in ("sample", "element"):
         cells = transfer_matrix(rows, "auroc", level).cells
-        assert set(cells) == {(a, b) for a in domains for b in domains}
+        assert set(cells) == {(a, b) for a in [*domains, "nothing"] for b in domains}
         assert not any(cell.in_domain for cell in cells.values())
     assert {r.element for r in rows} == {"", "pixel", "point", "voxel"}
 
@@ -86,6 +86,7 @@ def test_it_leaves_a_page_a_table_and_the_experts(out, capsys):
 
 def test_a_second_call_says_the_same_and_trains_nothing(out, capfd, monkeypatch):
     monkeypatch.setattr(run, "fit", None)
+    monkeypatch.setattr(run, "test", None)
     assert main(["quickstart", "--out", str(out)]) == 0
     found, where, how = capfd.readouterr().err.strip().splitlines()
     assert found.startswith("Sample AUROC of procedural sets") and all(domain in found for domain in SIZES)
@@ -105,4 +106,7 @@ def test_it_goes_on_without_a_domain_whose_package_is_missing(tmp_path, monkeypa
     monkeypatch.setattr(registry, "build", missing)
     assert main(["quickstart", "--out", str(tmp_path)]) == 0
     assert "without pointcloud: pointcloud needs a package" in capfd.readouterr().err
-    assert set(transfer_matrix(load([tmp_path / "runs"]), "auroc", "sample").cells) == {("industrial", "industrial")}
+    assert set(transfer_matrix(load([tmp_path / "runs"]), "auroc", "sample").cells) == {
+        ("industrial", "industrial"),
+        ("nothing", "industrial"),
+    }

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from framework.leaderboard.matrix import Matrix, matrices, newest
 from framework.leaderboard.render import words
-from framework.leaderboard.rows import ALL, LEVELS, METRICS, Row
+from framework.leaderboard.rows import ALL, LEVELS, METRICS, NOTHING, Row
 
 FIRST = 6  # gallery items of a domain that show before "show more"
 LIMIT = 2000  # rows a page lists; of more it lists the means over categories
@@ -96,10 +96,10 @@ def _runs(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _own_and_other(matrix: Matrix) -> tuple[float, float] | None:
-    """Mean over the diagonal and over the rest; None where an entry is missing, or either has none."""
-    cells = list(matrix.cells.values())
+    """Means over the diagonal and over what was trained elsewhere; None where an entry or either is missing."""
+    cells = [cell for cell in matrix.cells.values() if cell.rows[0].trained_on != NOTHING]
     own, other = [c.value for c in cells if c.diagonal], [c.value for c in cells if not c.diagonal]
-    if len(cells) < len(matrix.trained) * len(matrix.tested) or not own or not other:
+    if len(matrix.cells) < len(matrix.trained) * len(matrix.tested) or not own or not other:
         return None
     return math.fsum(own) / len(own), math.fsum(other) / len(other)
 
