@@ -30,6 +30,18 @@ NOT_NEGATIVE = ("seed", "workers", "optim.weight_decay", "trainer.gradient_clip_
 FILLED = ("out", "store.path")  # "" would be the current folder, which nobody means
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_test_batches")
 HIGHEST_SEED = 2**32 - 1  # of NumPy
+PLAINLY = (  # what OmegaConf and PyYAML say of a value: what the user reads
+    (r"[Mm]andatory|is not Optional|Incompatible value 'None'", r"needs a value."),
+    (r"Value (.*) of type .* converted to Float", r"write a number, not \1."),
+    (r"Value (.*) of type .* converted to Integer", r"write a whole number, not \1."),
+    (r"Value (.*) is not a valid bool", r"write true or false, not \1."),
+    (r"Cannot convert '\w+' to string: '(.*)'", r"write text, not \1."),
+    (r"is not a ListConfig", r"write a list, for example [a, b]."),
+    (r"type hint '[\w.]*List\[float\]'", r"write a list of numbers, for example [0.8, 0.9]."),
+    (r"Environment variable '(.+)' not found", r"set the environment variable \1, or write the value."),
+    (r"Interpolation key '(.+)' not found", r"${\1}: there is no such key."),
+    (r"while (parsing|scanning)", r"not valid YAML after the equals sign; quote text that holds any of { } [ ] : ,"),
+)
 
 
 def check_values(config: Config, path: Path) -> None:
@@ -61,6 +73,15 @@ def check_values(config: Config, path: Path) -> None:
     for key, bounds in config.expect.items():
         if len(bounds) != 2 or not bounds[0] <= bounds[1]:
             raise UserError(f"{path}: expect.{key}: write [low, high], two numbers in this order, not {bounds}.")
+
+
+def plainly(error: Exception) -> str:
+    """One line on a value that the libraries below us refused, in this project's words where there are any."""
+    said = str(error).strip().partition("\n")[0]
+    for pattern, words in PLAINLY:
+        if found := re.search(pattern, said):
+            return found.expand(words)
+    return said
 
 
 def _check_filled(config: Config, path: Path) -> None:

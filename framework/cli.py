@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import importlib.metadata
 import os
 import re
 import sys
@@ -67,8 +68,10 @@ def check(arguments: argparse.Namespace) -> int:
 
 def datasets(arguments: argparse.Namespace) -> int:
     """List what can be read, or look through one set on disk."""
+    from framework import registry
     from framework.data import inspection
 
+    registry.load_plugins(arguments.plugins)
     if arguments.action is None:
         print(inspection.describe())
         return 0
@@ -98,9 +101,10 @@ def predict(arguments: argparse.Namespace) -> int:
     """Score files: one JSON line each, and a map in the file's own geometry."""
     import json
 
+    reader = configs.options(arguments.reader)
     from framework.tasks.predict import predict
 
-    lines = predict(arguments.checkpoint, arguments.files, arguments.out, arguments.weights, arguments.device)
+    lines = predict(arguments.checkpoint, arguments.files, arguments.out, arguments.weights, arguments.device, reader)
     for line in lines:
         print(json.dumps(line))
     return 1 if any("error" in line for line in lines) else 0
@@ -123,8 +127,16 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}. See `{self.prog} --help`.")
 
 
+def _version() -> str:
+    try:
+        return importlib.metadata.version("anomaly-ov")
+    except importlib.metadata.PackageNotFoundError:  # a checkout on PYTHONPATH
+        return "not installed"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="anomaly-ov", description="Find anomalies in photographs, point clouds and medical scans.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
 
     def verb(name: str, run: object) -> argparse.ArgumentParser:
@@ -138,8 +150,10 @@ def _parser() -> argparse.ArgumentParser:
     for name, run in (("check", check), ("fit", fit), ("test", test)):
         p = verb(name, run)
         p.add_argument("experiment", type=Path, help="a YAML file, see experiments/README.md")
-        p.add_argument("overrides", nargs="*", metavar="key=value", help="for example optim.lr=1e-3")
+        p.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="for example optim.lr=1e-3")
     p = verb("datasets", datasets)
+    text = "module of your own that registers sets or domains, on PYTHONPATH"
+    p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help=text)
     actions = p.add_subparsers(dest="action", metavar="check", parser_class=_Parser)
     p = actions.add_parser("check", help="look through a set on disk", description="Look through a set on disk.")
     p.add_argument("name", help="domain/dataset, as `anomaly-ov datasets` lists it")
@@ -152,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, default=Path("predictions"), help="folder to write to (default: predictions)")
     p.add_argument("--weights", default="", help="the backbone's weights, where they are not where training had them")
     p.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
+    p.add_argument(
+        "--reader", action="append", default=[], metavar="key=value", help="reader option, instead of that of training"
+    )
     p.add_argument("files", nargs="+", type=Path, metavar="FILE")
     p = verb("leaderboard", leaderboard)
     p.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="run folders, or folders of them")

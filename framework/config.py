@@ -13,7 +13,7 @@ import yaml
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from framework.checks import check_values
+from framework.checks import check_values, plainly
 from framework.errors import UserError
 
 
@@ -44,7 +44,7 @@ class ExpertConfig:
 
     name: str = "look_twice"  # the published one, or a plug-in's
     options: dict[str, Any] = field(default_factory=dict)  # sizes, 1 or more
-    weights: str = ""  # what to start from: a published expert file, or embedded; "" starts anew
+    weights: str = ""  # what to start from: a published expert file, or embedded with its sizes; "" starts anew
 
 
 @dataclass
@@ -108,7 +108,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    checkpoint: str = ""  # for `test`: the trained expert
+    checkpoint: str = ""  # for `test`: the trained expert, in place of model.expert
     workers: int = 0  # processes that read samples, per device
     test_batch_size: int = 8  # samples scored at once, per device
     out: str = "runs"  # folder that run folders are added to
@@ -130,14 +130,13 @@ def load(path: Path, overrides: list[str]) -> Config:
         try:  # nothing on the right is the empty text, as in a shell; OmegaConf would take it for null
             change = OmegaConf.from_dotlist([text if value.strip() else f"{key}=''"])
         except (OmegaConfBaseException, yaml.YAMLError) as error:
-            raise UserError(f"override {text!r}: {str(error).splitlines()[0]}") from None
+            raise UserError(f"override {text!r}: {plainly(error)}") from None
         merged = _merge(merged, change, f"override {text!r}")
     try:
         config: Config = OmegaConf.to_object(merged)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "top level"
-        reason = "needs a value." if "mandatory" in str(error).lower() else str(error).splitlines()[0]
-        raise UserError(f"{path}: {key}: {reason}") from None
+        raise UserError(f"{path}: {key}: {plainly(error)}") from None
     check_values(config, path)
     return config
 
@@ -169,7 +168,8 @@ def digest(config: Config) -> str:
 def _read(path: Path, seen: tuple[Path, ...]) -> DictConfig:
     """A YAML file merged over the files it names under ``include``, which are relative to it."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file. Pass the path of an experiment, see experiments/.")
+        fault = "is a folder" if path.is_dir() else "no such file"
+        raise UserError(f"{path}: {fault}. Pass the path of an experiment, see experiments/.")
     if path.resolve() in seen:
         raise UserError(f"{path}: includes itself.")
     try:
@@ -191,7 +191,7 @@ def _parents(content: DictConfig, path: Path) -> list[str]:
     try:
         found = content.pop("include", [])
     except OmegaConfBaseException as error:
-        raise UserError(f"{path}: include: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path}: include: {plainly(error)}") from None
     parents = [found] if isinstance(found, str) else list(found) if isinstance(found, ListConfig) else found
     if not isinstance(parents, list) or not all(isinstance(parent, str) for parent in parents):
         raise UserError(f"{path}: include: write the path of a YAML file or a list of such paths, not {found!r}.")
@@ -205,18 +205,17 @@ def _merge(base: Any, change: DictConfig, source: str) -> Any:
         return OmegaConf.merge(base, change)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         key = getattr(error, "full_key", None) or "top level"
-        reason = str(error).splitlines()[0]
-        if "is not a ListConfig" in reason:
-            reason = "write a list, for example [a, b]."
-        raise UserError(f"{source}: {key}: {reason}") from None
+        raise UserError(f"{source}: {key}: {plainly(error)}") from None
 
 
 def _check_keys(content: Any, schema: Any, prefix: str, source: str) -> None:
     """Walk a mapping beside the dataclass that describes it; the first unknown key is the error."""
     if not isinstance(content, dict):
-        if is_dataclass(schema) and content is not None and "${" not in str(content):
+        if (is_dataclass(schema) or get_origin(schema) is dict) and content is not None and "${" not in str(content):
             raise UserError(f"{source}: {prefix.rstrip('.')}: write a mapping of keys, not {content!r}.")
         return
+    if get_origin(schema) is list:
+        raise UserError(f"{source}: {prefix.rstrip('.')}: write a list, for example [a, b], not {content!r}.")
     if get_origin(schema) is dict and is_dataclass(get_args(schema)[1]):
         for name, value in content.items():
             _check_keys(value, get_args(schema)[1], f"{prefix}{name}.", source)

@@ -10,8 +10,10 @@ from framework.data.index import Index, open_all
 from framework.errors import UserError
 from framework.leaderboard.rows import LEVELS, METRICS
 from framework.models.backbones.sources import local
+from framework.models.experts import embedded
 
 _MEASURED = [(level, metric) for level in LEVELS for metric in METRICS if (level, metric) != ("sample", "aupro")]
+FEW = 50  # optimiser steps: at the published rate of 1e-4, AdamW moves a weight by some 0.005 in as many
 
 
 def plan(config: Config) -> str:
@@ -23,18 +25,16 @@ def plan(config: Config) -> str:
     train, test = open_checked(config, fit=bool(config.train))
     if config.checkpoint and not Path(config.checkpoint).is_file():
         raise UserError(f"checkpoint: no such file {config.checkpoint}.")
-    o, t = config.optim, config.trainer
-    model = config.model
+    t, model = config.trainer, config.model
     lines = [
         f"experiment  {config.name}, seed {config.seed}",
         f"model       {model.expert.name} on {model.backbone.name} {model.backbone.options or ''}".rstrip(),
         f"            {model.crops} crops, views pooled by {model.pool}",
+        f"expert      {_start(config)}",
         *_sets("train", train),
     ]
     if train:
-        samples = sum(len(i.records) for i in train)
-        steps = -(-samples // o.batch_size)
-        lines.append(f"optimiser   AdamW lr {o.lr:g}, {t.max_epochs} epochs of {steps} steps of {o.batch_size} samples")
+        lines += _training(config, sum(len(i.records) for i in train))
         lines.append(f"features    store.mode={config.store.mode} in {config.store.path}")
     lines += _sets("test", test)
     lines.append(f"devices     {t.accelerator} x {t.devices}, {t.num_nodes} node(s), strategy {t.strategy}")
@@ -50,7 +50,7 @@ def open_checked(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
     """
     check_names(config, fit)
     train, test = open_all(config, fit)
-    check_weights(config)
+    check_weights(config, fit)
     _check_measured(config, test)
     return train, test
 
@@ -78,20 +78,27 @@ def check_names(config: Config, fit: bool = True) -> None:
     for key, value in expert.options.items():
         if type(value) is int and value < 1:
             raise UserError(f"model.expert.options.{key}: a size is 1 or more, not {value}.")
+    if fit or not config.checkpoint:  # else the checkpoint has its own
+        embedded.options(expert)
     known = [f"{name}.{level}_{metric}" for name in config.test for level, metric in _MEASURED]
     for key in config.expect:
         if key not in known:
             raise UserError(registry.unknown("number to expect", key, known))
 
 
-def check_weights(config: Config) -> None:
-    """The files that the model starts from, where they are named by a path. What a hub has cannot be known here."""
+def check_weights(config: Config, fit: bool = True) -> None:
+    """The files that the model starts from, where they are named by a path. What a hub has cannot be known here.
+
+    Args:
+        config: the experiment.
+        fit: whether it trains; a test takes the expert from the checkpoint, where there is one.
+    """
     backbone = config.model.backbone
     weights = backbone.options.get("weights")
     ours = registry.get("backbone", backbone.name).__module__.startswith("framework.")  # else it may be no folder
     if ours and weights is not None:
         local(backbone.name, weights)
-    weights = config.model.expert.weights
+    weights = config.model.expert.weights if fit or not config.checkpoint else ""
     if weights not in ("", "embedded") and not Path(weights).expanduser().is_file():
         raise UserError(f"model.expert.weights: no such file {weights}.")
 
@@ -114,6 +121,33 @@ def _check_measured(config: Config, test: list[Index]) -> None:
             key = f"{index.name}.{level}_{metric}"
             if key in config.expect and lacking[level]:
                 raise UserError(f"expect.{key}: {index.name} has {lacking[level]}, so there will be no such number.")
+
+
+def _start(config: Config) -> str:
+    """What the expert starts from, and its options where it has any."""
+    if config.checkpoint and not config.train:
+        return f"the one in {config.checkpoint}"
+    expert = config.model.expert
+    start = f"starts from {expert.weights}" if expert.weights else f"starts anew, drawn with seed {config.seed}"
+    found = embedded.options(expert)
+    shown = f"{start}, options {found}" if found else start
+    return f"`test` takes it from {config.checkpoint}; in `fit` it {shown}" if config.checkpoint else shown
+
+
+def _training(config: Config, samples: int) -> list[str]:
+    """How long it trains, and a warning where that is too short to change the expert."""
+    o, t = config.optim, config.trainer
+    steps = -(-samples // o.batch_size)
+    lines = [f"optimiser   AdamW lr {o.lr:g}, {t.max_epochs} epochs of {steps} steps of {o.batch_size} samples"]
+    limit = t.limit_train_batches
+    batches = min(steps, limit) if isinstance(limit, int) else int(steps * limit)
+    total = t.max_epochs * -(-batches // t.accumulate_grad_batches)
+    if total < FEW:
+        lines.append(
+            f"few         {total} step{'' if total == 1 else 's'} in all: lower optim.batch_size or raise "
+            "trainer.max_epochs, or the expert stays as it started"
+        )
+    return lines
 
 
 def _sets(title: str, sets: list[Index]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import time
@@ -102,6 +103,7 @@ def _run(out: Path, source: str, domains: list[str]) -> tuple[Path, int]:
 
     outcome = run.fit(config) if source else run.test(config)
     assert outcome.folder is not None  # the experiment tests on at least its own domain
+    gc.collect()  # reference cycles of the trainer keep its stores mapped
     return outcome.folder, outcome.status
 
 

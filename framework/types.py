@@ -56,7 +56,7 @@ class Sample:
             other itself; None where every element is shown.
         regions: ``(E,)`` int32, 0 for a normal element, else the number (1, 2, ...) of the connected anomalous
             region it belongs to; None: components of the view grid (8-connected in one view, 26-connected
-            across the views of a scan).
+            across the views of a scan), or with an owner, of what a patch of anomalous pixels shows.
     """
 
     record: Record

@@ -1,5 +1,6 @@
 """A user's mistake in the arguments or the experiment: exit status 2 and one line on standard error."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,8 @@ def parts(tmp_path):
         ([], "VERB"),
         (["fti"], "invalid choice: 'fti'"),
         (["fit"], "experiment"),
+        (["check"], "the following arguments are required: experiment. See"),
+        (["check", "."], ".: is a folder. Pass the path of an experiment"),
         (["fit", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["check", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["test", "nowhere.yaml"], "nowhere.yaml: no such file"),
@@ -157,6 +160,13 @@ def test_an_empty_folder_is_named(parts, capsys, tmp_path_factory):
 def test_test_needs_a_checkpoint(parts, capsys):
     assert "test needs checkpoint=" in mistake(capsys, "test", parts / "x.yaml")
     assert "no such checkpoint" in mistake(capsys, "test", parts / "x.yaml", "checkpoint=/nowhere.ckpt")
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"anomaly-ov \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
 
 
 def test_check_shows_what_would_be_done(parts, capsys):

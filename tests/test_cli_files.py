@@ -130,8 +130,8 @@ def test_one_bad_file_does_not_stop_a_prediction(parts, capsys, tmp_path_factory
     assert len(lines) == 2 and '"error"' in lines[0] and '"score"' in lines[1]
     assert Image.open(out / "000_map.png").size == (40, 40)
     assert (out / "predictions.jsonl").read_text().strip().splitlines() == lines
-    line = mistake(capsys, "predict", "--checkpoint", checkpoint, "--out", out, bad)
-    assert str(bad) in line
+    assert main(["predict", "--checkpoint", str(checkpoint), "--out", str(out), str(bad)]) == 1
+    assert str(bad) in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_backbone_is_refused(parts, capsys):

@@ -10,28 +10,12 @@ import numpy as np
 
 from domains.industrial import datasets, procedural
 from domains.industrial.images import SUFFIXES, read_mask, read_rgb, write_png
+from framework.colours import overlay
 from framework.errors import TruthError, UserError
 from framework.registry import register
 from framework.types import Record, Sample
 
 __all__ = ["Industrial", "datasets", "procedural"]
-
-OPACITY = 0.75  # of the colour over the picture where the score is 1
-INFERNO = np.array(  # every ninth of matplotlib's inferno (CC0), perceptually uniform
-    [
-        (0, 0, 4),
-        (27, 12, 65),
-        (74, 12, 107),
-        (120, 28, 109),
-        (165, 44, 96),
-        (207, 68, 70),
-        (237, 105, 37),
-        (251, 155, 6),
-        (247, 209, 61),
-        (252, 255, 164),
-    ],
-    dtype=np.float64,
-)
 
 
 @register("domain", "industrial")
@@ -80,8 +64,8 @@ class Industrial:
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
         """Write ``stem.png``, the picture under its scores, and ``stem_scores.png``, the scores alone.
 
-        Colours stand for the same scores in every overlay (0 leaves the picture as it is), so overlays compare. The
-        file of scores is 16-bit grey; 65535 is a score of 1.
+        Colours stand for the same scores in every overlay, so overlays compare. The file of scores is 16-bit grey;
+        65535 is a score of 1.
 
         Args:
             sample: what ``read`` returned.
@@ -98,11 +82,7 @@ class Industrial:
         if scores.shape != (height * width,) or not (scores.min() >= 0 and scores.max() <= 1):
             raise ValueError(f"{stem}: scores must be ({height * width},) in [0, 1], got {scores.shape}")
         score = scores.reshape(height, width).astype(np.float64)
-        place = score * (len(INFERNO) - 1)
-        colour = np.stack([np.interp(place, np.arange(len(INFERNO)), c) for c in INFERNO.T], axis=2)  # (H, W, 3)
-        share = OPACITY * score[..., None]
-        overlay = (1 - share) * sample.views[0].transpose(1, 2, 0) + share * colour
         path = stem.with_name(f"{stem.name}.png")
         write_png(stem.with_name(f"{stem.name}_scores.png"), np.rint(score * 65535).astype(np.uint16))
-        write_png(path, np.rint(overlay).astype(np.uint8))
+        write_png(path, overlay(sample.views[0].transpose(1, 2, 0), score))
         return path

@@ -9,11 +9,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from domains.medical.volumes import write_whole
+from framework import colours
 from framework.errors import TruthError, UnreadableError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_HOT = np.array([255.0, 48.0, 0.0], np.float32)  # colour of score 1 in an overlay
-_OPACITY = 0.7  # of that colour: the picture stays visible below
 
 
 def load(path: Path) -> np.ndarray:
@@ -49,10 +48,8 @@ def load_mask(path: Path, height: int, width: int) -> np.ndarray:
 
 
 def overlay(view: np.ndarray, scores: np.ndarray, path: Path) -> Path:
-    """Write ``(3, H, W)`` uint8 with ``(H, W)`` scores in [0, 1] laid over it in red as PNG; returns ``path``."""
-    alpha = _OPACITY * scores.astype(np.float32).clip(0, 1)[..., None]
-    mixed = view.transpose(1, 2, 0) * (1 - alpha) + _HOT * alpha
-    return _write(mixed.round().astype(np.uint8), path)
+    """Write ``(3, H, W)`` uint8 with ``(H, W)`` scores in [0, 1] laid over it in colour as PNG; returns ``path``."""
+    return _write(colours.overlay(view.transpose(1, 2, 0), scores), path)
 
 
 def write_scores(scores: np.ndarray, path: Path) -> Path:

@@ -68,6 +68,8 @@ class PointCloud:
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
         """Write every point of the file with its score, property ``score``, and a colour to ``stem`` + ".ply".
 
+        The score of a point without a place is NaN: no view can show it, and what ``lift`` gave it is its neighbour's.
+
         Args:
             sample: of ``read``.
             scores: ``(E,)`` float32 in [0, 1].
@@ -80,8 +82,12 @@ class PointCloud:
         if scores.shape != (len(shape.points),):
             raise ValueError(f"{sample.record.path}: scores must be ({len(shape.points)},), got {scores.shape}")
         path = Path(f"{stem}.ply")
-        ply.write(path, shape.points, shape.faces, scores)
+        ply.write(path, shape.points, shape.faces, np.where(shape.finite, scores, np.nan))
         return path
+
+    def unscored(self, sample: Sample) -> int:
+        """How many points have no place, and so no score in what ``save`` writes."""
+        return int((~files.load(sample.record.path).finite).sum())
 
     def _draw(self, path: Path, shape: files.Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Views, owner and stand-ins ``(E,)`` of a shape; points without a place are left out of the picture."""

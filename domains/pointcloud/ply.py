@@ -14,12 +14,15 @@ _VIRIDIS = np.array(
     [[68, 1, 84], [71, 45, 123], [59, 82, 139], [44, 114, 142], [33, 145, 140], [40, 174, 128], [94, 201, 98],
      [173, 220, 48], [253, 231, 37]]
 )  # fmt: skip
+_UNSCORED = (128, 128, 128)  # no colour of viridis
 
 
 def colours(scores: np.ndarray) -> np.ndarray:
-    """``(E, 3)`` uint8 for scores in [0, 1]."""
+    """``(E, 3)`` uint8 for scores in [0, 1]; grey for NaN."""
     steps = np.linspace(0, 1, len(_VIRIDIS))
-    return np.stack([np.interp(scores, steps, channel) for channel in _VIRIDIS.T], 1).round().astype(np.uint8)
+    known = np.isfinite(scores)
+    shade = np.stack([np.interp(np.where(known, scores, 0), steps, channel) for channel in _VIRIDIS.T], 1)
+    return np.where(known[:, None], shade.round(), _UNSCORED).astype(np.uint8)
 
 
 def write(path: Path, points: np.ndarray, faces: np.ndarray | None, scores: np.ndarray) -> None:
@@ -29,7 +32,7 @@ def write(path: Path, points: np.ndarray, faces: np.ndarray | None, scores: np.n
         path: of the file; its folder is made if missing.
         points: ``(E, 3)`` float32 or float64, written as they are.
         faces: ``(F, 3)`` integers, or None.
-        scores: ``(E,)`` in [0, 1], the property ``score``.
+        scores: ``(E,)`` in [0, 1] or NaN, the property ``score``.
 
     Raises:
         UserError: the file cannot be written.

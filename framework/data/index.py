@@ -55,6 +55,7 @@ def open_index(name: str, config: DataConfig) -> Index:
     """
     registry.load_domain(config.domain)
     reader = registry.build("domain", config.domain, **config.reader)
+    _check_domain(config.domain, reader)
     source = f"{config.domain}/{config.dataset}"
     registry.check("dataset", source, config.options, given=2)
     root = Path(config.root).expanduser()
@@ -104,6 +105,20 @@ def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
                 "so no metric has a meaning. Add the other class or take the set out of test."
             )
     return train, test
+
+
+def _check_domain(name: str, reader: Domain) -> None:
+    """What a domain of a plug-in may have left out; see ``framework.types.Domain``."""
+    words = (getattr(reader, "element", ""), getattr(reader, "unit", ""))
+    methods = (getattr(reader, "read", None), getattr(reader, "save", None))
+    suffixes = getattr(reader, "suffixes", None)
+    if not (
+        all(isinstance(w, str) and w for w in words) and all(map(callable, methods)) and isinstance(suffixes, tuple)
+    ):
+        raise UserError(
+            f"domain {name!r} must have element and unit (one word each), suffixes (a tuple of file name endings), "
+            "read(record) and save(sample, scores, stem)."
+        )
 
 
 def _check_files(index: Index) -> None:

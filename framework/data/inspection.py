@@ -80,7 +80,7 @@ class Report:
 def describe() -> str:
     """Every domain with what it reads and its reader's options, every dataset of it with its layout and options."""
     lines: list[str] = []
-    for name in registry.domains():
+    for name in dict.fromkeys([*registry.domains(), *registry.names("domain")]):
         try:
             registry.load_domain(name)
         except ModuleNotFoundError as error:

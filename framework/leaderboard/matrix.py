@@ -64,6 +64,12 @@ class Cell:
         chance = self.rows[0].chance
         return chance is None or (self.value if self.low is None else self.low) > chance
 
+    @property
+    def below_chance(self) -> bool:
+        """Whether the whole interval, or where there is none the value, lies below chance (unknown: no)."""
+        chance = self.rows[0].chance
+        return chance is not None and (self.value if self.high is None else self.high) < chance
+
 
 @dataclass(frozen=True, slots=True)
 class Matrix:

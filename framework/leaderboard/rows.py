@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 SCHEMA = 1  # raise it when a field of Row is added, removed, or changes its meaning
 METRICS = ("auroc", "ap", "f1_max", "aupro")  # in the order they are shown
 LEVELS = ("sample", "element")
-ELEMENTS = ("pixel", "point", "voxel")
 ALL = "all"  # category: unweighted mean over the categories
 POOLED = "pooled"  # category: every sample of the set in one pot
 NOTHING = "nothing"  # trained_on of an untrained model
@@ -34,7 +33,7 @@ class Row:
         tested_on: name of the test set; domain and dataset: what reads it.
         fingerprint: of the content of the test set.
         category: "all" (unweighted mean over categories), "pooled", or a category's name.
-        level: "sample" or "element"; element: "pixel", "point" or "voxel", "" at sample level.
+        level: "sample" or "element"; element: "pixel", "point", "voxel" or a plug-in's word, "" at sample level.
         metric: "auroc", "ap", "f1_max" or "aupro"; value: in [0, 1].
         error: certified half-width of the estimate, 0 where it is exact.
         low, high: bounds of the interval, None where there is none; interval: how it was made.
@@ -104,7 +103,7 @@ class Row:
                 return f"{name} is empty"
         if self.metric not in METRICS or self.level not in LEVELS:
             return f"level and metric must be of {LEVELS} and {METRICS}"
-        if self.element not in (ELEMENTS if self.level == "element" else ("",)):
+        if bool(self.element) != (self.level == "element"):
             return f"element {self.element!r} does not fit level {self.level!r}"
         try:
             offset = datetime.fromisoformat(self.date).utcoffset()

@@ -7,6 +7,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 from scipy import ndimage
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from framework.metrics import axis
@@ -38,6 +40,31 @@ def components(truth: np.ndarray) -> np.ndarray:
         )
         found[box] = ndimage.label(truth[box], np.ones((3, 3, 3)))[0]
     return found.ravel()
+
+
+def shown_components(truth: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Number the connected regions of anomalous elements by how the views show them.
+
+    Elements belong together that an 8-connected patch of anomalous pixels shows, in any one view.
+
+    Args:
+        truth: ``(E,)`` bool.
+        owner: ``(V, H, W)`` integer, the element a pixel shows, -1 where none.
+
+    Returns:
+        ``(E,)`` int32: 0 for a normal element, else the number of its region, from 1; an element that no view shows
+        is a region of its own.
+    """
+    shown = (owner >= 0) & truth[owner]  # (V, H, W)
+    in_a_view = np.zeros((3, 3, 3), bool)
+    in_a_view[1] = True
+    patches, count = ndimage.label(shown, in_a_view)
+    elements, size = len(truth), len(truth) + count
+    edges = np.ones(int(shown.sum()), bool), (owner[shown], elements + patches[shown] - 1)
+    regions = connected_components(coo_matrix(edges, shape=(size, size)), directed=False)[1][:elements]
+    found = np.zeros(elements, np.int32)
+    found[truth] = np.unique(regions[truth], return_inverse=True)[1] + 1
+    return found
 
 
 def coarse(

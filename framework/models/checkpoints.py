@@ -19,6 +19,12 @@ DAMAGED = (  # what torch.load and safetensors raise on damaged files, found by 
     *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
     *(struct.error, pickle.UnpicklingError, SafetensorError),
 )
+SIZED = {  # option of the look-twice expert: a tensor whose last size it is
+    "embedding": "positive_embedding",
+    "descriptor": "class_predictor.0.bias",
+    "attention": "q_former.query_proj.bias",
+    "hidden": "final_predictor.0.bias",
+}
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -50,7 +56,8 @@ def load_expert_weights(path: Path, expert: nn.Module) -> None:
         )
     for key, shape in wanted.items():
         if found[key] != shape:
-            raise UserError(f"{path}: {key} has shape {found[key]}, the expert needs {shape}. Set the expert's sizes.")
+            advice = _advice(found, wanted)
+            raise UserError(f"{path}: {key} has shape {found[key]}, the expert needs {shape}. {advice}")
         if not weights[key].isfinite().all():
             raise UserError(f"{path}: {key} holds NaN or infinite numbers. Use another copy of the file.")
     expert.load_state_dict(weights)
@@ -92,6 +99,14 @@ def _made_for(shapes: Shapes) -> str:
         return ""
     levels = sum(key.startswith("siglip_adaptors.") and key.endswith(".weight") for key in shapes)
     return f"width {adaptor[1]}, {pooling[1]} patches and {levels} levels"
+
+
+def _advice(found: Shapes, wanted: Shapes) -> str:
+    """What to write so that the expert gets the sizes of a file, both of the same keys."""
+    known = wanted.keys() >= set(SIZED.values()) and all(found[key] and wanted[key] for key in SIZED.values())
+    sizes = {option: (found[key][-1], wanted[key][-1]) for option, key in SIZED.items()} if known else {}
+    changes = [f"model.expert.options.{option}={theirs}" for option, (theirs, ours) in sizes.items() if theirs != ours]
+    return f"Write {' '.join(changes)}." if changes else "Set the expert's sizes."
 
 
 def _some(kind: str, keys: list[str]) -> str:

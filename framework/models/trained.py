@@ -57,9 +57,8 @@ def build_model(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
         UserError: unknown names or options, weights that are missing or of another model.
     """
     backbone = registry.build("backbone", config.backbone.name, **config.backbone.options)
-    expert = registry.build(
-        "expert", config.expert.name, backbone.width, math.prod(backbone.grid), backbone.depth, **config.expert.options
-    )
+    options, patches = embedded.options(config.expert), math.prod(backbone.grid)
+    expert = registry.build("expert", config.expert.name, backbone.width, patches, backbone.depth, **options)
     if config.expert.weights:
         load_expert_weights(expert_weights(config.expert.weights), expert)
     return backbone, expert
@@ -88,7 +87,7 @@ def describe(
             "options": plain(config.backbone.options),
             "identity": plain(identity),
         },
-        "expert": {"name": config.expert.name, "options": dict(config.expert.options)},
+        "expert": {"name": config.expert.name, "options": embedded.options(config.expert)},
         "crops": config.crops,
         "pool": config.pool,
         "trained_on": [

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from framework.data.index import Index
 from framework.metrics.ranking import AnomalyCurves
-from framework.metrics.regions import coarse, components
+from framework.metrics.regions import coarse, components, shown_components
 from framework.models.scoring import per_sample
 from framework.tasks.gallery import KEPT, Gallery
 from framework.types import Batch, Sample, Verdict
@@ -86,9 +86,12 @@ class Evaluation(nn.Module):
         if sample.truth is None:
             return {"hist": None, "regions": 0}
         numbers = sample.regions
-        if numbers is None:
-            grid = sample.truth.reshape(sample.views[:, 0].shape)
-            numbers = components(grid) if sample.truth.any() else np.zeros(len(sample.truth), np.int32)
+        if numbers is None and not sample.truth.any():
+            numbers = np.zeros(len(sample.truth), np.int32)
+        elif numbers is None and sample.owner is not None:
+            numbers = shown_components(sample.truth, sample.owner)
+        elif numbers is None:
+            numbers = components(sample.truth.reshape(sample.views[:, 0].shape))
         truth, regions = (torch.from_numpy(a).to(scores.device) for a in (sample.truth, numbers))
         self.elements.update(scores, truth, regions, group=self.groups[sample.record.category])
         hist, count = coarse(scores, truth, regions)

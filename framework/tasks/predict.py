@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from framework.data.building import CROPS_AT_ONCE
 from framework.data.index import Index
 from framework.data.loading import RawSamples, collate
 from framework.errors import UserError
-from framework.files import make_folder
+from framework.files import make_folder, write_whole
 from framework.models import trained
 from framework.models.backbones.sources import one_line
 from framework.models.scoring import per_sample
@@ -23,6 +24,8 @@ from framework.models.trained import Origin
 from framework.progress import say, track
 from framework.tasks.pooling import pool
 from framework.types import Domain, Features, Record, Sample, Verdict
+
+LINES = "predictions.jsonl"
 
 
 class Predictor:
@@ -32,13 +35,16 @@ class Predictor:
         checkpoint: written by ``anomaly-ov fit``.
         weights: folder of the backbone's weights on this machine; "" for where they lay in training.
         device: torch device; "" chooses a GPU where there is one.
+        reader: options of the readers, before those of training.
 
     Raises:
         UserError: a checkpoint that cannot be read, a backbone that is not the one it was trained on, a plug-in that
             is not installed, or a device this machine lacks.
     """
 
-    def __init__(self, checkpoint: Path, weights: str = "", device: str = "") -> None:
+    def __init__(
+        self, checkpoint: Path, weights: str = "", device: str = "", reader: dict[str, Any] | None = None
+    ) -> None:
         content = trained.read(checkpoint)
         registry.load_plugins(plugins(content))
         self.device = _device(device)
@@ -47,12 +53,12 @@ class Predictor:
         trained.load_expert(checkpoint, content, self.backbone, self.expert)
         self.backbone.to(self.device)
         self.expert.to(self.device).eval()
-        self.readers = _readers(trained.origins(content))
+        self.readers, self.options = _readers(trained.origins(content)), reader or {}
+        _say_choices(trained.origins(content), self.readers)
 
     def domain(self, path: Path) -> tuple[str, Domain]:
         """The domain of a file, one it was trained on where that reads it, and its reader with the options of then."""
-        name = registry.domain_of(path, list(self.readers))
-        return name, registry.build("domain", name, **self.readers.get(name, {}))
+        return _domain(path, self.readers, self.options)
 
     @torch.inference_mode()
     def score(self, reader: Domain, path: Path) -> tuple[Sample, dict[str, Any], torch.Tensor]:
@@ -78,53 +84,58 @@ class Predictor:
 
 
 def predict(
-    checkpoint: Path, files: list[Path], out: Path, weights: str = "", device: str = ""
+    checkpoint: Path,
+    files: list[Path],
+    out: Path,
+    weights: str = "",
+    device: str = "",
+    reader: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Score files; write ``<out>/<name>_map.*`` for each and its line to ``<out>/predictions.jsonl``.
 
-    A file that cannot be read does not stop the others: its line holds the reason.
+    A file that cannot be read does not stop the others: its line holds the reason. Lines of other files that an
+    earlier call left in ``out`` stay, and so do their maps.
 
     Returns:
         The lines, in the order of the files; one with ``error`` for a file that could not be scored.
 
     Raises:
-        UserError: as ``Predictor``; no file could be scored.
+        UserError: as ``Predictor``; before any file is read.
     """
-    _check(files, checkpoint)
-    predictor = Predictor(checkpoint, weights, device)
+    _check(files, checkpoint, reader or {})
+    predictor = Predictor(checkpoint, weights, device, reader)
     make_folder(out)
+    earlier = _tidy(out / LINES)
+    others = earlier.keys() - {str(path) for path in files}
+    names = stems(files, _taken(earlier[name] for name in others))
     lines = []
-    names = stems(files)
-    with (out / "predictions.jsonl").open("w") as f:
-        for path in track(files, len(files), "scoring"):
-            line: dict[str, Any] = {"file": str(path)}
-            try:
-                line["domain"], reader = predictor.domain(path)
-                sample, found, elements = predictor.score(reader, path)
-                stem = out / f"{names[path]}_map"
-                line |= found | {"element": reader.element}
-                line["map"] = str(reader.save(sample, elements.float().cpu().numpy(), stem))
-            except UserError as error:
-                line["error"] = str(error)
-            lines.append(line)
-            f.write(json.dumps(line) + "\n")
-            f.flush()
-    failed = [line["error"] for line in lines if "error" in line]
-    if len(failed) == len(lines):
-        raise UserError(failed[0])
-    for reason in failed:
-        say(f"skipped {reason}")
+    try:
+        with (out / LINES).open("a") as f:
+            for path in track(files, len(files), "scoring"):
+                lines.append(_line(predictor, path, out / f"{names[path]}_map"))
+                f.write(json.dumps(lines[-1]) + "\n")
+                f.flush()
+    finally:  # also after Ctrl-C
+        _tidy(out / LINES)
+    for line in lines:
+        if "error" in line:
+            say(f"anomaly-ov: skipped {line['error']}")
     return lines
 
 
-def stems(files: list[Path]) -> dict[Path, str]:
-    """A name for each file's results: its stem; its folder's name before it and a number after it to tell it apart."""
+def stems(files: list[Path], others: Collection[str] = ()) -> dict[Path, str]:
+    """A name for each file's results: its stem; its folder's name before it and a number after it to tell it apart.
+
+    Args:
+        files: to name.
+        others: names that belong to results of other files.
+    """
     plain = {path: path.name.removesuffix(".gz").rsplit(".", 1)[0] for path in files}
     counts = Counter(plain.values())
     found: dict[Path, str] = {}
-    taken: set[str] = set()
+    taken = set(others)
     for path, stem in plain.items():
-        wanted = name = f"{path.resolve().parent.name}_{stem}" if counts[stem] > 1 else stem
+        wanted = name = f"{path.resolve().parent.name}_{stem}" if counts[stem] > 1 or stem in others else stem
         number = 1
         while name in taken:
             number += 1
@@ -140,25 +151,84 @@ def plugins(content: dict[str, Any]) -> list[str]:
     return found
 
 
-def _check(files: list[Path], checkpoint: Path) -> None:
-    """Refuse files that are missing or of no domain before a model is built, which can take a minute."""
+def _line(predictor: Predictor, path: Path, stem: Path) -> dict[str, Any]:
+    """Score one file and save its map as ``stem`` and an ending; what to tell of it, or ``error`` with the reason."""
+    line: dict[str, Any] = {"file": str(path)}
+    try:
+        line["domain"], reader = predictor.domain(path)
+        sample, found, elements = predictor.score(reader, path)
+        line |= found | {"element": reader.element}
+        unscored = getattr(reader, "unscored", None)  # of a domain whose elements may lack a place
+        if unscored is not None and (count := unscored(sample)):
+            line["unscored"] = count
+        saved = reader.save(sample, elements.float().cpu().numpy(), stem)
+        line["map"] = str(saved)
+        raw = saved.with_name(f"{saved.stem}_scores.png")
+        if saved.suffix == ".png" and raw.is_file():
+            line["scores"] = str(raw)
+    except UserError as error:
+        line["error"] = str(error)
+    return line
+
+
+def _tidy(path: Path) -> dict[str, dict[str, Any]]:
+    """Rewrite a file of lines with the last line of each file only; the lines by file.
+
+    Lines are added one by one, so a killed process may leave an old line beside the new one and end in half a line.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for text in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(line, dict) and "file" in line:
+            found.pop(str(line["file"]), None)  # to the end: in the order of scoring
+            found[str(line["file"])] = line
+    content = "".join(json.dumps(line) + "\n" for line in found.values())
+    write_whole(path, lambda f: f.write(content.encode()))
+    return found
+
+
+def _taken(lines: Iterable[dict[str, Any]]) -> set[str]:
+    """Names of the results that lines tell of."""
+    return {Path(line["map"]).name.rpartition("_map.")[0] for line in lines if "map" in line}
+
+
+def _check(files: list[Path], checkpoint: Path, reader: dict[str, Any]) -> None:
+    """Refuse files that are missing or of no domain, and reader options, before a model is built: it takes a minute."""
     for path in files:
         if not path.is_file():
             raise UserError(f"{path}: no such file.")
+    readers: dict[str, dict[str, Any]] = {}
     if checkpoint.is_file():  # else the predictor says so
-        registry.load_plugins(plugins(trained.read(checkpoint)))
+        content = trained.read(checkpoint)
+        registry.load_plugins(plugins(content))
+        readers = _readers(trained.origins(content))
     for path in files:
-        registry.domain_of(path)
+        _domain(path, readers, reader)
+
+
+def _domain(path: Path, readers: dict[str, dict[str, Any]], options: dict[str, Any]) -> tuple[str, Domain]:
+    """The domain of a file, one of ``readers`` where it can be, and its reader; ``options`` replace those of then."""
+    name = registry.domain_of(path, list(readers))
+    return name, registry.build("domain", name, **readers.get(name, {}) | options)
 
 
 def _readers(origins: list[Origin]) -> dict[str, dict[str, Any]]:
     """Reader options by domain, in the order of the training sets; the first set of a domain decides."""
     found: dict[str, dict[str, Any]] = {}
     for origin in origins:
-        name = origin.source.split("/")[0]
-        if found.setdefault(name, origin.reader) != origin.reader:
-            say(f"{name}: trained with reader options {found[name]} and {origin.reader}; reading with the first")
+        found.setdefault(origin.source.split("/")[0], origin.reader)
     return found
+
+
+def _say_choices(origins: list[Origin], readers: dict[str, dict[str, Any]]) -> None:
+    """Tell of training sets that were read otherwise than files will be."""
+    for origin in origins:
+        name = origin.source.split("/")[0]
+        if readers[name] != origin.reader:
+            say(f"{name}: trained with reader options {readers[name]} and {origin.reader}; reading with the first")
 
 
 def _device(name: str) -> torch.device:

@@ -41,6 +41,7 @@ REGIONS = {  # what makes one region of AUPRO
     "voxel": "regions 26-connected in the slices scored",
     "point": "regions of points within 3 sampling pitches",
 }
+OWN_REGIONS = "regions as its domain numbers them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,9 @@ def report(task: Detect) -> Path | None:
         raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")
     attached = {CHECKPOINT: partial(trained.save, expert=task.expert, card=task.card)} if task.trained else {}
     folder = write_run(Path(task.config.out), _run(task, common), rows, samples, pictures, attached)
-    say(f"run {folder}")
+    for line in _summary(rows):
+        say(line)
+    say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
     return folder
 
 
@@ -170,8 +173,22 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
     )
 
 
+def _summary(rows: list[Row]) -> list[str]:
+    """One line a set under test: its AUROC at both levels, over its categories."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.category == ALL and row.metric == "auroc":
+            span = (
+                f" ({100 * row.low:.1f}–{100 * row.high:.1f})" if row.low is not None and row.high is not None else ""
+            )
+            seen = ", in-domain" if row.in_domain else ""
+            text = f"{row.element or row.level} AUROC {100 * row.value:.1f}{span}{seen}"
+            found.setdefault(row.tested_on, []).append(text)
+    return [f"{tested_on}: {'; '.join(texts)}" for tested_on, texts in found.items()]
+
+
 def _protocol(metric: str, element: str) -> str:
-    return PROTOCOLS[metric] + (f", {REGIONS[element]}" if metric == "aupro" else "")
+    return PROTOCOLS[metric] + (f", {REGIONS.get(element, OWN_REGIONS)}" if metric == "aupro" else "")
 
 
 def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interval | None:

@@ -7,7 +7,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def fit(config: Config) -> Outcome:
 
 
 def test(config: Config) -> Outcome:
-    """Test a trained expert, or a published one named in ``model.expert.weights``; write a run.
+    """Test the trained expert in ``checkpoint``, else a published one in ``model.expert.weights``; write a run.
 
     Raises:
         UserError: anything the user can mend, before anything is scored.
@@ -86,10 +86,11 @@ def test(config: Config) -> Outcome:
     _, sets = open_checked(config, fit=False)
     trainer = _trainer(config, [])
     content = trained.read(Path(config.checkpoint)) if config.checkpoint else None
+    model = replace(config.model, expert=trained.model_config(content).expert) if content else config.model
     seed_everything(config.seed, workers=True, verbose=False)
-    backbone, expert = trained.build_model(config.model)
+    backbone, expert = trained.build_model(model)
     if content is None:
-        card = trained.describe(config.model, backbone.identity, [], _run_card(config))
+        card = trained.describe(model, backbone.identity, [], _run_card(config))
     else:
         card = content[KEY]
         trained.load_expert(Path(config.checkpoint), content, backbone, expert)

@@ -101,3 +101,15 @@ def test_a_cell_is_above_chance_when_its_whole_interval_is():
 def test_a_cell_is_in_domain_when_one_of_its_seeds_is():
     cells = transfer_matrix([row(), row(seed=1, in_domain=True, overlap=2)], "auroc", "sample").cells
     assert cells["parts", "parts"].in_domain
+
+
+def test_a_cell_is_below_chance_when_its_whole_interval_is():
+    def below(**fields):
+        cell = transfer_matrix([row(**fields)], "auroc", "sample").cells["parts", "parts"]
+        assert not (cell.below_chance and cell.above_chance)
+        return cell.below_chance
+
+    assert below(value=0.3, low=0.2, high=0.45)
+    assert not below(value=0.3, low=0.2, high=0.55)
+    assert not below(value=0.9, low=0.8, high=0.95)
+    assert below(value=0.3, low=None, high=None) and not below(value=0.3, low=None, high=None, chance=None)

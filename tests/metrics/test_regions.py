@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from framework.metrics.regions import coarse, components
+from framework.metrics.regions import coarse, components, shown_components
 
 
 def draw(*rows):
@@ -74,3 +74,15 @@ def test_coarse_of_nothing_is_empty_and_of_bad_scores_refused():
     assert not hist.any() and count == 0
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         coarse(np.array([2.0]), np.array([True]))
+
+
+def test_regions_of_elements_that_pixels_show_are_patches_of_any_view():
+    truth = np.array([1, 1, 0, 1, 1, 1, 1, 0], bool)
+    owner = np.array(
+        [
+            [[0, 0, 2, 3], [2, 1, 2, 3], [2, 2, 2, 2]],  # 0 and 1 touch; 3 is apart
+            [[4, 2, 3, 2], [2, 5, 2, 2], [-1, 2, 2, 7]],  # 4 and 5 touch at a corner, 3 and 5 too; 6 is seen nowhere
+        ]
+    )
+    assert shown_components(truth, owner).tolist() == [1, 1, 0, 2, 2, 2, 3, 0]
+    assert shown_components(np.zeros(8, bool), owner).tolist() == [0] * 8

@@ -93,6 +93,22 @@ def test_weights_for_another_backbone_say_for_which(sizes, built, tmp_path):
 def test_a_wrong_shape_is_named(tmp_path):
     message = refusal(saved(tmp_path / "e.pth", weights(embedding=8)))
     assert message.startswith("positive_embedding has shape (1, 8), the expert needs (1, 5).")
+    assert message.endswith(" Write model.expert.options.embedding=8.")
+
+
+def test_every_size_to_write_is_named(tmp_path):
+    theirs = LookTwice(6, 4, 2, embedding=8, descriptor=9, attention=4, hidden=7).state_dict()
+    options = ("embedding=8", "descriptor=9", "attention=4")
+    wanted = " ".join(f"model.expert.options.{option}" for option in options)
+    assert refusal(saved(tmp_path / "e.pth", theirs)).endswith(f" Write {wanted}.")
+
+
+def test_an_expert_of_another_kind_gets_no_sizes_to_write(tmp_path):
+    path = saved(tmp_path / "e.pth", {"weight": torch.zeros(1, 2), "bias": torch.zeros(1)})
+    with pytest.raises(
+        UserError, match=r"weight has shape \(1, 2\), the expert needs \(1, 3\). Set the expert's sizes."
+    ):
+        load_expert_weights(path, torch.nn.Linear(3, 1))
 
 
 def test_a_number_that_is_none_is_named(tmp_path):

@@ -1,5 +1,7 @@
 """``anomaly-ov predict`` from the command line to the files it leaves, on every kind of file."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +29,7 @@ def test_a_picture_gets_a_score_an_overlay_and_a_map_of_its_size(checkpoint, tmp
     logits, scores = by_hand(checkpoint, registry.build("domain", "industrial"), path)
     agrees(line, logits, scores)
     assert (line["domain"], line["element"], line["map"]) == ("industrial", "pixel", str(tmp_path / "out/a_map.png"))
+    assert line["scores"] == str(tmp_path / "out/a_map_scores.png") and "unscored" not in line
     overlay = Image.open(line["map"])
     assert overlay.size == (50, 34) and overlay.mode == "RGB"
     raw = np.asarray(Image.open(tmp_path / "out/a_map_scores.png"))
@@ -98,10 +101,25 @@ def test_every_point_of_a_cloud_or_mesh_gets_a_score_in_its_place(checkpoint, tm
     agrees(line, logits, scores)
     assert (line["domain"], line["element"], line["views"]) == ("pointcloud", "point", 4)
     assert line["map"] == str(tmp_path / "out/a_map.ply")
+    assert line.keys().isdisjoint({"scores", "unscored"})
     places, found = read_ply(tmp_path / "out/a_map.ply")
     assert_array_equal(places, points)
     assert_allclose(found, scores, atol=1e-5)
     assert np.ptp(found) > 0
+
+
+def test_points_without_a_place_are_counted_and_get_no_score(checkpoint, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("open3d", **NEEDS_3D)
+    points = POINTS.copy()
+    points[7], points[9, 1] = np.nan, np.inf
+    monkeypatch.setitem(globals(), "POINTS", points)
+    write_pcd(tmp_path / "a.pcd")
+    (line,) = run(capsys, checkpoint, tmp_path / "out", tmp_path / "a.pcd")
+    assert (line["elements"], line["unscored"]) == (300, 2)
+    places, scores = read_ply(tmp_path / "out/a_map.ply")
+    assert_array_equal(places, points.astype(np.float32))
+    assert_array_equal(np.flatnonzero(np.isnan(scores)), [7, 9])
+    assert line["highest"] == pytest.approx(np.nanmax(scores), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +207,35 @@ def test_files_of_one_name_keep_their_results_apart(checkpoint, tmp_path, capsys
         assert_array_equal(np.asarray(Image.open(line["map"])), np.asarray(Image.open(again["map"])))
 
 
+def test_a_later_call_keeps_lines_and_maps_of_other_files(checkpoint, tmp_path, capsys):
+    out = tmp_path / "out"
+    a, b, other = (picture(tmp_path / name, i) for i, name in enumerate(["x/a.png", "x/b.png", "y/a.png"]))
+    first, second = run(capsys, checkpoint, out, a, b)
+    picture(b, 9)
+    with (out / "predictions.jsonl").open("a") as f:
+        f.write('{"file": "half')  # as a killed process leaves it
+    third, again = run(capsys, checkpoint, out, other, b)
+    assert again["score"] != second["score"] and again["map"] == second["map"]
+    stored = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    assert stored == [first, third, again]
+    assert third["map"] == str(out / "y_a_map.png") != first["map"]
+    (alone,) = run(capsys, checkpoint, tmp_path / "alone", a)
+    assert_array_equal(np.asarray(Image.open(first["map"])), np.asarray(Image.open(alone["map"])))
+
+
+def test_reader_options_of_the_call_go_before_those_of_training(checkpoint, tmp_path, capsys):
+    from domains.medical import Medical
+
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.random.default_rng(0).integers(1000, 3000, (40, 40), np.uint16)).save(path)
+    medical = trained_on(checkpoint, tmp_path / "m.ckpt", ("medical/yesno", {"percentiles": [10, 90], "slices": 3}))
+    given = ["--reader", "percentiles=[1, 60]", "--reader", "foreground=false"]
+    (line,) = run(capsys, medical, tmp_path / "out", path, options=given)
+    agrees(line, *by_hand(checkpoint, Medical(percentiles=[1, 60], foreground=False), path))
+    assert line["score"] != pytest.approx(run(capsys, medical, tmp_path / "out", path)[0]["score"], abs=1e-6)
+
+
 def test_names_of_results(tmp_path):
     paths = [tmp_path / name for name in ("p/x/a.png", "q/x/a.ply", "x_a_2.png", "b.c.nii.gz", "d.nii")]
     assert list(stems(paths).values()) == ["x_a", "x_a_2", "x_a_2_2", "b.c", "d"]
+    assert list(stems([tmp_path / "x/a.png", tmp_path / "b.png"], {"a", "x_a"}).values()) == ["x_a_2", "b"]

@@ -61,7 +61,42 @@ def test_an_unreadable_file_among_good_ones_is_a_line_of_its_own(checkpoint, tmp
     for line, path in [(lines[0], first), (lines[2], last)]:
         agrees(line, *by_hand(checkpoint, registry.build("domain", "industrial"), path))
     assert not (tmp_path / "out/b_map.png").exists()
-    assert str(bad) in mistake(capsys, "predict", "--checkpoint", checkpoint, "--out", tmp_path / "o", bad)
+
+
+def test_files_that_are_all_unreadable_get_a_line_each(checkpoint, tmp_path, capsys):
+    files = [tmp_path / "a.png", tmp_path / "b.jpg"]
+    for path in files:
+        path.write_bytes(b"no picture")
+    arguments = ["predict", "--checkpoint", checkpoint, "--out", tmp_path / "out", "--device", "cpu", *files]
+    assert main([str(a) for a in arguments]) == 1
+    printed, told = (text.splitlines() for text in capsys.readouterr())
+    for path, line, words in zip(files, printed, told, strict=True):
+        assert json.loads(line).keys() == {"file", "domain", "error"} and json.loads(line)["file"] == str(path)
+        assert words == f"anomaly-ov: skipped {json.loads(line)['error']}" and str(path) in words
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("bit=12", "no option of domain 'industrial' called 'bit'. Did you mean 'bits'?"),
+        ("bits=twelve", "option 'bits' of domain 'industrial': write a whole number, not 'twelve'."),
+        ("bits=99", "reader option bits: 16-bit grey uses 9 to 16 bits, not 99."),
+        ("bits", "option 'bits': write key=value."),
+    ],
+)
+def test_reader_options_are_checked_before_a_model_is_built(checkpoint, tmp_path, capsys, monkeypatch, option, message):
+    monkeypatch.setattr(trained, "build_model", None)
+    arguments = [
+        "--checkpoint",
+        checkpoint,
+        "--out",
+        tmp_path / "o",
+        "--reader",
+        option,
+        picture(tmp_path / "a.png", 1),
+    ]
+    assert message in mistake(capsys, "predict", *arguments)
+    assert not (tmp_path / "o").exists()
 
 
 def test_the_place_of_the_weights_on_this_machine(tmp_path, capsys):

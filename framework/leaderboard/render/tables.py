@@ -26,6 +26,7 @@ _TEX = {char: "\\" + char for char in "&%$#_{}"} | {
     "×": r"$\times$",
     "±": r"$\pm$",
     "≈": r"$\approx$",
+    "↓": r"$\downarrow$",
     "†": r"\textsuperscript{\textdagger}",
     "\u202f": r"\,",
     "\n": " ",

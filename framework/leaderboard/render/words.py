@@ -13,7 +13,7 @@ HEADS = (
     *("trained on", "tested on", "category", "level", "metric", "value", "interval", "chance", "error", "samples"),
     *("method", "seed", "run", "date", "commit", "fingerprint", "protocol", "note"),
 )
-DAGGER, NEAR_CHANCE, MISSING = "†", "≈", "–"
+DAGGER, NEAR_CHANCE, BELOW_CHANCE, MISSING = "†", "≈", "↓", "–"
 FLOORS = {"auroc": 0.5, "ap": 0.0, "f1_max": 0.0, "aupro": 0.0}  # where the colours of a metric begin
 VIRIDIS = (  # eleven even steps of matplotlib's viridis (CC0); lightness rises evenly
     ["440154", "482475", "414487", "355f8d", "2a788e", "21918c", "22a884", "44bf70", "7ad151", "bddf26", "fde725"]
@@ -61,8 +61,9 @@ def title(matrix: Matrix) -> str:
 
 
 def marks(cell: Cell) -> str:
-    """Dagger for in-domain, ≈ where the interval reaches chance."""
-    return (DAGGER if cell.in_domain else "") + ("" if cell.above_chance else NEAR_CHANCE)
+    """Dagger for in-domain, ≈ where the interval holds chance, ↓ where it lies below."""
+    against = BELOW_CHANCE if cell.below_chance else "" if cell.above_chance else NEAR_CHANCE
+    return (DAGGER if cell.in_domain else "") + against
 
 
 def chance(matrix: Matrix, tested: str) -> float | None:
@@ -80,7 +81,8 @@ def legend(rows: Sequence[Row]) -> list[str]:
         "on, its columns what it was tested on. An empty entry was not measured.",
         f"The range beside a value is its interval ({'; '.join(methods) or 'none given'}). Of several seeds: means.",
         f"{DAGGER} in-domain: the model was trained on samples of this test set. "
-        f"{NEAR_CHANCE} the interval reaches chance, the value of random scores.",
+        f"{NEAR_CHANCE} the interval holds chance, the value of random scores; {BELOW_CHANCE} it lies below: the "
+        "scores are upside down.",
     ]
 
 

@@ -4,6 +4,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from domains.medical import Medical, pictures
+from framework import colours
 from framework.errors import TruthError, UnreadableError
 from framework.registry import domain_of
 from framework.types import Record
@@ -72,16 +73,16 @@ def test_a_damaged_picture_gives_one_line_with_its_path(tmp_path, kind, message)
     assert "\n" not in str(caught.value)
 
 
-def test_an_overlay_reddens_where_the_score_is_high_and_nowhere_else(tmp_path):
+def test_an_overlay_has_the_colours_of_all_overlays(tmp_path):
     Image.fromarray(RAMP).save(tmp_path / "a.png")
     sample = read(tmp_path / "a.png")
     scores = np.zeros(120, np.float32)
     scores[17] = 1  # row 1, column 5
     path = Medical().save(sample, scores, tmp_path / "out" / "a.b")
     assert path == tmp_path / "out" / "a.b.png"
-    overlay = pictures.load(path).astype(int)
-    assert_array_equal(np.argwhere((overlay != RAMP[..., None]).any(-1)), [[1, 5]])
-    assert overlay[1, 5, 0] > overlay[1, 5, 2] + 100
+    overlay = pictures.load(path)
+    assert_array_equal(overlay, colours.overlay(RAMP[..., None].repeat(3, -1), scores.reshape(10, 12)))
+    assert overlay.sum(-1).argmax() == 17
 
 
 def test_beside_an_overlay_lie_the_scores_as_16_bit_grey(tmp_path):

@@ -84,6 +84,11 @@ def test_points_without_a_place_are_counted_and_stood_in_for(tmp_path, torus) ->
     shown = np.isfinite(points).all(1)
     assert shown[given.stand_in].all() and np.isin(given.stand_in, given.owner).all()
     assert given.stand_in[100] == given.stand_in[99]
+    assert PointCloud(4, 96).unscored(given) == 4
+    scores = np.linspace(0, 1, 8_000, dtype=np.float32)
+    saved = o3d.t.io.read_point_cloud(str(PointCloud(4, 96).save(given, scores, tmp_path / "scored")))
+    assert_array_equal(saved.point["score"].numpy()[:, 0], np.where(shown, scores, np.nan))
+    assert (saved.point.colors.numpy()[~shown] == 128).all() and np.isfinite(scores).all()
     # owners index the points of the file: the middle of view 0 shows what lies there
     place = to_unit_sphere(points[shown])
     pose = LAYOUTS["fibonacci"](4)[0]
