@@ -18,8 +18,8 @@ SIZES = {"industrial": 12, "medical": 8, "pointcloud": 8}
 @pytest.fixture(scope="module", autouse=True)
 def small():
     """Few samples, one epoch, few views; nothing else changes."""
-    pytest.importorskip("open3d")
-    pytest.importorskip("nibabel")
+    pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
+    pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
     patch = pytest.MonkeyPatch()
     build, experiment = registry.build, quickstart.experiment
 
