@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +14,15 @@ from framework.data.building import CROPS_AT_ONCE
 from framework.data.index import Index
 from framework.data.loading import RawSamples, collate
 from framework.errors import UserError
-from framework.files import make_folder, write_whole
+from framework.files import make_folder
 from framework.models import trained
 from framework.models.backbones.sources import one_line
 from framework.models.scoring import per_sample
 from framework.models.trained import Origin
 from framework.progress import say, track
 from framework.tasks.pooling import pool
+from framework.tasks.predictions import LINES, stems, taken, tidy
 from framework.types import Domain, Features, Record, Sample, Verdict
-
-LINES = "predictions.jsonl"
 
 
 class Predictor:
@@ -105,9 +102,9 @@ def predict(
     _check(files, checkpoint, reader or {})
     predictor = Predictor(checkpoint, weights, device, reader)
     make_folder(out)
-    earlier = _tidy(out / LINES)
+    earlier = tidy(out / LINES)
     others = earlier.keys() - {str(path) for path in files}
-    names = stems(files, _taken(earlier[name] for name in others))
+    names = stems(files, taken(earlier[name] for name in others))
     lines = []
     try:
         with (out / LINES).open("a") as f:
@@ -116,33 +113,11 @@ def predict(
                 f.write(json.dumps(lines[-1]) + "\n")
                 f.flush()
     finally:  # also after Ctrl-C
-        _tidy(out / LINES)
+        tidy(out / LINES)
     for line in lines:
         if "error" in line:
             say(f"anomaly-ov: skipped {line['error']}")
     return lines
-
-
-def stems(files: list[Path], others: Collection[str] = ()) -> dict[Path, str]:
-    """A name for each file's results: its stem; its folder's name before it and a number after it to tell it apart.
-
-    Args:
-        files: to name.
-        others: names that belong to results of other files.
-    """
-    plain = {path: path.name.removesuffix(".gz").rsplit(".", 1)[0] for path in files}
-    counts = Counter(plain.values())
-    found: dict[Path, str] = {}
-    taken = set(others)
-    for path, stem in plain.items():
-        wanted = name = f"{path.resolve().parent.name}_{stem}" if counts[stem] > 1 or stem in others else stem
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{wanted}_{number}"
-        found[path] = name
-        taken.add(name)
-    return found
 
 
 def plugins(content: dict[str, Any]) -> list[str]:
@@ -169,30 +144,6 @@ def _line(predictor: Predictor, path: Path, stem: Path) -> dict[str, Any]:
     except UserError as error:
         line["error"] = str(error)
     return line
-
-
-def _tidy(path: Path) -> dict[str, dict[str, Any]]:
-    """Rewrite a file of lines with the last line of each file only; the lines by file.
-
-    Lines are added one by one, so a killed process may leave an old line beside the new one and end in half a line.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for text in path.read_text(errors="replace").splitlines() if path.exists() else []:
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(line, dict) and "file" in line:
-            found.pop(str(line["file"]), None)  # to the end: in the order of scoring
-            found[str(line["file"])] = line
-    content = "".join(json.dumps(line) + "\n" for line in found.values())
-    write_whole(path, lambda f: f.write(content.encode()))
-    return found
-
-
-def _taken(lines: Iterable[dict[str, Any]]) -> set[str]:
-    """Names of the results that lines tell of."""
-    return {Path(line["map"]).name.rpartition("_map.")[0] for line in lines if "map" in line}
 
 
 def _check(files: list[Path], checkpoint: Path, reader: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 from framework import registry
 from framework.models import trained
 from framework.tasks import predict as predicting
-from framework.tasks.predict import Predictor, stems
+from framework.tasks.predict import Predictor
+from framework.tasks.predictions import stems
 
 NEEDS_3D = {"reason": "needs Open3D and its system libraries", "exc_type": ImportError}
 NEEDS_SCANS = "needs the extra: uv pip install -e '.[medical]'"
