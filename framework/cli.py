@@ -107,7 +107,7 @@ def predict(arguments: argparse.Namespace) -> int:
     lines = predict(arguments.checkpoint, arguments.files, arguments.out, arguments.weights, arguments.device, reader)
     for line in lines:
         print(json.dumps(line))
-    return 1 if any("error" in line for line in lines) else 0
+    return 2 if any("error" in line for line in lines) else 0
 
 
 def leaderboard(arguments: argparse.Namespace) -> int:

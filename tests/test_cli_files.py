@@ -125,12 +125,12 @@ def test_one_bad_file_does_not_stop_a_prediction(parts, capsys, tmp_path_factory
     (checkpoint,) = (parts / "runs").glob("*/expert.ckpt")
     good, bad = parts / "bolt/test/good/000.png", break_picture(parts)
     capsys.readouterr()
-    assert main(["predict", "--checkpoint", str(checkpoint), "--out", str(out), str(bad), str(good)]) == 1
+    assert main(["predict", "--checkpoint", str(checkpoint), "--out", str(out), str(bad), str(good)]) == 2
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 2 and '"error"' in lines[0] and '"score"' in lines[1]
     assert Image.open(out / "000_map.png").size == (40, 40)
     assert (out / "predictions.jsonl").read_text().strip().splitlines() == lines
-    assert main(["predict", "--checkpoint", str(checkpoint), "--out", str(out), str(bad)]) == 1
+    assert main(["predict", "--checkpoint", str(checkpoint), "--out", str(out), str(bad)]) == 2
     assert str(bad) in capsys.readouterr().err
 
 

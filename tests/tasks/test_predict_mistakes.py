@@ -56,7 +56,7 @@ def test_an_unreadable_file_among_good_ones_is_a_line_of_its_own(checkpoint, tmp
     first, last = picture(tmp_path / "a.png", 1), picture(tmp_path / "c.png", 2)
     bad = tmp_path / "b.png"
     bad.write_bytes(first.read_bytes()[:300])
-    lines = run(capsys, checkpoint, tmp_path / "out", first, bad, last, status=1)
+    lines = run(capsys, checkpoint, tmp_path / "out", first, bad, last, status=2)
     assert lines[1].keys() == {"file", "domain", "error"} and str(bad) in lines[1]["error"]
     for line, path in [(lines[0], first), (lines[2], last)]:
         agrees(line, *by_hand(checkpoint, registry.build("domain", "industrial"), path))
@@ -68,7 +68,7 @@ def test_files_that_are_all_unreadable_get_a_line_each(checkpoint, tmp_path, cap
     for path in files:
         path.write_bytes(b"no picture")
     arguments = ["predict", "--checkpoint", checkpoint, "--out", tmp_path / "out", "--device", "cpu", *files]
-    assert main([str(a) for a in arguments]) == 1
+    assert main([str(a) for a in arguments]) == 2
     printed, told = (text.splitlines() for text in capsys.readouterr())
     for path, line, words in zip(files, printed, told, strict=True):
         assert json.loads(line).keys() == {"file", "domain", "error"} and json.loads(line)["file"] == str(path)
