@@ -144,10 +144,11 @@ import os, signal, sys
 from framework.cli import main
 from framework.tasks.detect import Detect
 
-def interrupt(self):  # sent from inside, for a signal from outside may come when training is over
+def interrupt(self):
     if self.current_epoch == 20:
         os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, as CI may be, ignores it
 Detect.on_train_epoch_start = interrupt
 sys.exit(main(sys.argv[1:]))
 """
