@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from framework.errors import UserError
 
@@ -19,20 +17,35 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"{folder}: cannot make this folder ({error.strerror}). Choose another.") from None
 
 
-def write_whole(path: Path, write: Callable[[Any], Any]) -> None:
-    """Write a file under another name, flush it to disk, then rename: it is there whole or not at all."""
+def write_whole(path: Path, *parts: bytes | memoryview) -> Path:
+    """Write a file under another name, flush it to disk, then rename: it is there whole or not at all.
+
+    Args:
+        path: of the file, which replaces one that is there; its folder is made if missing.
+        parts: what it holds, end to end.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        UserError: the disk is full, or the file or its folder cannot be written.
+    """
+    make_folder(path.parent)
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
-        with partial.open("wb") as f:
-            write(f)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(partial, path)
+        try:
+            with partial.open("wb") as f:
+                for part in parts:
+                    f.write(part)
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(partial, path)
+        finally:  # also after Ctrl-C
+            partial.unlink(missing_ok=True)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"{path}: the disk is full. What was written before stays valid: make room and run again."
             ) from None
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written ({error.strerror}). Choose another place.") from None
+    return path

@@ -7,9 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from framework import registry
 from framework.config import Config, digest, load
@@ -123,10 +121,8 @@ def _publish(out: Path, runs: list[Path], domains: list[str], seconds: float) ->
     ]
     leaderboard(runs, "markdown", out / "leaderboard.md")
     leaderboard(runs, "html", out / "index.html", title="Quickstart: three domains, one expert", notes=notes)
-    make_folder(out / "experts")
     for domain, run in zip(domains, runs[: len(domains)], strict=True):
-        content = (run / "expert.ckpt").read_bytes()
-        write_whole(out / "experts" / f"{domain}.ckpt", partial(_put, content=content))
+        write_whole(out / "experts" / f"{domain}.ckpt", (run / "expert.ckpt").read_bytes())
     matrix = transfer_matrix(load_rows(runs), "auroc", "sample")
     own = ", ".join(f"{d} {matrix.cells[d, d].value:.2f}" for d in domains)
     other = [matrix.cells[a, b].value for a in domains for b in domains if a != b]
@@ -135,7 +131,3 @@ def _publish(out: Path, runs: list[Path], domains: list[str], seconds: float) ->
     say(f"Sample AUROC of procedural sets, trained and tested on one domain: {own}{across}; before training {before}.")
     say(f"Open {out / 'index.html'} for the matrix and the most wrong samples; rows are in {out / 'leaderboard.md'}.")
     say(f"Took {seconds:.0f} s. Score a file: anomaly-ov predict --checkpoint {out}/experts/{domains[0]}.ckpt FILE")
-
-
-def _put(f: BinaryIO, content: bytes) -> None:
-    f.write(content)

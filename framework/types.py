@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class Domain(Protocol):
     """Turns raw files into samples and scores back into files. Built with the options of the YAML."""
 
     element: ClassVar[str]
-    """What one element is: "pixel", "point" or "voxel"."""
+    """What one element is: "pixel", "point", "voxel", or a plug-in's word."""
     unit: ClassVar[str]
     """What ``Record.group`` names: "patient", "object", "picture"."""
     suffixes: ClassVar[tuple[str, ...]]
@@ -105,8 +105,12 @@ class Domain(Protocol):
         """Open the files of ``record``. Raises UnreadableError or TruthError with the path in it."""
         ...
 
-    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
-        """Write ``(E,)`` float32 scores in [0, 1] in the file's own geometry to ``stem`` + a suffix, its return."""
+    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:
+        """Write ``(E,)`` float32 scores in [0, 1] in the file's own geometry to ``stem`` + a suffix.
+
+        Returns:
+            What ``predict`` tells of it: ``map``, the path, and whatever else there is to know, plain values or paths.
+        """
         ...
 
 

@@ -41,11 +41,11 @@ class Signal:
         truth = np.load(record.truth_path) if record.anomalous and record.truth_path else np.zeros(len(curve), bool)
         return Sample(record, views, owner, truth)
 
-    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
+    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Path]:
         """Write the score of every step, ``(E,)`` float32."""
         path = stem.with_name(f"{stem.name}.npy")
         np.save(path, scores)
-        return path
+        return {"map": path}
 
 
 @register("dataset", "signal/curves")

@@ -30,10 +30,10 @@ class Reader:
         view = np.asarray(Image.open(record.path).convert("RGB")).transpose(2, 0, 1)[None]
         return Sample(record, np.ascontiguousarray(view), truth=(view[0, 0] > 200).ravel())
 
-    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
+    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Path]:
         path = stem.with_suffix(".npy")
         np.save(path, scores)
-        return path
+        return {"map": path}
 
 
 class Backbone(nn.Module):

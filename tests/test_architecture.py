@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SEAMS = {"framework.types", "framework.registry", "framework.errors", "framework.files", "framework.colours"}
+SEAMS = {"framework.types", "framework.registry", "framework.errors", "framework.files", "framework.pictures"}
 HEAVY = {"torch", "lightning", "open3d", "monai", "transformers", "timm", "open_clip", "torchmetrics"}
 LAYERS = [  # an import points at the same line or at one further down
     {"cli"},
@@ -16,7 +16,7 @@ LAYERS = [  # an import points at the same line or at one further down
     {"tasks"},
     {"plan"},
     {"models", "data", "metrics", "leaderboard"},
-    {"lift", "provenance", "colours", "files", "progress"},
+    {"lift", "provenance", "pictures", "colours", "files", "progress"},
     {"config", "checks"},
     {"registry", "signatures", "types"},
     {"errors"},

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from domains.industrial import datasets, procedural
-from domains.industrial.images import SUFFIXES, read_mask, read_rgb, write_png
-from framework.colours import overlay
+from domains.industrial.images import SUFFIXES, read_mask, read_rgb
 from framework.errors import TruthError, UserError
+from framework.pictures import write_map
 from framework.registry import register
 from framework.types import Record, Sample
 
@@ -61,28 +61,9 @@ class Industrial:
             )
         return Sample(record, view, truth=mask.ravel())
 
-    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
-        """Write ``stem.png``, the picture under its scores, and ``stem_scores.png``, the scores alone.
-
-        Colours stand for the same scores in every overlay, so overlays compare. The file of scores is 16-bit grey;
-        65535 is a score of 1.
-
-        Args:
-            sample: what ``read`` returned.
-            scores: ``(H * W,)`` float32 in [0, 1].
-            stem: path of the files without their endings; its folder is made.
-
-        Returns:
-            The path of the overlay.
-
-        Raises:
-            UserError: a file cannot be written.
-        """
+    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:
+        """Write the picture under its ``(H * W,)`` scores, and the scores alone: ``framework.pictures.write_map``."""
         height, width = sample.views.shape[2:]
-        if scores.shape != (height * width,) or not (scores.min() >= 0 and scores.max() <= 1):
-            raise ValueError(f"{stem}: scores must be ({height * width},) in [0, 1], got {scores.shape}")
-        score = scores.reshape(height, width).astype(np.float64)
-        path = stem.with_name(f"{stem.name}.png")
-        write_png(stem.with_name(f"{stem.name}_scores.png"), np.rint(score * 65535).astype(np.uint16))
-        write_png(path, overlay(sample.views[0].transpose(1, 2, 0), score))
-        return path
+        if scores.shape != (height * width,):
+            raise ValueError(f"{stem}: scores must be ({height * width},), got {scores.shape}")
+        return dict(write_map(sample.views[0], scores.reshape(height, width), stem))

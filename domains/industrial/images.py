@@ -1,15 +1,14 @@
-"""A picture file -> 8-bit RGB or a mask, and an array -> a PNG file that is whole or not there."""
+"""A picture file -> 8-bit RGB or a mask."""
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from framework.errors import TruthError, UnreadableError, UserError
+from framework.errors import TruthError, UnreadableError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
@@ -66,24 +65,6 @@ def read_mask(path: Path) -> np.ndarray:
     deep = image.mode == "F" or image.mode.startswith("I")
     values = np.asarray(image)[..., None] if deep else np.asarray(image.convert("RGB"))
     return np.any(values > 127 if image.format == "JPEG" else values != 0, axis=2)
-
-
-def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write ``(H, W, 3)`` uint8, ``(H, W)`` uint8 or uint16 to ``path``, under another name until it is whole.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(part, format="PNG")
-        os.replace(part, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{path}: cannot be written ({reason}). Choose a folder with room and rights.") from None
-    finally:  # also after Ctrl-C
-        part.unlink(missing_ok=True)
 
 
 def _open(path: Path) -> Image.Image:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from domains.industrial.defects import damage, kinds, photograph
-from domains.industrial.images import write_png
 from domains.industrial.surfaces import SOURCE, TARGET, Surface
 from framework.errors import UserError
+from framework.pictures import write_png
 from framework.registry import register
 
 TRAIN = 4  # normal pictures of a category in its train folder

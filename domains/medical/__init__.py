@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from domains.medical import cache, datasets, geometry, pictures, procedural, slicing, volumes
 from framework.errors import UnreadableError, UserError
+from framework.pictures import write_map
 from framework.registry import register
 from framework.types import Record, Sample
 
@@ -84,22 +85,20 @@ class Medical:
             truth = cache.mask(record.truth_path, record.path, self.axis)[chosen].ravel()
         return Sample(record, views, truth=truth)
 
-    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
-        """Write ``(E,)`` scores in [0, 1] beside ``stem``; returns the path of the map.
+    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:
+        """Write ``(E,)`` scores in [0, 1].
 
-        Of a scan: ``stem.nii.gz`` on the grid of its file. Slices between scored ones are interpolated, slices beyond
-        the first and last are 0 (``slicing.spread``). Of a picture: ``stem.png``, the scores over it, and
-        ``stem_scores.png``, the scores alone as 16-bit grey, where 65535 is a score of 1.
+        Of a scan: ``stem.nii.gz`` on the grid of its file, the ``map``. Slices between scored ones are interpolated,
+        slices beyond the first and last are 0 (``slicing.spread``). Of a picture: ``framework.pictures.write_map``.
         """
         count, _, height, width = sample.views.shape
         maps = scores.reshape(count, height, width)
         if not _is_volume(sample.record.path):
-            pictures.write_scores(maps[0], stem.with_name(f"{stem.name}_scores.png"))
-            return pictures.overlay(sample.views[0], maps[0], stem.with_name(f"{stem.name}.png"))
+            return dict(write_map(sample.views[0], maps[0], stem))
         scan = cache.scan(sample.record.path, self._look())
         planes = slicing.spread(maps, self._chosen(sample.record, scan), len(scan.planes))  # (D, H, W)
         volume = slicing.stack(planes, self.axis)  # (X, Y, Z)
-        return volumes.save(volume, scan.geometry, stem.with_name(f"{stem.name}.nii.gz"))
+        return {"map": volumes.save(volume, scan.geometry, stem.with_name(f"{stem.name}.nii.gz"))}
 
     def _read_picture(self, record: Record) -> Sample:
         """One view of a 2D file."""

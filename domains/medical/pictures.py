@@ -1,15 +1,12 @@
-"""A 2D medical picture in (PNG, JPEG, 8 or 16 bit), an RGB view out; scores in, an overlay as PNG out."""
+"""A 2D medical picture in (PNG, JPEG, 8 or 16 bit) its values or a mask out."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from domains.medical.volumes import write_whole
-from framework import colours
 from framework.errors import TruthError, UnreadableError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -45,23 +42,6 @@ def load_mask(path: Path, height: int, width: int) -> np.ndarray:
     if mask.shape != (height, width):
         raise TruthError(f"mask {path}: {mask.shape[1]} x {mask.shape[0]} pixels, its picture {width} x {height}.")
     return mask
-
-
-def overlay(view: np.ndarray, scores: np.ndarray, path: Path) -> Path:
-    """Write ``(3, H, W)`` uint8 with ``(H, W)`` scores in [0, 1] laid over it in colour as PNG; returns ``path``."""
-    return _write(colours.overlay(view.transpose(1, 2, 0), scores), path)
-
-
-def write_scores(scores: np.ndarray, path: Path) -> Path:
-    """Write ``(H, W)`` scores in [0, 1] as 16-bit grey PNG, 65535 for 1; returns ``path``."""
-    return _write(np.rint(scores.astype(np.float64).clip(0, 1) * 65535).astype(np.uint16), path)
-
-
-def _write(pixels: np.ndarray, path: Path) -> Path:
-    """Write uint8 or uint16 pixels as PNG, whole or not at all; returns ``path``."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return write_whole(path, buffer.getvalue())
 
 
 def _open(path: Path) -> Image.Image:

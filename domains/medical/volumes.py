@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from domains.medical import geometry
 from domains.medical.geometry import BROKEN, Geometry
 from framework.errors import TruthError, UnreadableError
+from framework.files import write_whole
 
 _CHUNK = 1 << 20  # bytes
 _COMPRESSION = 4  # of gzip: float maps shrink hardly more above it and cost three times as long
@@ -82,8 +82,8 @@ def save(volume: np.ndarray, scan: Geometry, path: Path) -> Path:
     """Write ``(X, Y, Z)`` float32 in RAS order as a NIfTI file that lies on the scan, voxel on voxel.
 
     Shape, affine, sform and qform codes and units are those of the scan's file; the type is float32, whatever the
-    scan's was; header extensions, which may hold patient data, are left out. Whole or not there: a temporary file
-    is renamed. Returns ``path``, which should end in ``.nii.gz``.
+    scan's was; header extensions, which may hold patient data, are left out. Whole or not there. Returns ``path``,
+    which should end in ``.nii.gz``.
     """
     import nibabel
 
@@ -104,18 +104,6 @@ def create(volume: np.ndarray, affine: np.ndarray, path: Path) -> Path:
     image = nibabel.Nifti1Image(geometry.from_ras(volume, affine), affine)
     image.header.set_xyzt_units("mm")
     return write_whole(path, gzip.compress(image.to_bytes(), _COMPRESSION, mtime=0))
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file so that it is whole or not there, even when the program is stopped; returns ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path
 
 
 def _check_sum(path: Path) -> None:

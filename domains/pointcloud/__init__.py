@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class PointCloud:
         regions = None if truth is None else regions_of(shape.points, truth)
         return Sample(record, views, owner, truth, stand_in, regions)
 
-    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> Path:
+    def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:
         """Write every point of the file with its score, property ``score``, and a colour to ``stem`` + ".ply".
 
         The score of a point without a place is NaN: no view can show it, and what ``lift`` gave it is its neighbour's.
@@ -75,6 +75,9 @@ class PointCloud:
             scores: ``(E,)`` float32 in [0, 1].
             stem: path without the ending.
 
+        Returns:
+            ``map``, the path, and where points have no place, how many as ``unscored``.
+
         Raises:
             UserError: the file cannot be written.
         """
@@ -83,11 +86,8 @@ class PointCloud:
             raise ValueError(f"{sample.record.path}: scores must be ({len(shape.points)},), got {scores.shape}")
         path = Path(f"{stem}.ply")
         ply.write(path, shape.points, shape.faces, np.where(shape.finite, scores, np.nan))
-        return path
-
-    def unscored(self, sample: Sample) -> int:
-        """How many points have no place, and so no score in what ``save`` writes."""
-        return int((~files.load(sample.record.path).finite).sum())
+        unscored = int((~shape.finite).sum())
+        return {"map": path, "unscored": unscored} if unscored else {"map": path}
 
     def _draw(self, path: Path, shape: files.Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Views, owner and stand-ins ``(E,)`` of a shape; points without a place are left out of the picture."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
-from framework.errors import UserError
+from framework.files import write_whole
 
 # viridis (Smith and van der Walt, CC0) at nine even steps: dark blue is 0, yellow is 1
 _VIRIDIS = np.array(
@@ -26,7 +25,7 @@ def colours(scores: np.ndarray) -> np.ndarray:
 
 
 def write(path: Path, points: np.ndarray, faces: np.ndarray | None, scores: np.ndarray) -> None:
-    """Write a binary .ply whole or not at all.
+    """Write a binary .ply, whole or not at all.
 
     Args:
         path: of the file; its folder is made if missing.
@@ -48,12 +47,4 @@ def write(path: Path, points: np.ndarray, faces: np.ndarray | None, scores: np.n
         triangles["corners"], triangles["ids"] = 3, faces
         header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
     text = "\n".join([*header, "end_header", ""]).encode("ascii")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(text + vertices.tobytes() + triangles.tobytes())
-        unfinished.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}).") from None
-    finally:  # also after Ctrl-C
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, text, vertices.tobytes(), triangles.tobytes())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ class Store:
         if path.exists():
             self._compare(path)
         else:
-            write_whole(path, lambda f: f.write(json.dumps(content, indent=1).encode()))
+            write_whole(path, json.dumps(content, indent=1).encode())
         self.refresh()
 
     def __len__(self) -> int:
@@ -142,8 +143,8 @@ class Store:
             entries.append({"start": start, "crops": sample.crops, "targets": sample.targets.tolist()})
             start += sum(sample.crops)
         text = json.dumps({"grid": list(grid), "samples": entries}).encode()
-        write_whole(self._array_path(first), lambda f: _write_array(f, array))
-        write_whole(self.folder / f"index-{first:07d}.json", lambda f: f.write(text))
+        write_whole(self._array_path(first), _header(array), array.data)
+        write_whole(self.folder / f"index-{first:07d}.json", text)
         self._entries[first], self.grid = entries, grid
         bisect.insort(self._firsts, first)
 
@@ -184,10 +185,11 @@ class Store:
                 )
 
 
-def _write_array(f: Any, array: np.ndarray) -> None:
-    """As ``np.save``, but a full disk keeps its error number, which ``ndarray.tofile`` loses."""
-    np.lib.format.write_array_header_2_0(f, np.lib.format.header_data_from_array_1_0(array))
-    f.write(array.data)
+def _header(array: np.ndarray) -> bytes:
+    """What ``np.save`` writes before the numbers; with them it would lose the error number of a full disk."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_2_0(buffer, np.lib.format.header_data_from_array_1_0(array))
+    return buffer.getvalue()
 
 
 def _relative(index: Index) -> list[str]:

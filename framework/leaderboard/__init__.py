@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 from framework.errors import UserError
+from framework.files import write_whole
 
 Format = Literal["markdown", "csv", "latex", "html"]
 
@@ -35,6 +35,8 @@ def leaderboard(
     from framework.leaderboard.render.page import page
     from framework.leaderboard.store import load, load_gallery
 
+    if out is not None and out.is_dir():
+        raise UserError(f"{out}: is a folder; name the file to write.")
     if fmt not in get_args(Format):
         raise UserError(f"leaderboard: no format {fmt!r}. Known: {', '.join(get_args(Format))}.")
     rows = load(paths)
@@ -45,19 +47,5 @@ def leaderboard(
     else:
         text = {"markdown": tables.markdown, "csv": tables.csv, "latex": tables.latex}[fmt](rows)
     if out is not None:
-        _write(text, out)
+        write_whole(out, text.encode())
     return text
-
-
-def _write(text: str, out: Path) -> None:
-    """Put ``text`` in ``out`` in one step, so that no reader sees half of it."""
-    if out.is_dir():
-        raise UserError(f"{out}: is a folder; name the file to write.")
-    partial = out.parent / f".partial-{uuid.uuid4().hex}"
-    try:
-        partial.write_text(text, encoding="utf-8", newline="")
-        partial.replace(out)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror}. Free space or choose another place.") from None
-    finally:
-        partial.unlink(missing_ok=True)

@@ -133,14 +133,10 @@ def _line(predictor: Predictor, path: Path, stem: Path) -> dict[str, Any]:
         line["domain"], reader = predictor.domain(path)
         sample, found, elements = predictor.score(reader, path)
         line |= found | {"element": reader.element}
-        unscored = getattr(reader, "unscored", None)  # of a domain whose elements may lack a place
-        if unscored is not None and (count := unscored(sample)):
-            line["unscored"] = count
         saved = reader.save(sample, elements.float().cpu().numpy(), stem)
-        line["map"] = str(saved)
-        raw = saved.with_name(f"{saved.stem}_scores.png")
-        if saved.suffix == ".png" and raw.is_file():
-            line["scores"] = str(raw)
+        if not isinstance(saved, dict) or "map" not in saved:
+            raise UserError(f"domain {line['domain']!r}: save must return a dict with the path of the map as 'map'.")
+        line |= {key: str(value) if isinstance(value, Path) else value for key, value in saved.items()}
     except UserError as error:
         line["error"] = str(error)
     return line

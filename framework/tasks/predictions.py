@@ -50,7 +50,7 @@ def tidy(path: Path) -> dict[str, dict[str, Any]]:
             found.pop(str(line["file"]), None)  # to the end: in the order of scoring
             found[str(line["file"])] = line
     content = "".join(json.dumps(line) + "\n" for line in found.values())
-    write_whole(path, lambda f: f.write(content.encode()))
+    write_whole(path, content.encode())
     return found
 
 

@@ -67,9 +67,9 @@ def test_a_killed_build_goes_on_and_half_a_shard_is_not_taken_for_a_whole(index,
         "from framework.data.building import Builder\n"
         "root = pathlib.Path(sys.argv[2]); index = fake.pictures(root / 'pictures', 37)\n"
         "whole = features.write_whole\n"
-        "def killed(path, write):\n"
+        "def killed(path, *parts):\n"
         "    if path.name == 'index-0000016.json': os._exit(9)\n"
-        "    whole(path, write)\n"
+        "    whole(path, *parts)\n"
         "features.write_whole = killed\n"
         "Builder(fake.Backbone(), 'base', StoreConfig(path=str(root / 'store')), 0).build(index)\n"
     )

@@ -18,11 +18,11 @@ BEGINS = {"markdown": "# Leaderboard", "csv": "run,date,", "latex": "% needs", "
 @pytest.mark.parametrize("fmt", list(BEGINS))
 def test_the_text_is_returned_and_written_whole(tmp_path, fmt):
     write_run(tmp_path / "runs", {"run": "r1"}, [row()], [], [item()])
-    out = tmp_path / "board"
+    out = tmp_path / "new" / "board"
     text = leaderboard([tmp_path / "runs"], fmt, out)
     assert text.lstrip().startswith(BEGINS[fmt]) and "parts" in text
     assert out.read_bytes().decode("utf-8") == text
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["board", "runs"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "runs"] and list(out.parent.iterdir()) == [out]
 
 
 def test_the_gallery_of_a_superseded_run_is_left_out(tmp_path):
@@ -37,8 +37,9 @@ def test_a_place_that_cannot_be_written_is_named_in_one_line(tmp_path):
     write_run(tmp_path / "runs", {"run": "r1"}, [row()], [], [])
     with pytest.raises(UserError, match=r"runs: is a folder; name the file to write"):
         leaderboard([tmp_path / "runs"], "csv", tmp_path / "runs")
-    with pytest.raises(UserError, match=r"board.csv: cannot be written: No such file or directory") as error:
-        leaderboard([tmp_path / "runs"], "csv", tmp_path / "nowhere" / "board.csv")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file: cannot make this folder") as error:
+        leaderboard([tmp_path / "runs"], "csv", tmp_path / "file" / "board.csv")
     assert "\n" not in str(error.value)
 
 

@@ -47,7 +47,7 @@ def test_elpv_counts_with_and_without_uncertain_cells(data: Folder) -> None:
 def test_a_real_map_is_saved_at_the_size_of_its_picture(data: Folder, tmp_path: Path) -> None:
     sample = Industrial().read(next(r for r in mvtec(data("industrial/mvtec_ad")) if r.anomalous))
     assert sample.truth is not None
-    path = Industrial().save(sample, sample.truth.astype(np.float32), tmp_path / "map")
+    path = Industrial().save(sample, sample.truth.astype(np.float32), tmp_path / "map")["map"]
     assert Industrial().read(type(sample.record)(path, True, "x")).views.shape == sample.views.shape
     scores = np.asarray(Image.open(path.with_name("map_scores.png")))
     np.testing.assert_array_equal(scores.ravel(), sample.truth * 65535)

@@ -48,7 +48,7 @@ def test_truth_saved_as_scores_is_the_mask_file_voxel_for_voxel(patients, tmp_pa
     for record in patients:
         reader = Medical(axis=axis)
         sample = reader.read(record)
-        saved = nib.load(reader.save(sample, sample.truth.astype(np.float32), tmp_path / record.group))
+        saved = nib.load(reader.save(sample, sample.truth.astype(np.float32), tmp_path / record.group)["map"])
         gold = nib.load(record.truth_path)
         assert_array_equal(np.asarray(saved.dataobj), np.asarray(gold.dataobj))
         assert_array_equal(saved.affine, gold.affine)

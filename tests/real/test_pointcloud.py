@@ -66,7 +66,7 @@ def test_bunny_vertices_keep_the_order_of_the_file(found, tmp_path: Path) -> Non
     maps = upper[given.owner.clip(0)] & (given.owner >= 0)
     scores = lift(torch.from_numpy(maps).float(), given).numpy()
     assert ((scores > 0.5) == upper).mean() > 0.99
-    saved = o3d.t.io.read_point_cloud(str(reader.save(given, scores, tmp_path / "bunny")))
+    saved = o3d.t.io.read_point_cloud(str(reader.save(given, scores, tmp_path / "bunny")["map"]))
     assert_array_equal(saved.point.positions.numpy(), np.array(rows, float))
     assert_array_equal(saved.point["score"].numpy()[:, 0], scores)
 

@@ -1,6 +1,7 @@
 """What ``anomaly-ov predict`` does where something is missing, broken, of another place, or interrupted."""
 
 import json
+import os
 import shutil
 import sys
 
@@ -38,7 +39,7 @@ class XRay:
     def save(self, sample, scores, stem):
         path = Path(f"{stem}.npy")
         np.save(path, scores.reshape(20, 30))
-        return path
+        return {"map": path} if self.gain < 3 else path
 
 @register("dataset", "lab_xray/plates")
 def plates(root, split):
@@ -183,6 +184,8 @@ def test_a_plug_in_travels_with_the_checkpoint(plugged, tmp_path, capsys, monkey
     logits, scores = by_hand(made, registry.build("domain", "lab_xray", gain=2), root / "bad0.xray")
     agrees(line, logits, scores)
     assert_allclose(np.load(tmp_path / "out/bad0_map.npy").ravel(), scores, atol=1e-5)
+    (line,) = run(capsys, made, tmp_path / "out", root / "bad0.xray", status=2, options=["--reader", "gain=3"])
+    assert line["error"] == "domain 'lab_xray': save must return a dict with the path of the map as 'map'."
     plugged()
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(tmp_path)])
     told = mistake(capsys, "predict", "--checkpoint", made, root / "bad0.xray")
@@ -200,25 +203,23 @@ def test_a_file_of_no_domain_is_refused_before_a_model_is_built(checkpoint, tmp_
 @pytest.mark.parametrize("where", ["scoring", "writing"])
 def test_ctrl_c_leaves_whole_files_only(checkpoint, tmp_path, capsys, monkeypatch, where):
     files = [picture(tmp_path / f"{name}.png", i) for i, name in enumerate("abc")]
-    out, saves = tmp_path / "out", []
-    score, save = Predictor.score, Image.Image.save
+    out = tmp_path / "out"
+    score, replace = Predictor.score, os.replace
 
     def stopped_score(self, reader, path):
         if path == files[2]:
             raise KeyboardInterrupt
         return score(self, reader, path)
 
-    def stopped_save(self, target, *arguments, **options):
-        saves.append(target)
-        if len(saves) == 6:  # the overlay of the third, in its middle
-            target.write_bytes(b"\x89PNG half")
+    def stopped_replace(source, target):
+        if target == out / "c_map.png":
             raise KeyboardInterrupt
-        save(self, target, *arguments, **options)
+        replace(source, target)
 
     if where == "scoring":
         monkeypatch.setattr(Predictor, "score", stopped_score)
     else:
-        monkeypatch.setattr(Image.Image, "save", stopped_save)
+        monkeypatch.setattr(os, "replace", stopped_replace)
     arguments = ["predict", "--checkpoint", checkpoint, "--out", out, *files]
     assert main([str(a) for a in arguments]) == 130
     assert capsys.readouterr().err.splitlines()[-1].startswith("anomaly-ov: interrupted")

@@ -70,7 +70,7 @@ def pretrain(steps: int, out: Path, seed: int = 0) -> list[float]:
         if (step + 1) % 50 == 0:
             say(f"step {step + 1}/{steps}  loss {sum(losses[-50:]) / 50:.3f}")
     content = safetensors.torch.save({k: v.half().contiguous() for k, v in expert.state_dict().items()})
-    write_whole(out, lambda f: f.write(content))
+    write_whole(out, content)
     return losses
 
 

@@ -78,7 +78,7 @@ def test_an_overlay_has_the_colours_of_all_overlays(tmp_path):
     sample = read(tmp_path / "a.png")
     scores = np.zeros(120, np.float32)
     scores[17] = 1  # row 1, column 5
-    path = Medical().save(sample, scores, tmp_path / "out" / "a.b")
+    path = Medical().save(sample, scores, tmp_path / "out" / "a.b")["map"]
     assert path == tmp_path / "out" / "a.b.png"
     overlay = pictures.load(path)
     assert_array_equal(overlay, colours.overlay(RAMP[..., None].repeat(3, -1), scores.reshape(10, 12)))

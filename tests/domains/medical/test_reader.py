@@ -33,7 +33,7 @@ def voxels(path):
 def test_truth_that_is_saved_as_scores_is_the_mask_file_voxel_for_voxel(record, tmp_path, axis):
     reader = Medical(axis=axis)
     sample = reader.read(record)
-    saved = reader.save(sample, sample.truth.astype(np.float32), tmp_path / "out" / "p1_1")
+    saved = reader.save(sample, sample.truth.astype(np.float32), tmp_path / "out" / "p1_1")["map"]
     assert saved == tmp_path / "out" / "p1_1.nii.gz"
     assert_array_equal(voxels(saved), voxels(record.truth_path))
     assert_array_equal(nib.load(saved).affine, nib.load(record.path).affine)
@@ -50,7 +50,7 @@ def test_one_marked_voxel_of_the_file_is_one_element_and_comes_back(tmp_path):
             sample = reader.read(Record(tmp_path / "s.nii.gz", True, "", truth_path=tmp_path / "m.nii.gz"))
             assert sample.truth.sum() == 1
             assert sample.views[:, 0].ravel()[sample.truth.argmax()] == round(0.9 * 255)  # the view shows this voxel
-            saved = voxels(reader.save(sample, sample.truth.astype(np.float32), tmp_path / "o"))
+            saved = voxels(reader.save(sample, sample.truth.astype(np.float32), tmp_path / "o")["map"])
             assert_array_equal(np.argwhere(saved), [index])
 
 
@@ -61,7 +61,7 @@ def test_a_frame_is_that_slice_alone(record, tmp_path):
     sample = Medical().read(frame)
     assert_array_equal(sample.views, whole.views[3:4])
     assert_array_equal(sample.truth, whole.truth.reshape(-1, height * width)[3])
-    saved = Medical().save(sample, np.ones(height * width, np.float32), tmp_path / "o")
+    saved = Medical().save(sample, np.ones(height * width, np.float32), tmp_path / "o")["map"]
     scored = slicing.cut(geometry.to_ras(voxels(saved), nib.load(saved).affine), "axial")
     assert_array_equal(scored.mean((1, 2)), np.arange(len(scored)) == 3)
 
@@ -100,7 +100,7 @@ def test_a_constant_scan_is_read_and_saved(tmp_path):
     sample = Medical().read(Record(tmp_path / "c.nii.gz", False, "brain"))
     assert sample.views.shape == (6, 3, 5, 4)
     assert not sample.views.any()
-    saved = Medical().save(sample, np.full(120, 0.25, np.float32), tmp_path / "o")
+    saved = Medical().save(sample, np.full(120, 0.25, np.float32), tmp_path / "o")["map"]
     assert (voxels(saved) == 0.25).all()
 
 

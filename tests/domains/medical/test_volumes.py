@@ -186,16 +186,6 @@ def test_a_saved_map_keeps_affine_codes_and_units_but_not_the_type(tmp_path, sfo
     assert not header.extensions
 
 
-def test_a_write_that_is_stopped_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    target = tmp_path / "map.nii.gz"
-    target.write_bytes(b"old")
-    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        volumes.write_whole(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
 def test_a_created_scan_is_read_back_as_it_was(tmp_path, voxels):
     affine = oblique((2, 0, 1), (-1, 1, -1))
     scan = geometry.read(volumes.create(voxels, affine, tmp_path / "a.nii.gz"))

@@ -84,9 +84,10 @@ def test_points_without_a_place_are_counted_and_stood_in_for(tmp_path, torus) ->
     shown = np.isfinite(points).all(1)
     assert shown[given.stand_in].all() and np.isin(given.stand_in, given.owner).all()
     assert given.stand_in[100] == given.stand_in[99]
-    assert PointCloud(4, 96).unscored(given) == 4
     scores = np.linspace(0, 1, 8_000, dtype=np.float32)
-    saved = o3d.t.io.read_point_cloud(str(PointCloud(4, 96).save(given, scores, tmp_path / "scored")))
+    told = PointCloud(4, 96).save(given, scores, tmp_path / "scored")
+    assert told == {"map": tmp_path / "scored.ply", "unscored": 4}
+    saved = o3d.t.io.read_point_cloud(str(told["map"]))
     assert_array_equal(saved.point["score"].numpy()[:, 0], np.where(shown, scores, np.nan))
     assert (saved.point.colors.numpy()[~shown] == 128).all() and np.isfinite(scores).all()
     # owners index the points of the file: the middle of view 0 shows what lies there
@@ -108,8 +109,8 @@ def test_a_mesh_is_drawn_and_scored_by_its_vertices(tmp_path) -> None:
     given = reader.read(Record(path, False, "ball", truth_path=path))
     assert given.elements == len(ball.vertices) and not given.truth.any()
     scores = np.linspace(0, 1, given.elements, dtype=np.float32)
-    saved = reader.save(given, scores, tmp_path / "out" / "ball.v1")
-    assert saved == tmp_path / "out" / "ball.v1.ply"
+    saved = tmp_path / "out" / "ball.v1.ply"
+    assert reader.save(given, scores, tmp_path / "out" / "ball.v1") == {"map": saved}
     assert_array_equal(o3d.t.io.read_point_cloud(str(saved)).point["score"].numpy()[:, 0], scores)
     assert_array_equal(np.asarray(o3d.io.read_triangle_mesh(str(saved)).triangles), np.asarray(ball.triangles))
 
@@ -133,7 +134,7 @@ def test_scores_are_saved_in_the_order_and_place_of_the_file(tmp_path, torus) ->
     given = reader.read(torus)
     scores = np.random.default_rng(0).random(8_000, dtype=np.float32)
     scores[:2] = 0, 1
-    saved = o3d.t.io.read_point_cloud(str(reader.save(given, scores, tmp_path / "scored")))
+    saved = o3d.t.io.read_point_cloud(str(reader.save(given, scores, tmp_path / "scored")["map"]))
     assert_array_equal(saved.point["score"].numpy()[:, 0], scores)
     assert_array_equal(
         saved.point.positions.numpy(), o3d.t.io.read_point_cloud(str(torus.path)).point.positions.numpy()

@@ -1,0 +1,50 @@
+"""Pixels -> a PNG file, whole or not there; a view and its scores -> two of them, to look at and to compute with."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from framework.colours import overlay
+from framework.files import write_whole
+
+FULL = 65535  # what a score of 1 is in a file of scores
+
+
+def write_png(path: Path, pixels: np.ndarray) -> Path:
+    """Write ``(H, W, 3)`` uint8, ``(H, W)`` uint8 or uint16; returns ``path``.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return write_whole(path, buffer.getvalue())
+
+
+def write_map(view: np.ndarray, scores: np.ndarray, stem: Path) -> dict[str, Path]:
+    """Write ``stem.png``, the view under its scores, and ``stem_scores.png``, the scores alone as 16-bit grey.
+
+    Colours stand for the same scores in every overlay, so overlays compare.
+
+    Args:
+        view: ``(3, H, W)`` uint8.
+        scores: ``(H, W)`` in [0, 1]; 1 is 65535 in the file.
+        stem: of both files.
+
+    Returns:
+        Their paths, as ``map`` and ``scores``.
+
+    Raises:
+        UserError: a file cannot be written.
+        ValueError: ``scores`` are of another shape or range.
+    """
+    if scores.shape != view.shape[1:] or not (scores.min() >= 0 and scores.max() <= 1):
+        raise ValueError(f"{stem}: scores must be {view.shape[1:]} in [0, 1], got {scores.shape}")
+    grey = np.rint(scores.astype(np.float64) * FULL).astype(np.uint16)
+    beside = write_png(stem.with_name(f"{stem.name}_scores.png"), grey)  # first: where the map is, so are its scores
+    path = write_png(stem.with_name(f"{stem.name}.png"), overlay(view.transpose(1, 2, 0), scores))
+    return {"map": path, "scores": beside}

@@ -1,0 +1,54 @@
+"""Writing a file: all of it under its name, or what was there before and one line that says why."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from framework.errors import UserError
+from framework.files import write_whole
+
+
+def test_parts_lie_end_to_end_in_a_folder_that_is_made(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.bin"
+    assert write_whole(path, b"head", np.arange(3, dtype=np.uint8).data, b"") == path
+    assert path.read_bytes() == b"head\x00\x01\x02"
+    assert write_whole(path).read_bytes() == b""  # replaces what was there
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("where", ["fsync", "replace"])
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), r"a\.bin: the disk is full"),
+        (OSError(errno.EIO, "Input/output error"), r"a\.bin: cannot be written \(Input/output error\)"),
+        (KeyboardInterrupt(), None),
+    ],
+)
+def test_a_write_that_is_stopped_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, where, fault, message):
+    path = write_whole(tmp_path / "a.bin", b"old")
+
+    def stop(*_):
+        raise fault
+
+    monkeypatch.setattr(os, where, stop)
+    with pytest.raises(UserError if message else KeyboardInterrupt, match=message) as caught:
+        write_whole(path, b"new")
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_or_a_name_that_cannot_be_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file: cannot make this folder"):
+        write_whole(tmp_path / "file" / "a.bin", b"x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=r"folder: cannot be written \(Is a directory\)"):
+        write_whole(tmp_path / "folder", b"x")
+    with pytest.raises(UserError, match=r"cannot be written \(File name too long\)"):
+        write_whole(tmp_path / ("a" * 300), b"x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
