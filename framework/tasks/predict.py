@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,29 +34,41 @@ class Predictor:
         weights: folder of the backbone's weights on this machine; "" for where they lay in training.
         device: torch device; "" chooses a GPU where there is one.
         reader: options of the readers, before those of training.
+        files: what it will score: refused before the model is built, which takes a minute.
 
     Raises:
-        UserError: a checkpoint that cannot be read, a backbone that is not the one it was trained on, a plug-in that
-            is not installed, or a device this machine lacks.
+        UserError: a checkpoint that cannot be read, a file of no domain, a reader option of none, a backbone that is
+            not the one it was trained on, a plug-in that is not installed, or a device this machine lacks.
     """
 
     def __init__(
-        self, checkpoint: Path, weights: str = "", device: str = "", reader: dict[str, Any] | None = None
+        self,
+        checkpoint: Path,
+        weights: str = "",
+        device: str = "",
+        reader: dict[str, Any] | None = None,
+        files: Sequence[Path] = (),
     ) -> None:
         content = trained.read(checkpoint)
         registry.load_plugins(plugins(content))
+        self.readers, self.options = _readers(trained.origins(content)), reader or {}
+        for path in files:
+            self.domain(path)
         self.device = _device(device)
         self.config = trained.model_config(content, weights)
         self.backbone, self.expert = trained.build_model(self.config)
         trained.load_expert(checkpoint, content, self.backbone, self.expert)
         self.backbone.to(self.device)
         self.expert.to(self.device).eval()
-        self.readers, self.options = _readers(trained.origins(content)), reader or {}
         _say_choices(trained.origins(content), self.readers)
 
     def domain(self, path: Path) -> tuple[str, Domain]:
-        """The domain of a file, one it was trained on where that reads it, and its reader with the options of then."""
-        return _domain(path, self.readers, self.options)
+        """The domain of a file, one it was trained on where that reads it, and its reader.
+
+        The reader has the options of training, where those given do not replace them.
+        """
+        name = registry.domain_of(path, list(self.readers))
+        return name, registry.build("domain", name, **self.readers.get(name, {}) | self.options)
 
     @torch.inference_mode()
     def score(self, reader: Domain, path: Path) -> tuple[Sample, dict[str, Any], torch.Tensor]:
@@ -99,8 +112,10 @@ def predict(
     Raises:
         UserError: as ``Predictor``; before any file is read.
     """
-    _check(files, checkpoint, reader or {})
-    predictor = Predictor(checkpoint, weights, device, reader)
+    for path in files:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file.")
+    predictor = Predictor(checkpoint, weights, device, reader, files)
     make_folder(out)
     earlier = tidy(out / LINES)
     others = earlier.keys() - {str(path) for path in files}
@@ -140,26 +155,6 @@ def _line(predictor: Predictor, path: Path, stem: Path) -> dict[str, Any]:
     except UserError as error:
         line["error"] = str(error)
     return line
-
-
-def _check(files: list[Path], checkpoint: Path, reader: dict[str, Any]) -> None:
-    """Refuse files that are missing or of no domain, and reader options, before a model is built: it takes a minute."""
-    for path in files:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file.")
-    readers: dict[str, dict[str, Any]] = {}
-    if checkpoint.is_file():  # else the predictor says so
-        content = trained.read(checkpoint)
-        registry.load_plugins(plugins(content))
-        readers = _readers(trained.origins(content))
-    for path in files:
-        _domain(path, readers, reader)
-
-
-def _domain(path: Path, readers: dict[str, dict[str, Any]], options: dict[str, Any]) -> tuple[str, Domain]:
-    """The domain of a file, one of ``readers`` where it can be, and its reader; ``options`` replace those of then."""
-    name = registry.domain_of(path, list(readers))
-    return name, registry.build("domain", name, **readers.get(name, {}) | options)
 
 
 def _readers(origins: list[Origin]) -> dict[str, dict[str, Any]]:
