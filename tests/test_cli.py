@@ -34,7 +34,7 @@ def parts(tmp_path):
         (["test", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["predict", "a.png"], "--checkpoint"),
         (["predict", "--checkpoint", "no.ckpt", "no.png"], "no.png: no such file"),
-        (["predict", "--checkpoint", "no.ckpt", "README.md"], "README.md: no domain reads this kind of file"),
+        (["predict", "--checkpoint", "no.ckpt", "README.md"], "no.ckpt: no such checkpoint"),
         (["predict", "--checkpoint", "no.ckpt", str(ROOT / "tests")], "no such file"),
         (["leaderboard", "nowhere"], "nowhere"),
         (["leaderboard", "--format", "pdf", "x"], "invalid choice: 'pdf'"),
