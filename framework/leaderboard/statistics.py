@@ -17,6 +17,10 @@ import numpy as np
 Labels = Sequence[str] | Sequence[int] | np.ndarray
 SAMPLE_METRICS = ("auroc", "ap", "f1_max")
 CHUNK = 1 << 20  # weights of samples held at a time
+ROUNDING, ASIDE = (
+    1e-3,
+    0.1,
+)  # how far the centre of an interval may lie from the value: so much, and a share of its width
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,17 @@ class Interval:
         low: lower end.
         high: upper end.
         unit_count: how many groups were resampled.
+        centre: the metric of the data themselves, as resamples compute it: from histograms it is not quite the value.
     """
 
     low: float
     high: float
     unit_count: int
+    centre: float
+
+    def describes(self, value: float) -> bool:
+        """Whether ``centre`` is near enough to the exact ``value``, by the interval's width, to be its interval."""
+        return abs(self.centre - value) <= ROUNDING + ASIDE * (self.high - self.low)
 
 
 def auroc(scores: np.ndarray, labels: np.ndarray) -> float | None:
@@ -107,8 +117,9 @@ def element_interval(
     ``hists (n, 3, K)`` hold normal elements, anomalous elements and shares of regions, ascending in score
     (``framework.metrics.regions.coarse``), ``regions (n,)`` how many regions each sample has; ``metric`` is one of
     ``SAMPLE_METRICS`` or "aupro", this up to the false-positive rate ``fpr_limit``; the rest, what is returned and
-    what is raised are as in ``sample_interval``. Inside a bin scores count as evenly mixed; 512 bins move a value by
-    less than 1e-3, far less than its interval.
+    what is raised are as in ``sample_interval``. Inside a bin scores count as evenly mixed. That moves a value by some
+    1e-3 where scores spread over many of the bins, and by far more where they crowd in a few or lie beyond the ends:
+    ask ``Interval.describes``.
     """
     if not len(hists) == len(regions) == len(groups) or metric not in (*SAMPLE_METRICS, "aupro"):
         raise ValueError(f"{metric}: {len(hists)} histograms, {len(regions)} region counts, {len(groups)} groups")
@@ -119,7 +130,7 @@ def element_interval(
     def values(rows: np.ndarray, owner: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         order, starts = np.argsort(owner, kind="stable"), np.bincount(owner).cumsum() - np.bincount(owner)
         sums = np.add.reduceat(hists[rows[order], :, ::-1], starts, dtype=np.float64)  # (G, 3, K), highest first
-        mixed = np.moveaxis((drawn @ sums.reshape(len(sums), -1)).reshape(resamples, *sums.shape[1:]), 1, 0)
+        mixed = np.moveaxis((drawn @ sums.reshape(len(sums), -1)).reshape(len(drawn), *sums.shape[1:]), 1, 0)
         counts = drawn @ np.bincount(owner, np.asarray(regions)[rows])
         return _values(mixed[0], mixed[1], metric, mixed[2], counts, fpr_limit)
 
@@ -136,7 +147,7 @@ def _interval(
     level: float,
 ) -> Interval | None:
     """Mean over categories of ``values(rows, owner, drawn)``; ``held``: ``(n, 2)``, has a normal or anomalous part."""
-    total, used, units = np.zeros(resamples), 0, 0
+    total, used, units = np.zeros(1 + resamples), 0, 0  # the first is of the data themselves
     for number, rows in enumerate(_rows(categories, len(held))):
         if not held[rows].any(0).all():
             continue
@@ -147,8 +158,9 @@ def _interval(
         used, units = used + 1, units + drawn.shape[1]
     if not used:
         return None
-    low, high = np.quantile(total / used, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), units)
+    centre, *drawn_values = total / used
+    low, high = np.quantile(drawn_values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high), units, float(centre))
 
 
 def _checked(scores: np.ndarray, labels: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
@@ -192,8 +204,8 @@ def _draw(
     """How often each resample holds each group of one category.
 
     Takes ``(n,)`` groups and ``(n, 2)`` bool, whether a sample has something normal and something anomalous. Returns
-    ``(n,)``, the position of each sample's group among the G groups sorted by name, and ``(resamples, G)`` float64,
-    or None where a class lives in no stratum of two groups.
+    ``(n,)``, the position of each sample's group among the G groups sorted by name, and ``(1 + resamples, G)`` float64,
+    every group once and then the resamples, or None where a class lives in no stratum of two groups.
     """
     names, owner = np.unique(groups, return_inverse=True)
     kind = 1 * (np.bincount(owner, held[:, 0]) > 0) + 2 * (np.bincount(owner, held[:, 1]) > 0)  # 3: both
@@ -201,10 +213,10 @@ def _draw(
     if max(sizes[1], sizes[3]) < 2 or max(sizes[2], sizes[3]) < 2:
         return owner, None
     generator = np.random.default_rng(seed)
-    drawn = np.zeros((resamples, len(names)))
+    drawn = np.ones((1 + resamples, len(names)))
     for stratum in range(len(sizes)):
         if size := sizes[stratum]:
-            drawn[:, kind == stratum] = generator.multinomial(size, np.full(size, 1 / size), resamples)
+            drawn[1:, kind == stratum] = generator.multinomial(size, np.full(size, 1 / size), resamples)
     return owner, drawn
 
 

@@ -114,7 +114,7 @@ def _common(task: Detect) -> dict[str, Any]:
         "backbone": config.model.backbone.name,
         "weights": trained.weights_hash(task.expert, task.backbone),
         "trained_on": SEPARATOR.join(names) or NOTHING,
-        "hardware": provenance.hardware(name, task.trainer.world_size),
+        "hardware": provenance.hardware(name, task.trainer.world_size, torch.get_num_threads()),
         "packages": provenance.packages(),
     }
 
@@ -146,7 +146,10 @@ def _rows(level: Level, columns: dict[str, Any]) -> list[Row]:
 def _row(level: Level, metric: str, categories: list[str], columns: dict[str, Any]) -> Row:
     curves = [level.curves[c] for c in categories]
     lines = [line for line in level.lines if line["category"] in categories]
+    value = float(np.mean([getattr(c, metric) for c in curves]))
     interval = _interval(level, metric, lines)
+    if interval is not None and not interval.describes(value):
+        interval = None
     anomalous = sum(line["label"] for line in lines)
     overlap = sum(line["seen"] for line in lines)
     prevalence = [c.positives / (c.positives + c.negatives) for c in curves]
@@ -156,7 +159,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         level=level.name,
         element=level.element,
         metric=metric,
-        value=float(np.mean([getattr(c, metric) for c in curves])),
+        value=value,
         error=float(np.mean([getattr(c, f"{metric}_error") for c in curves])),
         low=interval.low if interval else None,
         high=interval.high if interval else None,

@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from framework.leaderboard import statistics
 from framework.leaderboard.statistics import Interval, element_interval, sample_interval
+from framework.metrics.regions import coarse
 
 EXACT = {"auroc": statistics.auroc, "ap": statistics.average_precision, "f1_max": statistics.f1_max}
 
@@ -157,6 +158,27 @@ def test_element_intervals_are_those_of_a_loop_over_exact_values():
         found = element_interval(hists, regions, np.arange(20), None, metric)
         np.testing.assert_allclose((found.low + found.high) / 2, np.mean(values), atol=0.6 * np.std(values))
         np.testing.assert_allclose(found.high - found.low, 2 * 1.96 * np.std(values), rtol=0.35, err_msg=metric)
+
+
+def test_an_interval_knows_the_value_it_is_of():
+    scores, labels, groups = patients(5)
+    found = sample_interval(scores, labels, groups, None, "auroc")
+    assert found.centre == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    hists, regions, scores, numbers = maps(2, elements=100)
+    exact = all_four((numbers > 0).ravel(), scores.ravel(), np.where(numbers > 0, np.arange(1, 21)[:, None], 0).ravel())
+    for metric, value in exact.items():
+        found = element_interval(hists, regions, np.arange(20), None, metric)
+        assert found.centre == pytest.approx(value, abs=5e-3) and found.describes(value), metric
+
+
+def test_scores_that_crowd_in_one_bin_have_no_interval_of_their_value():
+    """The fault that hid here: AUROC 44.8 beside an interval of 49.4 to 49.6."""
+    rng, truth = np.random.default_rng(0), np.arange(100) % 4 == 0
+    scores = 0.507 + 1e-4 * (rng.standard_normal((20, 100)) + truth)
+    hists = np.stack([coarse(s, truth)[0] for s in scores])
+    value = roc_auc_score(np.tile(truth, 20), scores.ravel())
+    found = element_interval(hists, np.zeros(20), np.arange(20), None, "auroc")
+    assert value > 0.7 and found.high < 0.6 and not found.describes(value)
 
 
 def test_groups_widen_element_intervals_and_categories_narrow_them():

@@ -79,7 +79,9 @@ def legend(rows: Sequence[Row]) -> list[str]:
         f"Runs: {len(runs)}. Rows: {len(rows)}. All values are times 100.",
         "A matrix shows the unweighted mean over the categories of a test set; its rows are what a model was trained "
         "on, its columns what it was tested on. An empty entry was not measured.",
-        f"The range beside a value is its interval ({'; '.join(methods) or 'none given'}). Of several seeds: means.",
+        f"The range beside a value is its interval ({'; '.join(methods) or 'none given'}). There is none where a class "
+        "has a single group, or where scores crowd so that the histograms that are resampled miss the value. Of "
+        "several seeds: means.",
         f"{DAGGER} in-domain: the model was trained on samples of this test set. "
         f"{NEAR_CHANCE} the interval holds chance, the value of random scores; {BELOW_CHANCE} it lies below: the "
         "scores are upside down.",
