@@ -90,7 +90,7 @@ class TrainerConfig:
     max_epochs: int = 2
     gradient_clip_val: float = 1.0
     accumulate_grad_batches: int = 1
-    deterministic: bool = True  # same seed, same numbers
+    deterministic: bool = True  # same seed, processor and number of threads: same numbers
     enable_progress_bar: bool = True
     limit_train_batches: Any = 1.0  # a fraction or a count, for trying things out
     limit_test_batches: Any = 1.0

@@ -29,14 +29,15 @@ def packages() -> str:
     return ", ".join(found)
 
 
-def hardware(device: str, ranks: int) -> str:
-    """What it ran on, for example ``"2 x cpu (x86_64, 2 cores)"``.
+def hardware(device: str, ranks: int, threads: int) -> str:
+    """What it ran on, for example ``"2 x cpu (x86_64, 2 cores, threads 1)"``.
 
     Args:
         device: as torch names it, "cpu" or the name of the GPU.
         ranks: how many processes.
+        threads: of each; the order of sums, and so their last digits, depends on it.
     """
-    return f"{ranks} x {device} ({platform.machine()}, {os.cpu_count()} cores)"
+    return f"{ranks} x {device} ({platform.machine()}, {os.cpu_count()} cores, threads {threads})"
 
 
 def _git(*arguments: str) -> str:

@@ -58,10 +58,10 @@ def test_versions_are_those_installed_and_what_is_missing_is_left_out(monkeypatc
     assert provenance.packages().split(", ")[1:] == [f"numpy {importlib.metadata.version('numpy')}"]
 
 
-def test_hardware_names_ranks_device_and_cores(monkeypatch):
+def test_hardware_names_ranks_device_cores_and_threads(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    assert provenance.hardware("cpu", 3) == "3 x cpu (x86_64, 2 cores)"
+    assert provenance.hardware("cpu", 3, 1) == "3 x cpu (x86_64, 2 cores, threads 1)"
 
 
 def test_asking_loads_no_torch():
