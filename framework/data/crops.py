@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-MODES = ("base", "anyres")
+MODES = ("base", "anyres", "square")
+GREY = 127  # published: what pads a view to a square
 LONGEST = 1024  # published: a longer side is first resized to this many pixels
 CANVAS = 6  # candidate canvases have 1 to 6 tiles a side
 
@@ -31,10 +32,11 @@ def cut(view: np.ndarray, size: int, mode: str) -> np.ndarray:
         view: ``(3, H, W)`` uint8 RGB.
         size: side of a crop in pixels, S.
         mode: "base": the whole view squashed to a square. "anyres": that first, then row by row the tiles of the
-            view enlarged or reduced, aspect kept, to the canvas that shows most of it, centred on black.
+            view enlarged or reduced, aspect kept, to the canvas that shows most of it, centred on black. "square": the
+            whole view, aspect kept, centred on grey: what a picture is in a turn that shows several.
 
     Returns:
-        ``(K, 3, S, S)`` uint8; K is ``count(H, W, size, mode)``. The first crop is the same in both modes.
+        ``(K, 3, S, S)`` uint8; K is ``count(H, W, size, mode)``. The first crop of "anyres" is that of "base".
 
     Raises:
         ValueError: the view is not uint8 (3, H, W), or the mode is unknown.
@@ -46,6 +48,8 @@ def cut(view: np.ndarray, size: int, mode: str) -> np.ndarray:
         raise ValueError(f"a view must be uint8 (3, H, W), got {view.dtype} {view.shape}")
     layout = _layout(view.shape[1], view.shape[2], size, mode)
     image = _resized(Image.fromarray(np.ascontiguousarray(view.transpose(1, 2, 0))), layout.capped)
+    if mode == "square":
+        return _square(image, size)
     base = np.asarray(_resized(image, (size, size)))[None]  # (1, S, S, 3)
     if mode == "base":
         return np.ascontiguousarray(base.transpose(0, 3, 1, 2))
@@ -58,7 +62,20 @@ def cut(view: np.ndarray, size: int, mode: str) -> np.ndarray:
 
 def count(height: int, width: int, size: int, mode: str) -> int:
     """How many crops ``cut`` makes of a view of ``height`` x ``width`` pixels, without its pixels."""
-    return 1 if mode == "base" else 1 + math.prod(_layout(height, width, size, mode).tiles)
+    return 1 + math.prod(_layout(height, width, size, mode).tiles) if mode == "anyres" else 1
+
+
+def capped(height: int, width: int) -> tuple[int, int]:
+    """Height and width after the published limit of 1024 pixels on the longest side."""
+    longest = max(height, width)
+    if longest <= LONGEST:
+        return height, width
+    return max(1, LONGEST * height // longest), max(1, LONGEST * width // longest)
+
+
+def tiles(height: int, width: int, size: int) -> tuple[int, int]:
+    """Rows and columns of tiles that "anyres" cuts a view of ``height`` x ``width`` pixels into."""
+    return _layout(height, width, size, "anyres").tiles
 
 
 def merge(maps: Tensor, height: int, width: int, size: int, mode: str) -> Tensor:
@@ -88,7 +105,7 @@ def merge(maps: Tensor, height: int, width: int, size: int, mode: str) -> Tensor
         expected = count(height, width, size, mode)
         raise ValueError(f"{expected} crop maps make a view of {height} x {width}, got shape {tuple(maps.shape)}")
     maps = maps.float()
-    whole = _Layout(layout.capped, (1, 1), (size, size), (0, 0))
+    whole = layout if mode == "square" else _Layout(layout.capped, (1, 1), (size, size), (0, 0))
     out = _stretch(maps[0], maps.shape[1:], (height, width), size, whole)
     if mode == "anyres":
         canvas = maps[1:].unflatten(0, layout.tiles).swapaxes(1, 2).flatten(2).flatten(0, 1)  # (rows * r, columns * c)
@@ -99,10 +116,8 @@ def merge(maps: Tensor, height: int, width: int, size: int, mode: str) -> Tensor
 def _layout(height: int, width: int, size: int, mode: str) -> _Layout:
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-    longest = max(height, width)
-    if longest > LONGEST:
-        height, width = (max(1, LONGEST * side // longest) for side in (height, width))
-    tiles = _canvas(height, width, size)
+    height, width = capped(height, width)
+    tiles = (1, 1) if mode == "square" else _canvas(height, width, size)
     high, wide = tiles[0] * size, tiles[1] * size
     if wide / width < high / height:
         inner = (min(math.ceil(height * (wide / width)), high), wide)
@@ -122,6 +137,14 @@ def _canvas(height: int, width: int, size: int) -> tuple[int, int]:
             if kept > most or (kept == most and wasted < least):
                 best, most, least = (rows, columns), kept, wasted
     return best
+
+
+def _square(image: Image.Image, size: int) -> np.ndarray:
+    """``(1, 3, S, S)``: the picture in the middle of a grey square, resized."""
+    side = max(image.size)
+    canvas = Image.new("RGB", (side, side), (GREY, GREY, GREY))
+    canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return np.ascontiguousarray(np.asarray(_resized(canvas, (size, size)))[None].transpose(0, 3, 1, 2))
 
 
 def _resized(image: Image.Image, shape: tuple[int, int]) -> Image.Image:

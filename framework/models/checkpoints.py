@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -26,6 +27,7 @@ SIZED = {  # option of the look-twice expert: a tensor whose last size it is
     "hidden": "final_predictor.0.bias",
 }
 Shapes = dict[str, tuple[int, ...]]
+T = TypeVar("T")
 
 
 def load_expert_weights(path: Path, expert: nn.Module) -> None:
@@ -42,7 +44,7 @@ def load_expert_weights(path: Path, expert: nn.Module) -> None:
 
     The published loader reads with ``strict=False`` and so may load nothing; ours ignores no key.
     """
-    weights = _strip(_read(path))
+    weights = strip(_read(path))
     wanted: Shapes = {key: tuple(value.shape) for key, value in expert.state_dict().items()}
     found: Shapes = {key: tuple(value.shape) for key, value in weights.items()}
     theirs, ours = _made_for(found), _made_for(wanted)
@@ -63,6 +65,16 @@ def load_expert_weights(path: Path, expert: nn.Module) -> None:
     expert.load_state_dict(weights)
 
 
+def strip(weights: dict[str, T]) -> dict[str, T]:
+    """Remove the prefixes that all keys share, so that no two keys can become one."""
+    while weights:
+        shared = [prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in weights)]
+        if not shared:
+            break
+        weights = {key.removeprefix(shared[0]): value for key, value in weights.items()}
+    return weights
+
+
 def _read(path: Path) -> dict[str, Tensor]:
     """Every tensor of a file, on the CPU."""
     try:
@@ -80,16 +92,6 @@ def _read(path: Path) -> dict[str, Tensor]:
         keys = _some("keys", [str(key) for key in content])
         raise UnreadableError(f"{path}: holds {keys}, not a flat dictionary of tensors. Save the state_dict alone.")
     return content
-
-
-def _strip(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the prefixes that all keys share, so that no two keys can become one."""
-    while weights:
-        shared = [prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in weights)]
-        if not shared:
-            break
-        weights = {key.removeprefix(shared[0]): value for key, value in weights.items()}
-    return weights
 
 
 def _made_for(shapes: Shapes) -> str:
