@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.industrial import datasets, procedural
+from domains.industrial import datasets, described, procedural
 from domains.industrial.images import SUFFIXES, read_mask, read_rgb
 from framework.errors import TruthError, UserError
 from framework.pictures import write_map
 from framework.registry import register
 from framework.types import Record, Sample
 
-__all__ = ["Industrial", "datasets", "procedural"]
+__all__ = ["Industrial", "datasets", "described", "procedural"]
 
 
 @register("domain", "industrial")

@@ -1,0 +1,1 @@
+"""Anomaly-Instruct conversations: published files -> checked conversations, a labelled set -> such a file."""

@@ -1,0 +1,153 @@
+"""A labelled set of any domain -> a file of conversations about its samples, in the published format."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from framework.data.inspection import _open
+from framework.data.instruct.conversations import IMAGE
+from framework.data.instruct.describe import describe, normal
+from framework.data.instruct.views import choose, marked
+from framework.errors import TruthError, UnreadableError, UserError
+from framework.files import write_whole
+from framework.pictures import write_png
+from framework.progress import say, track
+from framework.types import Record, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What ``write`` made.
+
+    Attributes:
+        path: of the conversations.
+        entries: conversations in it, two for each sample.
+        yes: entries about anomalous samples.
+        no: entries about normal samples; the set is not balanced.
+        pictures: PNG files written beside it.
+        skipped: samples that cannot be read.
+    """
+
+    path: Path
+    entries: int
+    yes: int
+    no: int
+    pictures: int
+    skipped: int
+
+
+def write(
+    name: str,
+    root: Path,
+    out: Path,
+    split: str | None = None,
+    options: dict[str, Any] | None = None,
+    reader: dict[str, Any] | None = None,
+    views: int = 4,
+) -> Written:
+    """Write ``out/conversations.json``: for each sample a Yes/No question, and one that asks what and where.
+
+    A sample with a single view that Pillow reads from its file as it is refers to that file; of any other up to
+    ``views`` views become ``out/images/*.png``. Paths are absolute: ``load`` finds the pictures whatever its folder of
+    images, so files of several sets can stand in one list. After a set or ``out`` was moved, write again.
+
+    Args:
+        name: ``domain/dataset``, as ``anomaly-ov datasets`` lists them.
+        root: folder of the set.
+        out: folder to write to.
+        split: of the dataset; None takes the dataset's default.
+        options: of the dataset.
+        reader: options of the domain's reader.
+        views: how many pictures of a sample at most, evenly spread; one of them shows the most of its anomaly.
+
+    Raises:
+        UserError: unknown name, option or folder; no sample, or none that can be read; ``out`` cannot be written.
+    """
+    if views < 1:
+        raise UserError(f"views: {views} is below 1; a conversation shows at least one picture.")
+    index = _open(name, root, split, options or {}, reader or {})
+    entries: list[dict[str, Any]] = []
+    unreadable: list[str] = []
+    drawn = 0
+    for number, record in enumerate(track(index.records, len(index.records), f"conversations of {name}")):
+        try:
+            sample = index.reader.read(record)
+        except (UnreadableError, TruthError) as error:  # a missing package is not a fault of the sample
+            unreadable.append(str(error))
+            say(f"left out: {error}")
+            continue
+        masks = marked(sample) if record.anomalous else None
+        chosen = choose(len(sample.views), views, masks)
+        pictures, new = _pictures(sample, chosen, Path(os.path.abspath(out)) / "images" / f"{number:06d}")
+        drawn += new
+        shown = [] if masks is None else [masks[view] for view in chosen]
+        entries += _conversations(name, number, record, pictures, shown, index.reader.element)
+    if not entries:
+        raise UserError(f"{name}: none of {len(unreadable)} samples can be read. The first: {unreadable[0]}")
+    path = write_whole(out / "conversations.json", json.dumps(entries, indent=1).encode())
+    yes = sum(entry["metadata"]["anomaly"] for entry in entries)
+    return Written(path, len(entries), yes, len(entries) - yes, drawn, len(unreadable))
+
+
+def _pictures(sample: Sample, chosen: list[int], stem: Path) -> tuple[list[str], int]:
+    """Absolute paths of the pictures of the chosen views, and how many were written for that."""
+    if len(sample.views) == 1 and _shows(sample.record.path, sample.views[0]):
+        return [os.path.abspath(sample.record.path)], 0
+    paths = [stem.with_name(f"{stem.name}_{view:03d}.png") for view in chosen]
+    for path, view in zip(paths, chosen, strict=True):
+        write_png(path, np.ascontiguousarray(sample.views[view].transpose(1, 2, 0)))
+    return [str(path) for path in paths], len(paths)
+
+
+def _shows(path: Path, view: np.ndarray) -> bool:
+    """Whether Pillow opens the file as just these ``(3, H, W)`` pixels: no scan, no 16-bit grey, no other reading."""
+    try:
+        with Image.open(path) as image:
+            return np.array_equal(np.asarray(image.convert("RGB")), view.transpose(1, 2, 0))
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
+def _conversations(
+    name: str, number: int, record: Record, pictures: list[str], masks: list[np.ndarray], element: str
+) -> list[dict[str, Any]]:
+    """The two entries of a sample in the published format. The first question is the published one."""
+    image = "images" if len(pictures) > 1 else "image"
+    if element == "voxel":
+        image = "scan"
+        any_wrong = "Are there any abnormalities in the scan?"
+    else:
+        any_wrong = f"Are there any defects for the object in the {image}?"
+    if record.anomalous:
+        description = describe(masks, record.defect, record.category, element)
+    else:
+        description = normal(record.category, element)
+    asked = {
+        "answer": (f"{any_wrong} Please reply with 'Yes' or 'No'.", "Yes" if record.anomalous else "No"),
+        "description": (f"Is there anything unusual in the {image}? Describe what and where.", description),
+    }
+    return [
+        {
+            "id": f"{number:06d}-{kind}",
+            "image": pictures[0] if len(pictures) == 1 else pictures,
+            "conversations": [
+                {"from": "human", "value": f"{IMAGE}\n" * len(pictures) + question},
+                {"from": "gpt", "value": answer},
+            ],
+            "metadata": {
+                "anomaly": record.anomalous,
+                "category": record.category,
+                "defect": record.defect,
+                "dataset": name,
+                "sample": record.id,
+            },
+        }
+        for kind, (question, answer) in asked.items()
+    ]

@@ -1,0 +1,1 @@
+"""What a model wrote, and what it should have written -> scores. Importing this loads no torch."""
