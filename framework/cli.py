@@ -8,10 +8,12 @@ import importlib.metadata
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from framework import config as configs
+from framework import reasoning
 from framework.errors import UserError
 
 INTERRUPTED = 130  # what shells expect after Ctrl-C
@@ -82,7 +84,12 @@ def datasets(arguments: argparse.Namespace) -> int:
 
 
 def fit(arguments: argparse.Namespace) -> int:
-    """Train the expert, test it on every set under test, write a run."""
+    """Train the expert (or with stage: 2 tune the language model), test on every set under test, write a run."""
+    if configs.stage(arguments.experiment) == reasoning.STAGE:
+        tuning = reasoning.load(arguments.experiment, arguments.overrides)
+        from framework.tasks.tune import fit as tune
+
+        return tune(tuning).status
     config = configs.load(arguments.experiment, arguments.overrides)
     from framework.tasks.run import fit
 
@@ -90,11 +97,48 @@ def fit(arguments: argparse.Namespace) -> int:
 
 
 def test(arguments: argparse.Namespace) -> int:
-    """Test a trained expert on every set under test, write a run."""
+    """Test a trained expert (or with stage: 2 ask a language model) on every set under test, write a run."""
+    if configs.stage(arguments.experiment) == reasoning.STAGE:
+        asking = reasoning.load(arguments.experiment, arguments.overrides)
+        from framework.tasks.language import test as ask_all
+
+        return ask_all(asking).status
     config = configs.load(arguments.experiment, arguments.overrides)
     from framework.tasks.run import test
 
     return test(config).status
+
+
+def convert(arguments: argparse.Namespace) -> int:
+    """Turn published, llava-hf or tuned weights into one folder that loads whole."""
+    from framework.tasks.convert import convert
+
+    for line in convert(arguments.source, arguments.out, arguments.expert, arguments.base, arguments.tokenizer):
+        print(line)
+    return 0
+
+
+def instruct(arguments: argparse.Namespace) -> int:
+    """Write conversations about a labelled set, to tune a language model on."""
+    from framework import registry
+    from framework.data.instruct.writing import write
+
+    registry.load_plugins(arguments.plugins)
+    options, reader = configs.options(arguments.options), configs.options(arguments.reader)
+    made = write(arguments.name, arguments.root, arguments.out, arguments.split, options, reader, arguments.views)
+    print(f"{made.path}: {made.entries} conversations, {made.yes} about anomalous samples, {made.no} about normal ones")
+    return 0
+
+
+def ask(arguments: argparse.Namespace) -> int:
+    """Ask a language model about a picture, cloud or scan; without a question, talk about it."""
+    from framework.tasks.ask import ask
+
+    names = ("device", "dtype", "views", "base")
+    options = {name: getattr(arguments, name) for name in names}
+    reader = configs.options(arguments.reader)
+    ask(arguments.checkpoint, arguments.file, arguments.question, arguments.out, arguments.json, options, reader)
+    return 0
 
 
 def predict(arguments: argparse.Namespace) -> int:
@@ -170,11 +214,42 @@ def _parser() -> argparse.ArgumentParser:
         "--reader", action="append", default=[], metavar="key=value", help="reader option, instead of that of training"
     )
     p.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    _language_verbs(verb)
     p = verb("leaderboard", leaderboard)
     p.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="run folders, or folders of them")
     p.add_argument("--format", choices=["markdown", "csv", "latex", "html"], default="markdown")
     p.add_argument("--out", type=Path, default=None, help="file to write instead of printing")
     return parser
+
+
+def _language_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    """Verbs of the language model."""
+    p = verb("convert", convert)
+    p.add_argument("source", type=Path, help="published checkpoint, llava-hf folder, bare expert, or tuned.safetensors")
+    p.add_argument("out", type=Path, help="folder to write")
+    p.add_argument("--expert", type=Path, default=None, help="expert weights, published or expert.ckpt of a run")
+    p.add_argument("--base", type=Path, default=None, help="model that a bare expert or a tuned checkpoint belongs to")
+    p.add_argument("--tokenizer", type=Path, default=None, help="folder of the tokenizer, where SOURCE has none")
+    p = verb("instruct", instruct)
+    p.add_argument("name", help="domain/dataset, as `anomaly-ov datasets` lists it")
+    p.add_argument("root", type=Path, help="its folder")
+    p.add_argument("--out", type=Path, required=True, help="folder to write conversations.json and views to")
+    p.add_argument("--split", default=None, help="only this split")
+    p.add_argument("--views", type=int, default=4, help="most pictures of a cloud or scan (default: 4)")
+    p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help="of your own")
+    p.add_argument("--option", dest="options", action="append", default=[], metavar="key=value", help="of the dataset")
+    p.add_argument("--reader", action="append", default=[], metavar="key=value", help="option of the domain's reader")
+    p = verb("ask", ask)
+    p.add_argument("--checkpoint", type=Path, required=True, help="folder of `convert`, or tuned.safetensors of a run")
+    p.add_argument("--base", default="", help="the model of a tuned checkpoint, where it is not where it was tuned")
+    p.add_argument("--out", type=Path, default=Path("answers"), help="folder for the maps (default: answers)")
+    p.add_argument("--views", type=int, default=4, help="most pictures of a cloud or scan (default: 4)")
+    p.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
+    p.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
+    p.add_argument("--reader", action="append", default=[], metavar="key=value", help="option of the domain's reader")
+    p.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    p.add_argument("file", type=Path, metavar="FILE")
+    p.add_argument("question", nargs="?", default="", metavar="QUESTION", help="none: talk")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
@@ -15,6 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from framework.checks import check_values, plainly
 from framework.errors import UserError
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -122,7 +124,26 @@ def load(path: Path, overrides: list[str]) -> Config:
     Raises:
         UserError: names the file or the override, the key, and the nearest key that exists.
     """
-    merged = _merge(OmegaConf.structured(Config), _read(path, ()), str(path))
+    config: Config = load_as(Config, path, overrides)
+    check_values(config, path)
+    return config
+
+
+def stage(path: Path) -> int:
+    """Which stage an experiment belongs to: 1 trains the expert, 2 tunes the language model.
+
+    Raises:
+        UserError: the file cannot be read, or names another stage.
+    """
+    found = _read(path, ()).get("stage", 1)
+    if found not in (1, 2):
+        raise UserError(f"{path}: stage: {found!r} is neither 1 (train the expert) nor 2 (tune the language model).")
+    return int(found)
+
+
+def load_as(schema: type[T], path: Path, overrides: list[str]) -> T:
+    """``load`` for the dataclass ``schema``, whose values are not checked but for their types."""
+    merged = _merge(OmegaConf.structured(schema), _read(path, ()), schema, str(path))
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not key.strip("[]. "):
@@ -131,14 +152,12 @@ def load(path: Path, overrides: list[str]) -> Config:
             change = OmegaConf.from_dotlist([text if value.strip() else f"{key}=''"])
         except (OmegaConfBaseException, yaml.YAMLError) as error:
             raise UserError(f"override {text!r}: {plainly(error)}") from None
-        merged = _merge(merged, change, f"override {text!r}")
+        merged = _merge(merged, change, schema, f"override {text!r}")
     try:
-        config: Config = OmegaConf.to_object(merged)  # type: ignore[assignment]
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "top level"
         raise UserError(f"{path}: {key}: {plainly(error)}") from None
-    check_values(config, path)
-    return config
 
 
 def options(pairs: list[str]) -> dict[str, Any]:
@@ -157,11 +176,17 @@ def options(pairs: list[str]) -> dict[str, Any]:
 
 def digest(config: Config) -> str:
     """Sha256 of what the numbers follow from: everything but where files go and how progress is shown."""
-    plain = asdict(config)
-    for key in ("out", "workers", "expect", "checkpoint"):
+    shown = {"store": ["path"], "trainer": ["enable_progress_bar"]}
+    return sha(asdict(config), ("out", "workers", "expect", "checkpoint"), shown)
+
+
+def sha(plain: dict[str, Any], without: tuple[str, ...], within: dict[str, list[str]]) -> str:
+    """Sha256 of settings, some keys left out: of the top level, and of the mappings named in ``within``."""
+    for key in without:
         plain.pop(key)
-    plain["store"].pop("path")
-    plain["trainer"].pop("enable_progress_bar")
+    for key, inner in within.items():
+        for name in inner:
+            plain[key].pop(name)
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -198,9 +223,9 @@ def _parents(content: DictConfig, path: Path) -> list[str]:
     return parents
 
 
-def _merge(base: Any, change: DictConfig, source: str) -> Any:
+def _merge(base: Any, change: DictConfig, schema: type, source: str) -> Any:
     """Merge, or say in one line which key of ``source`` is wrong."""
-    _check_keys(OmegaConf.to_container(change, resolve=False), Config, "", source)
+    _check_keys(OmegaConf.to_container(change, resolve=False), schema, "", source)
     try:
         return OmegaConf.merge(base, change)
     except (OmegaConfBaseException, TypeError, ValueError) as error:

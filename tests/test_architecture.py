@@ -17,6 +17,7 @@ LAYERS = [  # an import points at the same line or at one further down
     {"plan"},
     {"models", "data", "metrics", "leaderboard"},
     {"lift", "provenance", "pictures", "colours", "files", "progress"},
+    {"reasoning"},
     {"config", "checks"},
     {"registry", "signatures", "types"},
     {"errors"},

@@ -25,7 +25,7 @@ class _Layout(NamedTuple):
     start: tuple[int, int]  # its top left corner there; the rest is black
 
 
-def cut(view: np.ndarray, size: int, mode: str) -> np.ndarray:
+def cut(view: np.ndarray, size: int, mode: str, canvas: int = CANVAS) -> np.ndarray:
     """Crops of one view, bit for bit as published (LLaVA-NeXT's anyres with PIL's bicubic resize).
 
     Args:
@@ -34,6 +34,7 @@ def cut(view: np.ndarray, size: int, mode: str) -> np.ndarray:
         mode: "base": the whole view squashed to a square. "anyres": that first, then row by row the tiles of the
             view enlarged or reduced, aspect kept, to the canvas that shows most of it, centred on black. "square": the
             whole view, aspect kept, centred on grey: what a picture is in a turn that shows several.
+        canvas: most tiles a side of "anyres".
 
     Returns:
         ``(K, 3, S, S)`` uint8; K is ``count(H, W, size, mode)``. The first crop of "anyres" is that of "base".
@@ -46,7 +47,7 @@ def cut(view: np.ndarray, size: int, mode: str) -> np.ndarray:
     """
     if view.ndim != 3 or view.shape[0] != 3 or view.dtype != np.uint8 or not view.size:
         raise ValueError(f"a view must be uint8 (3, H, W), got {view.dtype} {view.shape}")
-    layout = _layout(view.shape[1], view.shape[2], size, mode)
+    layout = _layout(view.shape[1], view.shape[2], size, mode, canvas)
     image = _resized(Image.fromarray(np.ascontiguousarray(view.transpose(1, 2, 0))), layout.capped)
     if mode == "square":
         return _square(image, size)
@@ -54,15 +55,15 @@ def cut(view: np.ndarray, size: int, mode: str) -> np.ndarray:
     if mode == "base":
         return np.ascontiguousarray(base.transpose(0, 3, 1, 2))
     (rows, columns), (height, width), (top, left) = layout.tiles, layout.inner, layout.start
-    canvas = np.zeros((rows * size, columns * size, 3), np.uint8)
-    canvas[top : top + height, left : left + width] = np.asarray(_resized(image, layout.inner))
-    tiles = canvas.reshape(rows, size, columns, size, 3).swapaxes(1, 2).reshape(-1, size, size, 3)
+    sheet = np.zeros((rows * size, columns * size, 3), np.uint8)
+    sheet[top : top + height, left : left + width] = np.asarray(_resized(image, layout.inner))
+    tiles = sheet.reshape(rows, size, columns, size, 3).swapaxes(1, 2).reshape(-1, size, size, 3)
     return np.ascontiguousarray(np.concatenate([base, tiles]).transpose(0, 3, 1, 2))
 
 
-def count(height: int, width: int, size: int, mode: str) -> int:
+def count(height: int, width: int, size: int, mode: str, canvas: int = CANVAS) -> int:
     """How many crops ``cut`` makes of a view of ``height`` x ``width`` pixels, without its pixels."""
-    return 1 + math.prod(_layout(height, width, size, mode).tiles) if mode == "anyres" else 1
+    return 1 + math.prod(_layout(height, width, size, mode, canvas).tiles) if mode == "anyres" else 1
 
 
 def capped(height: int, width: int) -> tuple[int, int]:
@@ -73,12 +74,12 @@ def capped(height: int, width: int) -> tuple[int, int]:
     return max(1, LONGEST * height // longest), max(1, LONGEST * width // longest)
 
 
-def tiles(height: int, width: int, size: int) -> tuple[int, int]:
+def tiles(height: int, width: int, size: int, canvas: int = CANVAS) -> tuple[int, int]:
     """Rows and columns of tiles that "anyres" cuts a view of ``height`` x ``width`` pixels into."""
-    return _layout(height, width, size, "anyres").tiles
+    return _layout(height, width, size, "anyres", canvas).tiles
 
 
-def merge(maps: Tensor, height: int, width: int, size: int, mode: str) -> Tensor:
+def merge(maps: Tensor, height: int, width: int, size: int, mode: str, canvas: int = CANVAS) -> Tensor:
     """One map of the view from the maps of its crops, in the order of ``cut``.
 
     Tile maps are put back on the canvas, the black border is left out (cells whose centre lies in it), and the rest
@@ -92,7 +93,8 @@ def merge(maps: Tensor, height: int, width: int, size: int, mode: str) -> Tensor
         height: of the view in pixels, before any resize.
         width: of the view in pixels.
         size: side of a crop in pixels.
-        mode: "base" or "anyres".
+        mode: as in ``cut``. The map of a "square" is cut out of its grey border.
+        canvas: as in ``cut``.
 
     Returns:
         ``(height, width)`` float32 within the range of ``maps``, on their device.
@@ -100,24 +102,24 @@ def merge(maps: Tensor, height: int, width: int, size: int, mode: str) -> Tensor
     Raises:
         ValueError: ``maps`` has another number of crops than the view.
     """
-    layout = _layout(height, width, size, mode)
-    if maps.ndim != 3 or len(maps) != count(height, width, size, mode):
-        expected = count(height, width, size, mode)
+    layout = _layout(height, width, size, mode, canvas)
+    expected = count(height, width, size, mode, canvas)
+    if maps.ndim != 3 or len(maps) != expected:
         raise ValueError(f"{expected} crop maps make a view of {height} x {width}, got shape {tuple(maps.shape)}")
     maps = maps.float()
     whole = layout if mode == "square" else _Layout(layout.capped, (1, 1), (size, size), (0, 0))
     out = _stretch(maps[0], maps.shape[1:], (height, width), size, whole)
     if mode == "anyres":
-        canvas = maps[1:].unflatten(0, layout.tiles).swapaxes(1, 2).flatten(2).flatten(0, 1)  # (rows * r, columns * c)
-        out = (out + _stretch(canvas, maps.shape[1:], (height, width), size, layout)) / 2
+        tiled = maps[1:].unflatten(0, layout.tiles).swapaxes(1, 2).flatten(2).flatten(0, 1)  # (rows * r, columns * c)
+        out = (out + _stretch(tiled, maps.shape[1:], (height, width), size, layout)) / 2
     return out
 
 
-def _layout(height: int, width: int, size: int, mode: str) -> _Layout:
+def _layout(height: int, width: int, size: int, mode: str, canvas: int) -> _Layout:
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
     height, width = capped(height, width)
-    tiles = (1, 1) if mode == "square" else _canvas(height, width, size)
+    tiles = (1, 1) if mode == "square" else _canvas(height, width, size, canvas)
     high, wide = tiles[0] * size, tiles[1] * size
     if wide / width < high / height:
         inner = (min(math.ceil(height * (wide / width)), high), wide)
@@ -126,11 +128,11 @@ def _layout(height: int, width: int, size: int, mode: str) -> _Layout:
     return _Layout((height, width), tiles, inner, ((high - inner[0]) // 2, (wide - inner[1]) // 2))
 
 
-def _canvas(height: int, width: int, size: int) -> tuple[int, int]:
+def _canvas(height: int, width: int, size: int, most_tiles: int) -> tuple[int, int]:
     """Rows and columns of tiles that keep most pixels of the view; of equal ones those that waste least canvas."""
     best, most, least = (1, 1), 0, math.inf
-    for columns in range(1, CANVAS + 1):
-        for rows in range(1, CANVAS + 1):
+    for columns in range(1, most_tiles + 1):
+        for rows in range(1, most_tiles + 1):
             scale = min(columns * size / width, rows * size / height)
             kept = min(int(width * scale) * int(height * scale), width * height)
             wasted = rows * columns * size * size - kept

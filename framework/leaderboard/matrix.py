@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from framework.errors import UserError
-from framework.leaderboard.rows import ALL, LEVELS, METRICS, NOTHING, Row
+from framework.leaderboard.rows import ALL, ANSWERS, LEVELS, METRICS, NOTHING, Row
 
 _METHOD = ("trained_on", "experiment", "model", "backbone")
 _method = attrgetter(*_METHOD)  # what the rows of one line of a matrix share
@@ -109,8 +109,8 @@ def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
 
     Args:
         rows: of any runs, metrics and levels.
-        metric: one of ``METRICS``.
-        level: "sample" or "element".
+        metric: one of ``METRICS`` or ``ANSWERS``.
+        level: one of ``LEVELS``.
 
     Raises:
         UserError: one column would mix different test data or different definitions of the metric.
@@ -129,9 +129,9 @@ def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
 
 
 def matrices(rows: Sequence[Row]) -> list[Matrix]:
-    """Every matrix the rows have a number for: sample level first, metrics in the order of ``METRICS``."""
+    """Every matrix the rows have a number for: sample level first, metrics in their order in ``rows``."""
     present = {(row.level, row.metric) for row in rows if row.category == ALL}
-    return [transfer_matrix(rows, m, level) for level in LEVELS for m in METRICS if (level, m) in present]
+    return [transfer_matrix(rows, m, level) for level in LEVELS for m in (*METRICS, *ANSWERS) if (level, m) in present]
 
 
 def _same(column: list[Row]) -> None:

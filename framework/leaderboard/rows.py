@@ -7,8 +7,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 SCHEMA = 1  # raise it when a field of Row is added, removed, or changes its meaning
-METRICS = ("auroc", "ap", "f1_max", "aupro")  # in the order they are shown
-LEVELS = ("sample", "element")
+METRICS = ("auroc", "ap", "f1_max", "aupro")  # of scores, in the order they are shown
+ANSWERS = (  # of what a language model says
+    *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "coverage"),
+    *("rouge_l", "similarity", "judge"),
+)
+LEVELS = ("sample", "element", "answer", "published answer")  # the last is read as the published code reads answers
 ALL = "all"  # category: unweighted mean over the categories
 POOLED = "pooled"  # category: every sample of the set in one pot
 NOTHING = "nothing"  # trained_on of an untrained model
@@ -33,8 +37,8 @@ class Row:
         tested_on: name of the test set; domain and dataset: what reads it.
         fingerprint: of the content of the test set.
         category: "all" (unweighted mean over categories), "pooled", or a category's name.
-        level: "sample" or "element"; element: "pixel", "point", "voxel" or a plug-in's word, "" at sample level.
-        metric: "auroc", "ap", "f1_max" or "aupro"; value: in [0, 1].
+        level: one of ``LEVELS``; element: "pixel", "point", "voxel" or a plug-in's word, "" at other levels.
+        metric: one of ``METRICS``, or at the levels of answers of ``ANSWERS``; value: in [0, 1].
         error: certified half-width of the estimate, 0 where it is exact.
         low, high: bounds of the interval, None where there is none; interval: how it was made.
         unit: what one group is (patient, object, image); groups: how many were resampled.
@@ -101,8 +105,9 @@ class Row:
         for name in _TEXTS:
             if not getattr(self, name):
                 return f"{name} is empty"
-        if self.metric not in METRICS or self.level not in LEVELS:
-            return f"level and metric must be of {LEVELS} and {METRICS}"
+        known = METRICS if self.level in ("sample", "element") else ANSWERS
+        if self.level not in LEVELS or self.metric not in known:
+            return f"level must be of {LEVELS} and metric of {known}"
         if bool(self.element) != (self.level == "element"):
             return f"element {self.element!r} does not fit level {self.level!r}"
         try:

@@ -98,7 +98,7 @@ def sample_interval(
             parts.append(_values(_steps(weights - positives, ends), _steps(positives, ends), metric))
         return np.concatenate(parts)
 
-    return _interval(groups, categories, np.stack([~labels, labels], 1), values, resamples, seed, level)
+    return group_interval(groups, categories, np.stack([~labels, labels], 1), values, resamples, seed, level)
 
 
 def element_interval(
@@ -134,10 +134,10 @@ def element_interval(
         counts = drawn @ np.bincount(owner, np.asarray(regions)[rows])
         return _values(mixed[0], mixed[1], metric, mixed[2], counts, fpr_limit)
 
-    return _interval(groups, categories, held, values, resamples, seed, level)
+    return group_interval(groups, categories, held, values, resamples, seed, level)
 
 
-def _interval(
+def group_interval(
     groups: Labels,
     categories: Labels | None,
     held: np.ndarray,

@@ -78,7 +78,7 @@ def report(task: Detect) -> Path | None:
         if located:
             levels.append(Level("element", index.reader.element, by_element, located))
         for level in levels:
-            rows += _rows(level, common | _tested(index))
+            rows += level_rows(level, common | _tested(index))
         samples += [{k: v for k, v in line.items() if k not in ("position", "seen")} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
@@ -130,7 +130,7 @@ def _tested(index: Index) -> dict[str, Any]:
     }
 
 
-def _rows(level: Level, columns: dict[str, Any]) -> list[Row]:
+def level_rows(level: Level, columns: dict[str, Any]) -> list[Row]:
     """Rows of all metrics: each category, and their unweighted mean as category "all"."""
     rows = []
     for metric in METRICS:

@@ -28,6 +28,7 @@ from framework.models import trained
 from framework.models.trained import KEY, Origin
 from framework.plan import open_checked
 from framework.progress import say
+from framework.reasoning import Reasoning
 from framework.tasks.detect import Detect
 from framework.tasks.report import CHECKPOINT, report
 
@@ -56,7 +57,7 @@ def fit(config: Config) -> Outcome:
     train, test = open_checked(config, fit=True)
     work = Path(config.out) / f".training-{config.name}-{digest(config)[:12]}"
     saving = ModelCheckpoint(work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
-    trainer = _trainer(config, [saving])
+    trainer = make_trainer(config, [saving])
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(config.model)
     card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
@@ -67,7 +68,7 @@ def fit(config: Config) -> Outcome:
     if last.is_file():
         _check_resume(last, card)
         say(f"going on from {last}")
-    with _told(trainer):
+    with told(trainer):
         trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     task.trained = True
     return _finish(config, trainer, task, data, work)
@@ -84,7 +85,7 @@ def test(config: Config) -> Outcome:
             f"experiment {config.name}: test needs checkpoint=..., or a published expert in model.expert.weights."
         )
     _, sets = open_checked(config, fit=False)
-    trainer = _trainer(config, [])
+    trainer = make_trainer(config, [])
     content = trained.read(Path(config.checkpoint)) if config.checkpoint else None
     model = replace(config.model, expert=trained.model_config(content).expert) if content else config.model
     seed_everything(config.seed, workers=True, verbose=False)
@@ -98,30 +99,18 @@ def test(config: Config) -> Outcome:
     return _finish(config, trainer, task, DomainData(config, [], sets, backbone), None)
 
 
-def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, work: Path | None) -> Outcome:
-    """Test where there is something to test, write the run, clear the training folder."""
-    if data.test_sets:
-        with _told(trainer):
-            trainer.test(task, datamodule=data, verbose=False)
-    else:
-        task.folder = report(task)
-    if task.folder is None:
-        return Outcome(None, None)
-    if work is not None:
-        shutil.rmtree(work)
-    checkpoint = task.folder / CHECKPOINT
-    return Outcome(task.folder, checkpoint if checkpoint.exists() else None, _expectations(config, task.folder))
+def make_trainer(config: Config | Reasoning, callbacks: list[Callback], **options: Any) -> Trainer:
+    """Lightning's trainer from the experiment, silent but for its progress bar; ``options`` go before the experiment's.
 
-
-def _trainer(config: Config, callbacks: list[Callback]) -> Trainer:
-    """Lightning's trainer from the experiment, silent but for its progress bar."""
+    Raises:
+        UserError: what Lightning refuses.
+    """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
-    options: dict[str, Any] = asdict(config.trainer)
     try:
         return Trainer(
-            **options,
+            **asdict(config.trainer) | options,
             callbacks=callbacks,
             logger=False,
             enable_checkpointing=bool(callbacks),
@@ -136,7 +125,7 @@ def _trainer(config: Config, callbacks: list[Callback]) -> Trainer:
 
 
 @contextmanager
-def _told(trainer: Trainer) -> Iterator[None]:
+def told(trainer: Trainer) -> Iterator[None]:
     """Hand on what Lightning keeps to itself: an interrupt, which it ends with status 1, and the user's mistakes."""
     try:
         yield
@@ -146,6 +135,36 @@ def _told(trainer: Trainer) -> Iterator[None]:
         if not trainer.interrupted:
             raise
         raise KeyboardInterrupt from None
+
+
+def expectations(config: Config | Reasoning, folder: Path) -> int:
+    """Compare a run with what its experiment expects; 1 where something was missed."""
+    if not config.expect:
+        return 0
+    values = {f"{r.tested_on}.{r.level}_{r.metric}": r.value for r in load([folder]) if r.category == ALL}
+    missed = 0
+    for key, (low, high) in config.expect.items():
+        if key not in values:
+            raise UserError(registry.unknown("row for expect", key, list(values)))
+        met = low <= values[key] <= high
+        missed |= not met
+        say(f"expect {key} in [{low:g}, {high:g}]: {values[key]:.3f}{'' if met else ', missed'}")
+    return int(missed)
+
+
+def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, work: Path | None) -> Outcome:
+    """Test where there is something to test, write the run, clear the training folder."""
+    if data.test_sets:
+        with told(trainer):
+            trainer.test(task, datamodule=data, verbose=False)
+    else:
+        task.folder = report(task)
+    if task.folder is None:
+        return Outcome(None, None)
+    if work is not None:
+        shutil.rmtree(work)
+    checkpoint = task.folder / CHECKPOINT
+    return Outcome(task.folder, checkpoint if checkpoint.exists() else None, expectations(config, task.folder))
 
 
 def _refused(error: Exception) -> UserError:
@@ -178,18 +197,3 @@ def _check_resume(last: Path, card: dict[str, Any]) -> None:
             raise UserError(
                 f"{last}: {key} has changed since this run was interrupted. Delete {last.parent} to restart."
             )
-
-
-def _expectations(config: Config, folder: Path) -> int:
-    """Compare a run with what its experiment expects; 1 where something was missed."""
-    if not config.expect:
-        return 0
-    values = {f"{r.tested_on}.{r.level}_{r.metric}": r.value for r in load([folder]) if r.category == ALL}
-    missed = 0
-    for key, (low, high) in config.expect.items():
-        if key not in values:
-            raise UserError(registry.unknown("row for expect", key, list(values)))
-        met = low <= values[key] <= high
-        missed |= not met
-        say(f"expect {key} in [{low:g}, {high:g}]: {values[key]:.3f}{'' if met else ', missed'}")
-    return int(missed)

@@ -66,6 +66,28 @@ def test_crops_are_those_of_transformers(shape, size):
     assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("size", [56, 384])
+@pytest.mark.parametrize("shape", SIZES)
+def test_a_square_is_what_transformers_makes_of_one_picture_of_several(shape, size):
+    view = noise(*shape)
+    processor = LlavaOnevisionImageProcessorPil(
+        size={"height": size, "width": size}, image_mean=[0.5] * 3, do_rescale=False, do_normalize=False
+    )
+    images = [Image.fromarray(v.transpose(1, 2, 0)) for v in (view, noise(40, 30))]
+    theirs = processor([images], return_tensors="np")["pixel_values"][0]
+    ours = cut(view, size, "square")
+    assert ours.dtype == np.uint8 and count(*shape, size, "square") == 1
+    assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_square_is_grey_on_both_sides_of_the_view(upright):
+    view = np.full((3, 120, 60) if upright else (3, 60, 120), 250, np.uint8)
+    rows = cut(view, 128, "square")[0].transpose(0, 2, 1) if upright else cut(view, 128, "square")[0]
+    assert_array_equal(rows[:, 36:92], 250)  # the view is in the rows 32 to 95; bicubic reaches 2 pixels
+    assert_array_equal(rows[:, [*range(28), *range(100, 128)]], 127)
+
+
 @pytest.mark.parametrize(
     ("shape", "capped"),
     [((1500, 1100), (1024, 750)), ((800, 2047), (400, 1024)), ((3000, 1025), (1024, 349)), ((2100, 10), (1024, 4))],
@@ -73,7 +95,7 @@ def test_crops_are_those_of_transformers(shape, size):
 def test_a_longer_side_is_first_resized_to_1024(shape, capped):
     view = noise(*shape)
     image = Image.fromarray(view.transpose(1, 2, 0)).resize((capped[1], capped[0]))
-    for mode in ("base", "anyres"):
+    for mode in ("base", "anyres", "square"):
         assert_array_equal(cut(view, 384, mode), cut(np.asarray(image).transpose(2, 0, 1), 384, mode))
 
 
@@ -143,7 +165,7 @@ def test_each_tile_lands_on_its_part_of_the_view_and_padding_is_left_out():
     assert_close(merged[75, [32, 96, 160]], torch.tensor([4.0, 5.0, 6.0]))
 
 
-@pytest.mark.parametrize("mode", ["base", "anyres"])
+@pytest.mark.parametrize("mode", ["base", "anyres", "square"])
 @pytest.mark.parametrize(("size", "cells"), [(384, 27), (224, 14), (64, 8)])
 @pytest.mark.parametrize("shape", [(384, 384), (500, 700), (700, 500), (1300, 900), (120, 40), (400, 1600)])
 def test_a_ramp_comes_back_as_the_same_ramp(shape, size, cells, mode):
@@ -160,9 +182,13 @@ def test_a_ramp_comes_back_as_the_same_ramp(shape, size, cells, mode):
         assert_allclose(merged[inner].numpy() * 255, plane[inner], atol=255 * 0.2 / cells)  # a fifth of a patch
 
 
-@pytest.mark.parametrize("mode", ["base", "anyres"])
+WIDE = [(384, 384), (640, 300), (300, 640), (48, 40), (1700, 1200)]
+STRIPS = [(1024, 128), (90, 1500)]  # as squares they are less than two patches high or wide
+CASES = [(s, m) for m in ("base", "anyres", "square") for s in (WIDE if m == "square" else WIDE + STRIPS)]
+
+
+@pytest.mark.parametrize(("shape", "mode"), CASES)
 @pytest.mark.parametrize(("size", "cells"), [(384, 27), (224, 14)])
-@pytest.mark.parametrize("shape", [(384, 384), (640, 300), (300, 640), (48, 40), (1024, 128), (1700, 1200), (90, 1500)])
 def test_a_rectangle_comes_back_within_a_patch(shape, size, cells, mode):
     generator = np.random.default_rng(sum(shape))
     for _ in range(5):
@@ -173,7 +199,7 @@ def test_a_rectangle_comes_back_within_a_patch(shape, size, cells, mode):
         found = merge(cell_means(cut(view, size, mode), cells), *shape, size, mode) > 0.5
         for axis, side in enumerate(shape):
             hit = found.any(1 - axis).nonzero().ravel()
-            patch = side / cells + 1  # view pixels, of the base crop
+            patch = (max(shape) if mode == "square" else side) / cells + 1  # view pixels, of the base crop
             assert abs(hit[0] - low[axis]) <= patch and abs(hit[-1] + 1 - high[axis]) <= patch, (low, high)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 PICTURES = [{"seed": 0, "width": 384, "height": 384}, {"seed": 1, "width": 700, "height": 500}]
+PROMPT = [11, 22, 33, "<image>", 44, 55, 66, 77]
 
 
 def extract(tensors):
@@ -25,9 +26,20 @@ def extract(tensors):
                 "local[:, :, ::16]": part["selected_tokens"][:, :, ::16].tolist(),
                 "global[:, ::4]": part["global_token"][:, 0, ::4].tolist(),
                 "score": part["score"][:, 0].tolist(),
+                "levels[:, :, ::243, ::16]": [part[f"level{k}_probe"][:, ::3, ::16].tolist() for k in range(4)],
+                "embeddings[::37, ::8]": part["inputs_embeds_probe"][0, :, ::8].tolist(),
+                "embeddings[-40:, ::8]": part["inputs_embeds_tail"][0, :, ::8].tolist(),
+                "last logits[::500]": part["last_logits"][::500].tolist(),
+                "next token": int(part["last_logits"].argmax()),
             }
         )
-    return {"made_by": "see README.md", "cases": cases}
+    return {
+        "made_by": "see README.md",
+        "prompt": PROMPT,
+        "generated for case 1": tensors["1.generated"][0].tolist(),
+        "tokens in a batch": tensors["batch.attention_sum"].tolist(),
+        "cases": cases,
+    }
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from framework.leaderboard.matrix import Matrix, matrices, newest
 from framework.leaderboard.render import words
-from framework.leaderboard.rows import ALL, LEVELS, METRICS, NOTHING, Row
+from framework.leaderboard.rows import ALL, ANSWERS, LEVELS, METRICS, NOTHING, Row
 
 FIRST = 6  # gallery items of a domain that show before "show more"
 LIMIT = 2000  # rows a page lists; of more it lists the means over categories
@@ -62,7 +62,7 @@ def page(rows: Sequence[Row], gallery: Sequence[dict[str, Any]], title: str, not
         notes=notes,
         matrices=shown,
         levels=[level for level in LEVELS if any(m.level == level for m in shown)],
-        metrics=[metric for metric in METRICS if any(m.metric == metric for m in shown)],
+        metrics=[metric for metric in (*METRICS, *ANSWERS) if any(m.metric == metric for m in shown)],
         gradient=", ".join(f"#{step}" for step in words.VIRIDIS),
         domains=_by_domain(gallery),
         first=FIRST,

@@ -8,13 +8,17 @@ from itertools import pairwise
 from framework.leaderboard.matrix import Cell, Matrix, newest
 from framework.leaderboard.rows import Row
 
-METRIC_NAMES = {"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO"}
+METRIC_NAMES = {
+    **{"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO"},
+    **{"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "precision": "precision", "recall": "recall"},
+    **{"f1": "F1", "coverage": "coverage", "rouge_l": "ROUGE-L", "similarity": "similarity", "judge": "judge"},
+}
 HEADS = (
     *("trained on", "tested on", "category", "level", "metric", "value", "interval", "chance", "error", "samples"),
     *("method", "seed", "run", "date", "commit", "fingerprint", "protocol", "note"),
 )
 DAGGER, NEAR_CHANCE, BELOW_CHANCE, MISSING = "†", "≈", "↓", "–"
-FLOORS = {"auroc": 0.5, "ap": 0.0, "f1_max": 0.0, "aupro": 0.0}  # where the colours of a metric begin
+FLOORS = {"auroc": 0.5, "balanced_accuracy": 0.5}  # where the colours of a metric begin; else at 0
 VIRIDIS = (  # eleven even steps of matplotlib's viridis (CC0); lightness rises evenly
     ["440154", "482475", "414487", "355f8d", "2a788e", "21918c", "22a884", "44bf70", "7ad151", "bddf26", "fde725"]
 )
@@ -135,7 +139,8 @@ def heat(value: float, metric: str) -> tuple[str, str]:
     Returns:
         Background and text, "#rrggbb".
     """
-    place = max(0.0, (value - FLOORS[metric]) / (1 - FLOORS[metric])) * (len(VIRIDIS) - 1)
+    floor = FLOORS.get(metric, 0.0)
+    place = max(0.0, (value - floor) / (1 - floor)) * (len(VIRIDIS) - 1)
     index = min(int(place), len(VIRIDIS) - 2)
     steps = [[int(step[i : i + 2], 16) for i in (0, 2, 4)] for step in VIRIDIS]
     first, second = list(pairwise(steps))[index]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,12 @@ from torch import Tensor
 from framework.data import crops
 from framework.errors import UserError
 from framework.models.backbones.sources import hush, one_line
-from framework.models.onevision.configuration import ADVERBS, PREFIX, AnomalyOVConfig
-from framework.models.onevision.layout import Layout
+from framework.models.onevision.configuration import ADVERBS, PREFIX, AnomalyOVConfig, canvas
+from framework.models.onevision.layout import IGNORED, Layout
 
 IMAGE, START, END = "<image>", "<|im_start|>", "<|im_end|>"
 SYSTEM = "You are a helpful assistant."
 MODES = ("assistant", "published")
-IGNORED = -100  # label of a token that nothing is learned from
 TEMPLATE = (  # what <|im_end|> follows is inside the generation block: a model must learn to stop
     "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n" + SYSTEM + "<|im_end|>\n' }}{% endif %}"
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
@@ -79,7 +79,7 @@ class Chat:
         self.tokenizer = tokenizer
         vision = config.vision_config
         self.size = vision.image_size
-        self.layout = Layout(self.size, self.size // vision.patch_size, len(config.prefix_token_ids[0]))
+        self.layout = Layout(self.size, self.size // vision.patch_size, len(config.prefix_token_ids[0]), canvas(config))
         self.image_id = config.image_token_index
         self.longest = config.text_config.max_position_embeddings
         self.special = [token for token in tokenizer.get_added_vocab() if token.startswith("<")]
@@ -93,7 +93,10 @@ class Chat:
 
     def picture(self, view: np.ndarray, several: bool) -> Picture:
         """Cut a view ``(3, H, W)`` uint8; of several pictures in a conversation each is one padded square."""
-        return Picture(crops.cut(view, self.size, "square" if several else "anyres"), crops.capped(*view.shape[1:]))
+        return Picture(
+            crops.cut(view, self.size, "square" if several else "anyres", self.layout.canvas),
+            crops.capped(*view.shape[1:]),
+        )
 
     def encode(
         self, turns: Sequence[tuple[str, str | None]], sizes: Sequence[tuple[int, int]], labels: str = "assistant"
@@ -109,26 +112,40 @@ class Chat:
         Raises:
             UserError: the placeholders are not as many as the pictures, or a text holds a control token.
         """
+        ids: list[int] = []
+        kept: list[int] = []
+        for token, count, learned in self._runs(turns, sizes, labels):
+            ids += [token] * count
+            kept += [token if learned else IGNORED] * count
+        return Prompt(ids, kept, len(sizes))
+
+    def measure(
+        self, turns: Sequence[tuple[str, str | None]], sizes: Sequence[tuple[int, int]], labels: str = "assistant"
+    ) -> tuple[int, int]:
+        """How many tokens ``encode`` would give, and of how many of them a model would learn."""
+        tokens = learnt = 0
+        for _, count, learned in self._runs(turns, sizes, labels):
+            tokens, learnt = tokens + count, learnt + count * learned
+        return tokens, learnt
+
+    def _runs(
+        self, turns: Sequence[tuple[str, str | None]], sizes: Sequence[tuple[int, int]], labels: str
+    ) -> Iterator[tuple[int, int, bool]]:
+        """Token id, how often it stands, and whether it is learned."""
         found = sum(question.count(IMAGE) for question, _ in turns)
         if found != len(sizes):
             raise UserError(f"a conversation of {len(sizes)} pictures has {found} {IMAGE}. Write one a picture.")
         counts = iter([self.layout.tokens(*size, several=len(sizes) > 1) for size in sizes])
-        ids: list[int] = []
-        kept: list[bool] = []
         for role, text, answer in _messages(turns):
             self._check(text, IMAGE if role == "user" else "")
             head = f"{START}{role}\n"
             tail = f"{END}\n" if answer is not None else ""
             piece = self.tokenizer(head + text + tail, add_special_tokens=False, return_offsets_mapping=True)
-            stop = len(head) + len(text) + len(END)
+            first, stop = (len(head), len(head) + len(text) + len(END)) if labels == "assistant" else (0, math.inf)
             for token, (start, _) in zip(piece["input_ids"], piece["offset_mapping"], strict=True):
-                learned = role == "assistant" and bool(tail)
-                if labels == "assistant":
-                    learned = learned and len(head) <= start < stop
-                count = next(counts) if token == self.image_id else 1
-                ids += [token] * count
-                kept += [learned or (labels == "published" and token in self._everywhere)] * count
-        return Prompt(ids, [t if k else IGNORED for t, k in zip(ids, kept, strict=True)], len(sizes))
+                learned = role == "assistant" and bool(tail) and first <= start < stop
+                learned = learned or (labels == "published" and token in self._everywhere)
+                yield token, next(counts) if token == self.image_id else 1, learned
 
     def batch(self, prompts: Sequence[Prompt], pictures: Sequence[Picture], side: str = "right") -> dict[str, Tensor]:
         """Inputs of the model for B prompts and their pictures end to end, padded on ``side``."""

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from framework.errors import UserError
 from framework.files import make_folder, write_whole
+from framework.models import trained
+from framework.models.backbones.sources import one_line
 from framework.models.checkpoints import NAMED, strip
 from framework.models.onevision import chat
 from framework.models.onevision.configuration import ADVERBS, PREFIX, AnomalyOVConfig
@@ -26,6 +28,7 @@ from framework.progress import track
 
 SHARD = 4 << 30  # bytes in a file of weights
 REPORT = "conversion.json"
+ORIGINS = "trained_on.json"
 Plan = dict[str, tuple[Source, str]]  # our key: where its tensor lies
 
 
@@ -81,7 +84,8 @@ def convert(
     if lacking_expert:
         raise UserError(f"{where}: has no expert, whose 32 tensors would be random. Give one with --expert FILE.")
     config = configure(folder, shapes, where)
-    plan = {k: v for k, v in plan.items() if not (config.tie_word_embeddings and k == "lm_head.weight")}
+    if config.tie_word_embeddings and plan.pop("lm_head.weight", None):
+        found = [Move(m.source, "", "tied to the embedding") if m.target == "lm_head.weight" else m for m in found]
     _fit(config, {k: shapes[k] for k in plan}, where)
     words, notes = _tokenizer(tokenizer or folder, tokenizer is not None, config)
     partial = out.with_name(f".partial-{out.name}")
@@ -92,6 +96,7 @@ def convert(
         config.save_pretrained(partial)
         if words is not None:
             words.save_pretrained(partial)
+        keep_origins(partial, expert)
         _report(partial, found, notes)
         partial.rename(out)
     finally:
@@ -126,8 +131,11 @@ def _plan(main: Source, expert: Source | None) -> tuple[Plan, list[Move]]:
 
 def _fit(config: AnomalyOVConfig, found: dict[str, tuple[int, ...]], where: str) -> None:
     """Refuse a plan that leaves a tensor of the model out, has one too many, or one of another shape."""
-    with torch.device("meta"):
-        model = AnomalyOV(config)
+    try:
+        with torch.device("meta"):
+            model = AnomalyOV(config)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UserError(f"{where}: its config.json describes no model ({one_line(error)}).") from None
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     if config.tie_word_embeddings:
         wanted.pop("lm_head.weight")
@@ -196,3 +204,15 @@ def _tokenizer(folder: Path, asked: bool, config: AnomalyOVConfig) -> tuple[Any,
 def _report(folder: Path, found: list[Move], notes: list[str]) -> None:
     content = {"tensors": [asdict(move) for move in found], "notes": notes}
     write_whole(folder / REPORT, json.dumps(content, indent=1).encode())
+
+
+def origins(folder: Path) -> list[dict[str, Any]]:
+    """What the expert of a model folder was trained on, as ``trained.describe`` lists it; none where unknown."""
+    path = folder / ORIGINS
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def keep_origins(folder: Path, expert: Path | None) -> None:
+    """Write beside a model what the card of its expert says; a published file has no card."""
+    if expert is not None and expert.suffix == ".ckpt":
+        write_whole(folder / ORIGINS, json.dumps(trained.read(expert)[trained.KEY]["trained_on"]).encode())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from framework.data import crops
 
 LOCAL = 2  # selected tokens of a crop, per side
+IGNORED = -100  # label of a token that nothing is learned from
 MOST_TILES = 9  # "anyres_max_9": a larger grid of image tokens is shrunk to about as many tiles
 
 
@@ -19,11 +20,13 @@ class Layout:
         size: side of a crop in pixels, S.
         side: patches along a side of a crop.
         prefix: tokens of the text before the anomaly tokens.
+        canvas: most tiles a side.
     """
 
     size: int
     side: int
     prefix: int
+    canvas: int = crops.CANVAS
 
     def tokens(self, height: int, width: int, several: bool) -> int:
         """Tokens of one picture: image tokens, prefix, anomaly tokens.
@@ -46,7 +49,7 @@ class Layout:
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the tiles of a single picture."""
-        return crops.tiles(height, width, self.size)
+        return crops.tiles(height, width, self.size, self.canvas)
 
     def _image_grid(self, height: int, width: int, rows: int, columns: int) -> tuple[int, int]:
         """Rows and columns of image tokens of the tiles, unpadded and shrunk as ``pack_image_features`` does it."""

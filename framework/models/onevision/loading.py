@@ -12,7 +12,6 @@ from safetensors import SafetensorError
 from framework.errors import UserError
 from framework.models.backbones.sources import hush, one_line, read_json
 from framework.models.onevision import configuration
-from framework.models.onevision import tower as _tower  # noqa: F401 - registers itself
 from framework.models.onevision.chat import Chat, read_tokenizer
 from framework.models.onevision.modeling import AnomalyOV
 
@@ -46,6 +45,7 @@ def load(folder: Path, dtype: str = "auto", attention: str = "sdpa") -> tuple[An
                 dtype=DTYPES[dtype],
                 attn_implementation=attention,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # to name them below
                 local_files_only=True,
                 use_safetensors=True,
             )

@@ -26,8 +26,9 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 
 from framework.models.experts.look_twice import LookTwice
 from framework.models.experts.published import published
+from framework.models.onevision import tower as _tower  # noqa: F401 - registers itself
 from framework.models.onevision.configuration import AnomalyOVConfig
-from framework.models.onevision.layout import LOCAL
+from framework.models.onevision.layout import IGNORED, LOCAL
 from framework.types import Features, Verdict
 
 
@@ -139,10 +140,15 @@ class AnomalyOVModel(_Initial, LlavaOnevisionModel):
         return [torch.cat([image, text, total, self._grown(local, size)]) for image, text, total, local, size in parts]
 
     def prefixes(self, logits: Tensor) -> Tensor:
-        """``(M,)`` logits -> ``(M, P)`` token ids of the text that says how suspicious each picture is."""
+        """``(M,)`` logits -> ``(M, P)`` token ids of the text that says how suspicious each picture is.
+
+        The published arithmetic compares scores that are rounded to the dtype of the tower; NaN is highly suspicious.
+        """
+        rounded = self.config.expert_arithmetic == "published"
+        scores = logits.detach().to(self.vision_tower.dtype if rounded else torch.float32).sigmoid()
         edges = torch.tensor(self.config.prefix_thresholds, dtype=torch.float64, device=logits.device)
         ids = torch.tensor(self.config.prefix_token_ids, device=logits.device)
-        return ids[torch.bucketize(logits.detach().float().sigmoid().double(), edges, right=True)]
+        return ids[torch.bucketize(scores.double(), edges, right=True)]
 
     def _grown(self, local: Tensor, size: Tensor) -> Tensor:
         """``(K, 4, D)`` tokens of the crops of a picture -> those of the base crop, then rows ending in a newline."""
@@ -162,7 +168,7 @@ class AnomalyOVModel(_Initial, LlavaOnevisionModel):
         side, canvases = self.config.vision_config.image_size, self.config.image_grid_pinpoints
         return [
             image_size_to_num_patches(size, canvases, side) if one else 1
-            for size, one in zip(sizes, alone, strict=True)
+            for size, one in zip(sizes, alone, strict=False)  # as the library, which looks no further than the sizes
         ]
 
     def _grid(self) -> tuple[int, int]:
@@ -179,7 +185,6 @@ class AnomalyOV(_Initial, LlavaOnevisionForConditionalGeneration):
 
     config: AnomalyOVConfig
     config_class = AnomalyOVConfig
-    _keep_in_fp32_modules_strict = {"anomaly_expert"}  # noqa: RUF012 - as the library declares it
 
     def __init__(self, config: AnomalyOVConfig) -> None:
         LlavaOnevisionPreTrainedModel.__init__(self, config)
@@ -224,6 +229,32 @@ class AnomalyOV(_Initial, LlavaOnevisionForConditionalGeneration):
         if encoded is None or isinstance(found, tuple):
             return found
         return AnomalyOVOutput(**dict(found.items()), verdict=encoded.verdict)
+
+    def losses(self, labels: Tensor, **inputs: Any) -> tuple[Tensor, Tensor, Verdict]:
+        """Cross-entropy of each of B conversations, its mean over learned tokens.
+
+        Only positions that are learned pass the head: of thousands of picture tokens none needs logits over the whole
+        vocabulary, which would take more memory than the model.
+
+        Args:
+            labels: ``(B, T)`` token ids, -100 where nothing is learned.
+            inputs: of ``forward``.
+
+        Returns:
+            ``(B,)`` float32 losses, 0 where nothing is learned; ``(B,)`` how many tokens are; the expert's verdict.
+        """
+        encoded = self.model.get_image_features(
+            inputs.pop("pixel_values"), inputs.pop("image_sizes"), batch_num_images=inputs.pop("batch_num_images")
+        )
+        hidden = self.model(**inputs, mm_encoder_outputs={"image": encoded}, use_cache=False).last_hidden_state
+        learned = labels[:, 1:] != IGNORED
+        logits = self.lm_head(hidden[:, :-1][learned]).float()  # (tokens, vocabulary)
+        each = nn.functional.cross_entropy(logits, labels[:, 1:][learned], reduction="none")
+        rows = learned.nonzero()[:, 0]
+        counts = learned.sum(1)
+        total = each.new_zeros(len(labels)).index_add(0, rows, each)
+        assert encoded.verdict is not None
+        return total / counts.clamp_min(1), counts, encoded.verdict
 
 
 AutoConfig.register("anomaly_ov", AnomalyOVConfig, exist_ok=True)

@@ -16,7 +16,7 @@ _RENAMES = [  # the first that matches a whole key gives its name
     (r"(?:model\.)?anomaly_(?:encoder|expert)\.(.+)", EXPERT + r"\1"),
     (r"(?:language_model\.)?lm_head\.weight", "lm_head.weight"),
     (r"(?:model\.)?image_newline", "model.image_newline"),
-    (r"language_model\.model\.(.+)", r"model.language_model.\1"),
+    (r"language_model\.(?:model\.)?(.+)", r"model.language_model.\1"),
     (r"(?:model\.)?vision_tower\.(?:vision_model\.)?(.+)", r"model.vision_tower.\1"),
     (r"(?:model\.)?multi_modal_projector\.(.+)", r"model.multi_modal_projector.\1"),
     (r"model\.language_model\.(.+)", r"model.language_model.\1"),
@@ -45,13 +45,8 @@ class Move:
     why: str = ""
 
 
-def moves(keys: Iterable[str], tied: bool = False) -> list[Move]:
-    """Where each tensor of a checkpoint goes, in the order of ``keys``.
-
-    Args:
-        keys: of the checkpoint.
-        tied: the head is the embedding, so a head of its own is left out.
-    """
+def moves(keys: Iterable[str]) -> list[Move]:
+    """Where each tensor of a checkpoint goes, in the order of its ``keys``."""
     named = [(key, _renamed(key.removeprefix("module."))) for key in keys]
     depth = 1 + max((int(m[1]) for _, target in named if (m := _BLOCK.fullmatch(target))), default=-1)
     found = []
@@ -60,8 +55,6 @@ def moves(keys: Iterable[str], tied: bool = False) -> list[Move]:
         block = _BLOCK.fullmatch(target)
         if block and depth == BLOCKS + 1 and int(block[1]) == BLOCKS:
             why = "last block of the tower, which the published model does not run"
-        elif target == "lm_head.weight" and tied:
-            why = "tied to the embedding"
         found.append(Move(key, "" if why else target, why))
     return found
 

@@ -19,6 +19,7 @@ from framework.models.onevision.configuration import AnomalyOVConfig, canvases
 from framework.models.onevision.names import BLOCKS, EXPERT
 
 HEADS = {896: (14, 2), 3584: (28, 4), 1152: (16, 16)}  # width: heads and key-value heads of Qwen2-0.5B, -7B, so400m
+TIED = 896  # the width whose head the published evaluation ties by hand, whatever config.json says
 PATCH = 14
 STANDARD = 384  # pixels
 Shapes = dict[str, tuple[int, ...]]
@@ -54,7 +55,7 @@ def configure(folder: Path, shapes: Shapes, where: str) -> AnomalyOVConfig:
             blocks, _ = choose(where, depth, None, None)
             values["level_layers"] = [block + 1 for block in blocks]
         found = AnomalyOVConfig(**values)
-    except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, StrictDataclassError) as error:
         raise UnreadableError(f"{folder / 'config.json'}: not a valid config ({one_line(error)}).") from None
     configuration.check(found, where)
     return found
@@ -74,13 +75,15 @@ def _llava(known: dict[str, Any], shapes: Shapes, where: str) -> dict[str, Any]:
             text |= {"rope_theta": 1e6, "max_position_embeddings": 32768}
     elif "num_attention_heads" not in text:
         raise UserError(f"{where}: nothing tells how many heads a width of {width} has. Put its config.json beside it.")
-    tied = "lm_head.weight" not in shapes
+    said = known.get("tie_word_embeddings")
+    tied = bool(said) or ("lm_head.weight" not in shapes and (said is None or width == TIED))
     text_config = Qwen2Config(**{k: v for k, v in text.items() if k in _fields()} | {"tie_word_embeddings": tied})
+    tower = _tower(known.get("vision_config", {}), shapes, where)
     return {
         "text_config": text_config.to_dict(),
-        "vision_config": _tower(known.get("vision_config", {}), shapes, where).to_dict(),
+        "vision_config": tower.to_dict(),
         "image_token_index": known.get("image_token_index", 151646),
-        "image_grid_pinpoints": canvases(STANDARD),
+        "image_grid_pinpoints": canvases(tower.image_size),
         "tie_word_embeddings": tied,
     }
 

@@ -19,16 +19,18 @@ from framework.models.checkpoints import load_expert_weights
 from framework.models.experts import embedded
 from framework.models.onevision import chat
 from framework.models.onevision.configuration import ADVERBS, PREFIX, AnomalyOVConfig, canvases
+from framework.models.onevision.conversion import keep_origins
 from framework.models.onevision.modeling import AnomalyOV
 from framework.models.onevision.tower import EmbeddedTowerConfig
 
 WORDS = 1024  # most tokens of its vocabulary
-WIDTH, LAYERS, HEADS = 96, 2, 4  # of the language model
+WIDTH, LAYERS, HEADS = 64, 2, 4  # of the language model
+CANVAS = 1  # most tiles a side: a picture is its base crop and one tile, whatever its size
 CONTEXT = 8192  # tokens: four views as squares, or one picture of any size, and a long talk
 TELLING = 4  # how often the prefixes stand among the texts, so that each word of theirs becomes one token
 
 
-def build(out: Path, texts: Iterable[str], expert: Path | None = None, seed: int = 0) -> Path:
+def build(out: Path, texts: Iterable[str], expert: Path | None = None, seed: int = 0, canvas: int = CANVAS) -> Path:
     """Write a model folder as ``convert`` does: the embedded tower, its expert, a fresh projector and language model.
 
     Args:
@@ -36,6 +38,7 @@ def build(out: Path, texts: Iterable[str], expert: Path | None = None, seed: int
         texts: what it will be asked and will answer; its tokenizer is trained on them.
         expert: weights for the embedded backbone, a stage-1 ``expert.ckpt`` or a bare file; None: the embedded ones.
         seed: of the fresh weights.
+        canvas: most tiles a side that a picture is cut into.
 
     Returns:
         ``out``.
@@ -46,11 +49,11 @@ def build(out: Path, texts: Iterable[str], expert: Path | None = None, seed: int
     if out.exists():
         raise UserError(f"{out}: is there already. Choose another folder, or remove it.")
     words = tokenizer(texts)
-    config = configure(words)
+    config = configure(words, canvas)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AnomalyOV(config)
-    model.model.vision_tower.network.load_state_dict(network.load().state_dict())
+        model.model.vision_tower.network.load_state_dict(network.load().state_dict())
     load_expert_weights(expert or embedded.weights(), model.model.anomaly_expert)
     partial = out.with_name(f".partial-{out.name}")
     shutil.rmtree(partial, ignore_errors=True)
@@ -59,6 +62,7 @@ def build(out: Path, texts: Iterable[str], expert: Path | None = None, seed: int
         with hush():
             model.save_pretrained(partial)
         words.save_pretrained(partial)
+        keep_origins(partial, expert)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -86,7 +90,7 @@ def tokenizer(texts: Iterable[str]) -> Any:
     return words
 
 
-def configure(words: Any) -> AnomalyOVConfig:
+def configure(words: Any, canvas: int = CANVAS) -> AnomalyOVConfig:
     """The configuration of the small model for a tokenizer."""
     text = Qwen2Config(
         hidden_size=WIDTH,
@@ -105,7 +109,7 @@ def configure(words: Any) -> AnomalyOVConfig:
         vision_config=EmbeddedTowerConfig().to_dict(),
         text_config=text.to_dict(),
         image_token_index=words.convert_tokens_to_ids(chat.IMAGE),
-        image_grid_pinpoints=canvases(network.IMAGE_SIZE),
+        image_grid_pinpoints=canvases(network.IMAGE_SIZE, canvas),
         tie_word_embeddings=True,
         expert=dict(embedded.SIZES),
         level_layers=[block + 1 for block in network.LEVELS],

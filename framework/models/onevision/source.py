@@ -13,8 +13,8 @@ from framework.errors import UnreadableError, UserError
 from framework.models.backbones.sources import one_line, shards
 from framework.models.checkpoints import DAMAGED
 
-WHOLE = ("model.safetensors", "pytorch_model.bin")
-INDEXED = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+INDEX = ".index.json"
+NAMES = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model.bin", f"pytorch_model.bin{INDEX}")
 
 
 class Source:
@@ -70,16 +70,15 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder. Give a checkpoint's folder, or a file of weights.")
-    for name in INDEXED:
-        if (path / name).is_file():
-            found = [path / file for file in sorted(set(shards(path / name).values()))]
-            missing = [file for file in found if not file.is_file()]
-            if missing:
-                raise UnreadableError(f"{missing[0]}: missing, though {name} lists it. Download the checkpoint again.")
-            return found
-    found = [path / name for name in WHOLE if (path / name).is_file()][:1]
-    if not found:
-        raise UserError(f"{path}: holds no weights (looked for {', '.join([*WHOLE, *INDEXED])}).")
+    name = next((name for name in NAMES if (path / name).is_file()), "")  # the first, as transformers chooses
+    if not name:
+        raise UserError(f"{path}: holds no weights (looked for {', '.join(NAMES)}).")
+    if not name.endswith(INDEX):
+        return [path / name]
+    found = [path / file for file in sorted(set(shards(path / name).values()))]
+    for file in found:
+        if not file.is_file():
+            raise UnreadableError(f"{file}: missing, though {name} lists it. Download the checkpoint again.")
     return found
 
 
@@ -93,6 +92,8 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
     except DAMAGED as error:
         raise UnreadableError(f"{file}: not a readable file of weights ({one_line(error)[:80]}).") from None
     content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
         raise UnreadableError(f"{file}: holds more than a flat dictionary of tensors. Save the state_dict alone.")
     return content

@@ -1,7 +1,6 @@
 """The embedded backbone as a vision tower of transformers, so that a small Anomaly-OV sees what stage 1 sees."""
 
-from __future__ import annotations
-
+# Without the annotations of __future__, whose strings @strict would not check.
 from typing import Any
 
 from huggingface_hub.dataclasses import strict

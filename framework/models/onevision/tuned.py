@@ -1,0 +1,199 @@
+"""What stage 2 trains: which tensors, a small file of them beside the model they belong to, and one folder again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig as PeftLora
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from framework.errors import UnreadableError, UserError
+from framework.files import write_whole
+from framework.models.backbones.sources import hush, one_line
+from framework.models.onevision import loading
+from framework.models.onevision.chat import Chat
+from framework.models.onevision.modeling import AnomalyOV
+from framework.reasoning import LoraConfig, TuneConfig
+
+FILE = "tuned.safetensors"
+KEY = "anomaly_ov"
+SCHEMA = 1  # of the card
+ENDS = 1 << 20  # bytes at each end of a file that its fingerprint reads
+MODULES = {
+    "projector": "model.multi_modal_projector.",
+    "language_model": "model.language_model.",
+    "newline": "model.image_newline",
+}
+
+
+def prepare(model: AnomalyOV, tune: TuneConfig, dtype: torch.dtype | None = None) -> list[str]:
+    """Freeze everything but the parts that are tuned, and add adapters where they are asked for.
+
+    Args:
+        model: changed in place.
+        tune: parts and adapters.
+        dtype: what trained tensors are kept in; None leaves them as they are.
+
+    Returns:
+        Names of the trained tensors.
+
+    Raises:
+        UserError: the regular expression of the adapters matches nothing, or something outside the language model.
+    """
+    model.requires_grad_(False)
+    prefixes = tuple(MODULES[part] for part in tune.parts)
+    head = "language_model" in tune.parts
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(prefixes) or (head and name.startswith("lm_head.")))
+    if tune.lora.rank:
+        adapt(model, tune.lora)
+    names = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            names.append(name)
+            if dtype is not None:
+                parameter.data = parameter.data.to(dtype)
+    return names
+
+
+def adapt(model: AnomalyOV, lora: LoraConfig) -> None:
+    """Add low-rank adapters to the linear layers of the language model that the expression names."""
+    hit = [name for name, module in model.named_modules() if re.fullmatch(lora.layers, name)]
+    outside = [name for name in hit if not name.startswith(MODULES["language_model"])]
+    linear = [name for name in hit if isinstance(model.get_submodule(name), nn.Linear)]
+    if outside or len(linear) != len(hit) or not hit:
+        named = f"{(outside or hit)[0]}, which it cannot adapt" if hit else "no layer"
+        raise UserError(f"tune.lora.layers: matches {named}. Only linear layers of model.language_model are meant.")
+    options = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": lora.dropout}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    model.add_adapter(PeftLora(target_modules=lora.layers, **options))
+    for parameter in trained:  # which the library freezes
+        parameter.requires_grad_(True)
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], card: dict[str, Any]) -> None:
+    """Write trained tensors and their card, whole."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(path, to_bytes(plain, metadata={KEY: json.dumps(card, sort_keys=True), "format": "pt"}))
+
+
+def card_of(path: Path) -> dict[str, Any]:
+    """The card of a tuned checkpoint: model, fingerprint, tune, trained_on, run.
+
+    Raises:
+        UnreadableError: the file is missing or damaged.
+        UserError: it is something else, or of another version.
+    """
+    try:
+        with safe_open(path, framework="pt") as f:
+            card: dict[str, Any] = json.loads((f.metadata() or {}).get(KEY, "{}"))
+    except FileNotFoundError:
+        raise UnreadableError(f"{path}: no such file.") from None
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UnreadableError(f"{path}: damaged, or not whole ({one_line(error)}). Train again.") from None
+    if card.get("schema") != SCHEMA:
+        raise UserError(f"{path}: not a checkpoint that this version of anomaly-ov tuned.")
+    return card
+
+
+def is_tuned(path: Path) -> bool:
+    """Whether a file of tensors has a card of ours."""
+    try:
+        return "schema" in card_of(path)
+    except UserError:
+        return False
+
+
+def load(path: Path, dtype: str = "auto", attention: str = "sdpa", base: str = "") -> tuple[AnomalyOV, Chat]:
+    """A model folder, or a tuned checkpoint with the model it belongs to.
+
+    Args:
+        path: folder, or ``tuned.safetensors``.
+        dtype: see ``loading.load``.
+        attention: see ``loading.load``.
+        base: where the model of a checkpoint lies on this machine, "" for where it lay.
+
+    Raises:
+        UserError: as ``loading.load``; a checkpoint of another model.
+    """
+    if path.is_dir() or not path.exists():
+        return loading.load(path, dtype, attention)
+    card = card_of(path)
+    folder = Path(base or card["model"])
+    if not folder.is_dir():
+        raise UserError(f"{path}: was tuned from {folder}, which is not here. Say where it is with --model.")
+    if fingerprint(folder) != card["fingerprint"]:
+        raise UserError(f"{path}: was tuned from other weights than those in {folder}.")
+    model, chat = loading.load(folder, dtype, attention)
+    if card["lora"]["rank"]:
+        adapt(model, LoraConfig(**card["lora"]))
+    own = dict(model.named_parameters())
+    with safe_open(path, framework="pt") as f:
+        for name in f.keys():  # noqa: SIM118 - not a mapping
+            tensor = f.get_tensor(name)
+            if name not in own or own[name].shape != tensor.shape:
+                raise UserError(f"{path}: {name} does not fit the model in {folder}.")
+            own[name].data.copy_(tensor)
+    return model.eval().requires_grad_(False), chat
+
+
+def fingerprint(folder: Path) -> str:
+    """What tells the weights of a folder from others: sha256 of names, sizes and both ends of their files."""
+    found = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        found.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as f:
+            found.update(f.read(ENDS))
+            f.seek(max(0, size - ENDS))
+            found.update(f.read(ENDS))
+    return found.hexdigest()
+
+
+def identity(path: Path) -> str:
+    """Sha256 of what answers follow from: the weights of a folder, and what was tuned."""
+    if path.is_dir():
+        return fingerprint(path)
+    return hashlib.sha256((card_of(path)["fingerprint"] + _content(path)).encode()).hexdigest()
+
+
+def merge(path: Path, out: Path, base: str = "") -> Path:
+    """A tuned checkpoint and its model -> one folder, adapters added into the weights they adapt.
+
+    Raises:
+        UserError: ``out`` is there already, or as ``load``.
+    """
+    if out.exists():
+        raise UserError(f"{out}: is there already. Choose another folder, or remove it.")
+    model, chat = load(path, base=base)
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+    weights = {k.replace(".base_layer.", "."): v for k, v in model.state_dict().items() if "lora_" not in k}
+    partial = out.with_name(f".partial-{out.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with hush():
+            plain = AnomalyOV(model.config).to(model.dtype)
+            plain.load_state_dict(weights)
+            plain.save_pretrained(partial)
+            chat.tokenizer.save_pretrained(partial)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _content(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

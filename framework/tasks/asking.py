@@ -1,0 +1,185 @@
+"""A model and views of a sample -> what the expert sees in them, and answers to any number of questions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import TextStreamer
+
+from framework.data import crops as cropping
+from framework.errors import UserError
+from framework.models.onevision import tuned
+from framework.models.onevision.chat import Chat, Picture, placed
+from framework.models.onevision.configuration import ADVERBS
+from framework.models.onevision.modeling import Encoded
+from framework.tasks.pooling import pool
+
+POOL = "top3"  # view logits -> sample logit, as in stage 1
+CROPS_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Views of one sample, encoded once.
+
+    Attributes:
+        logits: ``(V,)`` of every view.
+        maps: of every view, ``(H, W)`` float32 in [0, 1], suspicion of its pixels.
+        shown: which views the language model sees, in order.
+        sizes: (height, width) of each of them.
+        tokens: of each of them, ``(tokens, D)``.
+        adverb: how suspicious the most suspicious of them is, in the words that the language model reads.
+    """
+
+    logits: Tensor
+    maps: list[Tensor]
+    shown: list[int]
+    sizes: list[tuple[int, int]]
+    tokens: list[Tensor]
+    adverb: str
+
+    @property
+    def logit(self) -> float:
+        """Of the sample."""
+        return float(pool(self.logits, [len(self.logits)], POOL)[0])
+
+    @property
+    def score(self) -> float:
+        """Of the sample, in [0, 1]."""
+        return float(torch.tensor(self.logit, dtype=torch.float64).sigmoid())
+
+
+class Asker:
+    """Anomaly-OV, ready to be asked.
+
+    Args:
+        checkpoint: a model folder or a tuned checkpoint.
+        device: torch device; "" chooses a GPU where there is one.
+        dtype: "auto", "float32", "bfloat16" or "float16".
+        views: most pictures of a sample that the language model sees.
+        base: where the model of a tuned checkpoint lies, "" for where it lay.
+
+    Raises:
+        UserError: as ``tuned.load``, or a device this machine lacks.
+    """
+
+    def __init__(self, checkpoint: Path, device: str = "", dtype: str = "auto", views: int = 4, base: str = "") -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model, self.chat = tuned.load(checkpoint, dtype, base=base)
+        self.views = views
+        try:
+            self.model.to(self.device)
+        except (RuntimeError, AssertionError):
+            raise UserError(f"--device {device}: this machine has no such device, or it has no room.") from None
+
+    @torch.inference_mode()
+    def look(self, views: Sequence[np.ndarray], most: int | None = None) -> Seen:
+        """Encode the views of a sample: a single one as crops, of several each as one padded square.
+
+        Args:
+            views: V of ``(3, H, W)`` uint8, of any sizes.
+            most: how many the language model sees, the most suspicious; None for the asker's own number.
+        """
+        several = len(views) > 1
+        pictures = [self.chat.picture(view, several) for view in views]
+        parts = [self._encode(part, several) for part in _chunks(pictures)]
+        logits = torch.cat([part.verdict.logits for part in parts]).float()
+        crops = [m for part in parts for m in part.verdict.maps.split(part.crops)]
+        cut = ("square" if several else "anyres", self.chat.layout.canvas)
+        maps = [
+            cropping.merge(m, v.shape[1], v.shape[2], self.chat.size, *cut).clamp(0, 1)
+            for m, v in zip(crops, views, strict=True)
+        ]
+        shown = sorted(logits.argsort(descending=True, stable=True)[: most or self.views].tolist())
+        tokens = [t for part in parts for t in part.pooler_output]
+        if several and len(shown) == 1:  # alone it is shown whole, as any single picture
+            pictures[shown[0]] = self.chat.picture(views[shown[0]], False)
+            tokens[shown[0]] = self._encode([pictures[shown[0]]], False).pooler_output[0]
+        return Seen(
+            logits,
+            maps,
+            shown,
+            [pictures[i].size for i in shown],
+            [tokens[i] for i in shown],
+            self.adverb(float(logits[shown].max())),
+        )
+
+    def adverb(self, logit: float) -> str:
+        """How suspicious a picture of this logit is called."""
+        ids = self.model.model.prefixes(torch.tensor([logit]))[0].tolist()
+        return ADVERBS[self.model.config.prefix_token_ids.index(ids)]
+
+    def opening(self, seen: Seen, question: str) -> str:
+        """The first question with its pictures in front."""
+        return placed(question, len(seen.shown))
+
+    @torch.inference_mode()
+    def answer(
+        self,
+        seen: Sequence[Seen],
+        turns: Sequence[Sequence[tuple[str, str | None]]],
+        max_new_tokens: int,
+        stream: Callable[[str], None] | None = None,
+    ) -> list[str]:
+        """The next answer of each of B conversations, greedy.
+
+        Args:
+            seen: what each is about.
+            turns: of each; the answer of the last is None.
+            max_new_tokens: longest answer.
+            stream: called with each piece of the answer as it is made, of one conversation.
+
+        Raises:
+            UserError: a conversation with its pictures and an answer does not fit into the model's context.
+        """
+        prompts = [self.chat.encode(t, s.sizes) for t, s in zip(turns, seen, strict=True)]
+        longest = max(len(p.ids) for p in prompts)
+        if longest + max_new_tokens > self.chat.longest:
+            raise UserError(
+                f"{longest} tokens and an answer of {max_new_tokens} do not fit into the {self.chat.longest} that the "
+                "model can read. Ask about fewer views (--views), or begin a new conversation."
+            )
+        batch = self.chat.batch(prompts, [], side="left")
+        encoded = Encoded(pooler_output=[t for s in seen for t in s.tokens])
+        streamer = _Streamer(self.chat, stream) if stream else None
+        found = self.model.generate(
+            input_ids=batch["input_ids"].to(self.device),
+            attention_mask=batch["attention_mask"].to(self.device),
+            mm_encoder_outputs={"image": encoded},
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            eos_token_id=self.chat.end_id,
+            pad_token_id=self.chat.tokenizer.pad_token_id,
+            streamer=streamer,
+        )
+        return [self.chat.text(ids) for ids in found[:, longest:]]
+
+    def _encode(self, pictures: Sequence[Picture], several: bool) -> Encoded:
+        """One pass of the tower."""
+        crops = torch.from_numpy(np.concatenate([p.crops for p in pictures]))
+        # a chunk of one is still of several; the library looks no further than the pictures there are
+        counts = [max(2, len(pictures))] if several else [1] * len(pictures)
+        return self.model.model.get_image_features(
+            crops.to(self.device), torch.tensor([p.size for p in pictures]), batch_num_images=torch.tensor(counts)
+        )
+
+
+class _Streamer(TextStreamer):
+    """Hands each piece of an answer on."""
+
+    def __init__(self, chat: Chat, stream: Callable[[str], None]) -> None:
+        super().__init__(chat.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self.stream = stream
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        """As the library calls it."""
+        self.stream(text)
+
+
+def _chunks(pictures: list[Picture]) -> list[list[Picture]]:
+    return [pictures[i : i + CROPS_AT_ONCE] for i in range(0, len(pictures), CROPS_AT_ONCE)]

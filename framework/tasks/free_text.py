@@ -1,0 +1,84 @@
+"""Free answers with references -> rows: ROUGE-L, embedding similarity, a judge and how far it agrees with itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framework.data.questions.items import Item
+from framework.leaderboard.rows import Row
+from framework.metrics.text.agreement import agreement
+from framework.metrics.text.descriptions import Embedder, rouge_l
+from framework.metrics.text.endpoint import find_endpoint
+from framework.metrics.text.judge import Question, judge
+from framework.models.onevision.chat import IMAGE
+from framework.progress import say
+from framework.reasoning import TextConfig
+from framework.tasks.verdicts import Line, text_rows
+
+TOP = 10  # highest score of the judge
+
+
+def check(config: TextConfig) -> None:
+    """Whatever would stop the scoring, before anything is asked.
+
+    Raises:
+        UserError: a judge is wanted and no endpoint is known.
+    """
+    if config.judge:
+        find_endpoint()
+
+
+def free_rows(
+    config: TextConfig, lines: Sequence[Line], items: Sequence[Item], columns: dict[str, Any], cache: Path
+) -> list[Row]:
+    """Rows of all answers that have a reference.
+
+    Args:
+        config: which numbers are wanted.
+        lines: one an item.
+        items: questions and references.
+        columns: that all rows share.
+        cache: of the judge's replies.
+
+    Raises:
+        UserError: the judge or the embeddings cannot be used.
+    """
+    found = [
+        (line, Question(question.replace(IMAGE, "").strip(), reference, answer))
+        for line, item in zip(lines, items, strict=True)
+        for question, reference, answer in zip(item.questions, item.references, line.answers, strict=True)
+        if reference
+    ]
+    if not found:
+        say(f"{columns['tested_on']}: no references are known, so its answers are kept and not scored")
+        return []
+    about, asked = [line for line, _ in found], [question for _, question in found]
+    candidates, references = [q.candidate for q in asked], [q.reference for q in asked]
+    values = {"rouge_l": rouge_l(candidates, references)}
+    protocols = {"rouge_l": "F1 of the longest common subsequence, no stemming"}
+    if config.similarity:
+        embedder = Embedder(config.similarity)
+        values["similarity"] = np.clip(embedder.similarity(candidates, references), 0, 1)
+        protocols["similarity"] = f"cosine, {config.similarity}, weights {embedder.sha256[:12]}, below 0 as 0"
+    if config.judge:
+        judged = judge(asked, find_endpoint(), cache, config.repeats)
+        known = ~np.isnan(judged.scores)
+        sums = np.where(known, judged.scores, 0).sum(1)
+        values["judge"] = np.where(known.any(1), sums / np.maximum(known.sum(1), 1), np.nan) / TOP
+        protocols["judge"] = (
+            f"{judged.prompt} by {judged.model}, {config.repeats} times, tenths{_agreed(judged.scores)}"
+        )
+    return text_rows(about, values, protocols, columns)
+
+
+def _agreed(scores: np.ndarray) -> str:
+    """How far the judge agrees with itself, where it judged more than once."""
+    found = agreement(scores) if scores.shape[1] > 1 else None
+    if found is None:
+        return ""
+    alpha = "" if found.alpha is None else f", alpha {found.alpha:.2f}"
+    return f", same score {100 * found.exact:.0f} %{alpha}"

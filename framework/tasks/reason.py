@@ -1,0 +1,85 @@
+"""Stage 2: tune the language model of an Anomaly-OV on conversations, through Lightning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from transformers import get_cosine_schedule_with_warmup
+
+from framework.models.onevision.modeling import AnomalyOV
+from framework.models.onevision.tuned import KEY, MODULES
+from framework.reasoning import Reasoning
+
+Inputs = dict[str, Tensor]
+
+
+class Reason(LightningModule):
+    """Tower and expert (frozen), projector and language model (tuned, whole or by adapters) -> the loss of answers.
+
+    Args:
+        config: the experiment.
+        model: with what is tuned asking for gradients, see ``tuned.prepare``.
+        accumulate: micro-batches in a step.
+        card: what travels inside the checkpoint.
+    """
+
+    def __init__(self, config: Reasoning, model: AnomalyOV, accumulate: int, card: dict[str, Any]) -> None:
+        super().__init__()
+        self.config, self.model, self.accumulate, self.card = config, model, accumulate, card
+        self.strict_loading = False  # what is frozen is not in the checkpoint
+
+    def train(self, mode: bool = True) -> Reason:
+        """Only the language model has dropout, so the rest stays as it is asked."""
+        super().train(mode)
+        self.model.model.vision_tower.eval()
+        return self
+
+    def configure_model(self) -> None:
+        """Under FSDP2, shard the blocks of the tower and of the language model, then the rest."""
+        mesh = getattr(self, "device_mesh", None)
+        if mesh is None or getattr(self, "_sharded", False):
+            return
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+        inner = self.model.model
+        blocks = [*inner.language_model.layers]
+        if hasattr(inner.vision_tower, "encoder"):
+            blocks += [*inner.vision_tower.encoder.layers]
+        for block in blocks:
+            fully_shard(block, mesh=mesh["data_parallel"])
+        fully_shard(self.model, mesh=mesh["data_parallel"])
+        for method in ("losses", "generate"):
+            register_fsdp_forward_method(self.model, method)
+        self._sharded = True
+
+    def training_step(self, batch: Inputs, _: int) -> Tensor:
+        """This micro-batch's part of the loss, scaled so that the mean over ranks and accumulation is the whole."""
+        weight = batch.pop("weight")
+        losses = self.model.losses(**batch)[0]
+        part = (losses * weight).sum() * self.accumulate * self.trainer.world_size
+        shown = (losses.detach() * weight).sum() / weight.sum().clamp_min(1e-12)
+        self.log("loss", shown, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(weight))
+        return part
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW and one cosine after a linear warm-up, as published."""
+        o = self.config.optim
+        bridge = (MODULES["projector"], MODULES["newline"])
+        named = [(n.removeprefix("model."), p) for n, p in self.named_parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for n, p in named if n.startswith(bridge)], "lr": o.projector_lr or o.lr},
+            {"params": [p for n, p in named if not n.startswith(bridge)], "lr": o.lr},
+        ]
+        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=o.lr, weight_decay=o.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = get_cosine_schedule_with_warmup(optimizer, round(o.warmup * steps), steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what is tuned."""
+        tuned = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in tuned}
+        checkpoint[KEY] = self.card
