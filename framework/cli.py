@@ -62,6 +62,11 @@ def quickstart(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Validate an experiment without loading torch, and show what it would do."""
+    if configs.stage(arguments.experiment) == reasoning.STAGE:
+        from framework import plan_language
+
+        print(plan_language.plan(reasoning.load(arguments.experiment, arguments.overrides)))
+        return 0
     from framework.plan import plan
 
     print(plan(configs.load(arguments.experiment, arguments.overrides)))
@@ -138,6 +143,15 @@ def ask(arguments: argparse.Namespace) -> int:
     options = {name: getattr(arguments, name) for name in names}
     reader = configs.options(arguments.reader)
     ask(arguments.checkpoint, arguments.file, arguments.question, arguments.out, arguments.json, options, reader)
+    return 0
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Show a web page that takes a file of any domain, shows what the model sees, and answers questions."""
+    from framework.web.server import serve
+
+    options = {name: getattr(arguments, name) for name in ("device", "views", "base")}
+    serve(arguments.checkpoint, options, arguments.host, arguments.port, arguments.most_mb)
     return 0
 
 
@@ -250,6 +264,14 @@ def _language_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     p.add_argument("--json", action="store_true", help="one JSON object instead of text")
     p.add_argument("file", type=Path, metavar="FILE")
     p.add_argument("question", nargs="?", default="", metavar="QUESTION", help="none: talk")
+    p = verb("serve", serve)
+    p.add_argument("--checkpoint", type=Path, required=True, help="folder of `convert`, or tuned.safetensors of a run")
+    p.add_argument("--base", default="", help="the model of a tuned checkpoint, where it is not where it was tuned")
+    p.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
+    p.add_argument("--port", type=int, default=7860, help="0 takes a free one (default: 7860)")
+    p.add_argument("--views", type=int, default=4, help="most pictures of a cloud or scan (default: 4)")
+    p.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
+    p.add_argument("--most-mb", type=int, default=200, help="largest file that is taken, in MB (default: 200)")
 
 
 if __name__ == "__main__":

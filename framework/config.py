@@ -135,7 +135,10 @@ def stage(path: Path) -> int:
     Raises:
         UserError: the file cannot be read, or names another stage.
     """
-    found = _read(path, ()).get("stage", 1)
+    try:
+        found = _read(path, ()).get("stage", 1)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{path}: stage: {plainly(error)}") from None
     if found not in (1, 2):
         raise UserError(f"{path}: stage: {found!r} is neither 1 (train the expert) nor 2 (tune the language model).")
     return int(found)

@@ -11,6 +11,7 @@ from PIL import Image
 from framework.colours import overlay
 from framework.files import write_whole
 
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")  # Pillow goes by content, and would hand an EPS to Ghostscript
 FULL = 65535  # what a score of 1 is in a file of scores
 
 

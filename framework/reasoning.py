@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from framework.checks import PRECISIONS
+from framework.checks import HIGHEST_SEED, NOT_NEGATIVE, PRECISIONS
 from framework.config import DataConfig, TrainerConfig, load_as, sha
 from framework.errors import UserError
 
@@ -23,6 +23,7 @@ CHOICES = {
     "tune.average": ("conversation", "token"),
     "tune.too_long": ("stop", "skip"),
     "tune.unreadable": ("stop", "skip"),
+    "tune.decode": ("exact", "fast"),
     "model.dtype": ("auto", "float32", "bfloat16", "float16"),
     "trainer.precision": PRECISIONS,
 }
@@ -32,15 +33,22 @@ POSITIVE = (
     "tune.at_once",
     "tune.max_length",
     "answer.max_new_tokens",
+    "answer.views",
+    "text.repeats",
     "test_batch_size",
+    "tune.save_every",
+    "trainer.max_epochs",
+    "trainer.num_nodes",
 )
+ZERO_OR_MORE = (*NOT_NEGATIVE, "optim.projector_lr", "tune.lora.rank", "tune.lora.alpha")
+SHARES = ("optim.warmup", "tune.lora.dropout")
 
 
 @dataclass
 class LanguageConfig:
     """The whole model."""
 
-    path: str = MISSING  # folder that `anomaly-ov convert` wrote, or a tuned.safetensors to go on from
+    path: str = MISSING  # folder that `anomaly-ov convert` wrote; for `test` also a tuned.safetensors
     dtype: str = "auto"  # of what is frozen; auto: bfloat16 under bf16 precision, else as saved
     attention: str = "sdpa"  # sdpa, eager, flash_attention_2
 
@@ -74,6 +82,7 @@ class TuneConfig:
     max_length: int = 32768  # tokens of a conversation, pictures included
     too_long: str = "stop"  # or skip
     unreadable: str = "stop"  # a picture that cannot be opened in mid-epoch; or skip
+    decode: str = "exact"  # fast: pictures far above 1024 pixels are reduced while read, values within about 2 of 255
     at_once: int = 1  # conversations in one pass of a device; more are accumulated
     checkpointing: bool = True  # recompute activations in the backward pass: less memory, a third more time
     save_every: int = 1000  # optimiser steps between resumable checkpoints
@@ -156,14 +165,14 @@ def digest(config: Reasoning) -> str:
 
 
 def _check(config: Reasoning, path: Path) -> None:
+    if config.stage != STAGE:
+        raise UserError(f"{path}: stage: this file is of stage {STAGE}, not {config.stage}.")
     values: dict[str, Any] = {}
     _flatten(asdict(config), "", values)
     for key, choices in CHOICES.items():
         if values[key] not in choices:
             raise UserError(f"{path}: {key}: {values[key]!r} is none of {', '.join(choices)}.")
-    for key in POSITIVE:
-        if not 0 < values[key] < math.inf:
-            raise UserError(f"{path}: {key}: must be positive and finite, is {values[key]}.")
+    _check_numbers(values, path)
     for name, part in config.questions.items():
         if part.kind not in KINDS:
             raise UserError(f"{path}: questions.{name}.kind: {part.kind!r} is none of {', '.join(KINDS)}.")
@@ -178,10 +187,28 @@ def _check(config: Reasoning, path: Path) -> None:
         raise UserError(f"{path}: tune.lora.layers: no regular expression: {error}.") from None
     if not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", config.name):
         raise UserError(f"{path}: name: {config.name!r} names folders; use letters, digits and . _ - = + only.")
+    for key, bounds in config.expect.items():
+        if len(bounds) != 2 or not bounds[0] <= bounds[1]:
+            raise UserError(f"{path}: expect.{key}: write [low, high], two numbers in this order, not {bounds}.")
     if config.trainer.accumulate_grad_batches != 1:
         raise UserError(
             f"{path}: trainer.accumulate_grad_batches: follows from optim.batch_size and tune.at_once here."
         )
+
+
+def _check_numbers(values: dict[str, Any], path: Path) -> None:
+    """Signs and sizes of what is a number."""
+    for key in POSITIVE:
+        if not 0 < values[key] < math.inf:
+            raise UserError(f"{path}: {key}: must be positive and finite, is {values[key]}.")
+    for key in ZERO_OR_MORE:
+        if not 0 <= values[key] < math.inf:
+            raise UserError(f"{path}: {key}: must be 0 or more and finite, is {values[key]}.")
+    for key in SHARES:
+        if not 0 <= values[key] < 1:
+            raise UserError(f"{path}: {key}: must be a share, 0 or more and below 1, is {values[key]}.")
+    if values["seed"] > HIGHEST_SEED:
+        raise UserError(f"{path}: seed: must be at most {HIGHEST_SEED}, is {values['seed']}.")
 
 
 def _flatten(values: dict[str, Any], prefix: str, found: dict[str, Any]) -> None:

@@ -92,3 +92,10 @@ def sample(**fields: Any) -> dict[str, Any]:
         "tested_on": "parts",
         **fields,
     }
+
+
+def columns() -> dict[str, Any]:
+    """What the rows of one set and model share."""
+    own = ("category", "level", "element", "metric", "value", "error", "low", "high", "interval", "groups", "chance")
+    counts = ("normal", "anomalous", "elements", "anomalous_elements", "in_domain", "overlap", "protocol")
+    return {name: value for name, value in _DEFAULTS.items() if name not in (*own, *counts)}

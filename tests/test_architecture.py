@@ -12,9 +12,9 @@ SEAMS = {"framework.types", "framework.registry", "framework.errors", "framework
 HEAVY = {"torch", "lightning", "open3d", "monai", "transformers", "timm", "open_clip", "torchmetrics"}
 LAYERS = [  # an import points at the same line or at one further down
     {"cli"},
-    {"quickstart"},
+    {"quickstart", "web"},
     {"tasks"},
-    {"plan"},
+    {"plan", "plan_language"},
     {"models", "data", "metrics", "leaderboard"},
     {"lift", "provenance", "pictures", "colours", "files", "progress"},
     {"reasoning"},

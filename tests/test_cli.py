@@ -174,3 +174,48 @@ def test_check_shows_what_would_be_done(parts, capsys):
     shown = capsys.readouterr().out
     assert "2 normal and 2 anomalous samples in 1 categories, pixel truth" in shown
     assert "AdamW lr 0.0001, 1 epochs of 1 steps" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ask", "a.png"], "the following arguments are required: --checkpoint. See `anomaly-ov ask --help`."),
+        (["ask", "--checkpoint", "m"], "the following arguments are required: FILE"),
+        (["ask", "--checkpoint", "m", "a.png", "Why?", "more"], "unrecognized arguments: more"),
+        (["ask", "--checkpoint", "m", "a.png", "--dtype", "int8"], "invalid choice: 'int8'"),
+        (["ask", "--checkpoint", "m", "a.png", "--reader", "slices"], "write key=value"),
+        (["convert", "nowhere"], "the following arguments are required: out"),
+        (["convert", "/nowhere", "/tmp/out"], "/nowhere: "),
+        (["instruct", "industrial/mvtec", "/tmp"], "the following arguments are required: --out"),
+        (["instruct", "industrial/mvtc", "/tmp", "--out", "/nowhere/x"], "Did you mean 'industrial/mvtec'?"),
+        (["instruct", "industrial/mvtec", "/nowhere", "--out", "/nowhere/x"], "no folder /nowhere"),
+        (["instruct", "industrial/mvtec", "/tmp", "--out", "x", "--plugin", "no_lab"], "plugins: no module 'no_lab'"),
+    ],
+)
+def test_mistakes_in_arguments_of_the_language_verbs(capsys, arguments, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert message in mistake(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.dtype=int8", "model.dtype: 'int8' is none of auto, float32, bfloat16, float16."),
+        ("answer.views=0", "answer.views: must be positive and finite, is 0."),
+        ("answer.max_new_tokens=0", "answer.max_new_tokens: must be positive and finite, is 0."),
+        ("answer.max_tokens=3", "answer.max_tokens: no such key. Did you mean answer.max_new_tokens?"),
+        ("questions={q: {kind: vqa, path: x}}", "questions.q.kind: 'vqa' is none of visa_dr, visa_dr_reasoning, mmad"),
+        ("test.parts.root=/nowhere", "parts: no folder /nowhere"),
+        ("expect={parts.answer_f1: [1]}", "expect.parts.answer_f1: write [low, high], two numbers in this order"),
+        ("expect={parts.answer_f2: [0, 1]}", "no number to expect called 'parts.answer_f2'. Did you mean 'parts.answe"),
+        ("model.path=/nowhere", "/nowhere: no such file."),
+    ],
+)
+def test_mistakes_in_an_experiment_that_asks(parts, capsys, override, message):
+    (parts / "x.yaml").write_text(
+        f"stage: 2\nname: asks\nmodel: {{path: {parts}}}\nout: {parts}/runs\n"
+        f"test: {{parts: {{domain: industrial, dataset: mvtec, root: {parts}}}}}\n"
+    )
+    assert message in mistake(capsys, "test", parts / "x.yaml", override)
+    assert not (parts / "runs").exists()

@@ -9,6 +9,7 @@ from framework import quickstart, registry
 from framework.cli import main
 from framework.leaderboard.matrix import transfer_matrix
 from framework.leaderboard.store import load
+from framework.quickstart import language
 from framework.tasks import run
 
 pytestmark = pytest.mark.slow
@@ -21,7 +22,7 @@ def small():
     pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
     pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
     patch = pytest.MonkeyPatch()
-    build, experiment = registry.build, quickstart.experiment
+    build, experiment, talk = registry.build, quickstart.experiment, language.experiment
 
     def fewer(kind, name, /, *args, **options):
         return build(kind, name, *args, **options, **({"samples": SIZES[name]} if kind == "procedural" else {}))
@@ -33,7 +34,13 @@ def small():
         return replace(found, expect={}, trainer=replace(found.trainer, max_epochs=1))
 
     patch.setattr(registry, "build", fewer)
+    def briefer(out):
+        found = talk(out)
+        return replace(found, trainer=replace(found.trainer, max_epochs=1))
+
     patch.setattr(quickstart, "experiment", shorter)
+    patch.setattr(language, "experiment", briefer)
+    patch.setattr(language, "SHOWN", 2)
     yield
     patch.undo()
 
@@ -66,7 +73,8 @@ def test_it_fills_the_matrix_at_both_levels(out):
     domains = sorted(SIZES)
     for level in ("sample", "element"):
         cells = transfer_matrix(rows, "auroc", level).cells
-        assert set(cells) == {(a, b) for a in [*domains, "nothing"] for b in domains}
+        experts = {(a, b) for a in [*domains, "nothing"] for b in domains}
+        assert set(cells) == experts | ({("industrial + talks", "industrial")} if level == "sample" else set())
         assert not any(cell.in_domain for cell in cells.values())
     assert {r.element for r in rows} == {"", "pixel", "point", "voxel"}
 
@@ -109,4 +117,5 @@ def test_it_goes_on_without_a_domain_whose_package_is_missing(tmp_path, monkeypa
     assert set(transfer_matrix(load([tmp_path / "runs"]), "auroc", "sample").cells) == {
         ("industrial", "industrial"),
         ("nothing", "industrial"),
+        ("industrial + talks", "industrial"),
     }

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from framework.errors import TruthError, UnreadableError
+from framework.pictures import FORMATS
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
@@ -70,7 +71,7 @@ def read_mask(path: Path) -> np.ndarray:
 def _open(path: Path) -> Image.Image:
     """A decoded picture, or one line that says why there is none."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             image.load()
             return image
     except FileNotFoundError:

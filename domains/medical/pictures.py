@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from framework.errors import TruthError, UnreadableError
+from framework.pictures import FORMATS
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -49,7 +50,7 @@ def _open(path: Path) -> Image.Image:
     if not path.is_file():
         raise UnreadableError(f"{path}: no such file.")
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             picture.load()
             return picture
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:

@@ -10,7 +10,7 @@ SCHEMA = 1  # raise it when a field of Row is added, removed, or changes its mea
 METRICS = ("auroc", "ap", "f1_max", "aupro")  # of scores, in the order they are shown
 ANSWERS = (  # of what a language model says
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "coverage"),
-    *("rouge_l", "similarity", "judge"),
+    *("rouge_l", "similarity", "judge", "judge_coverage", "judge_agreement"),
 )
 LEVELS = ("sample", "element", "answer", "published answer")  # the last is read as the published code reads answers
 ALL = "all"  # category: unweighted mean over the categories
@@ -105,7 +105,7 @@ class Row:
         for name in _TEXTS:
             if not getattr(self, name):
                 return f"{name} is empty"
-        known = METRICS if self.level in ("sample", "element") else ANSWERS
+        known = ANSWERS if self.level in LEVELS[2:] else METRICS
         if self.level not in LEVELS or self.metric not in known:
             return f"level must be of {LEVELS} and metric of {known}"
         if bool(self.element) != (self.level == "element"):

@@ -1,4 +1,4 @@
-"""A published expert file (.pth or .safetensors) -> the weights of an expert."""
+"""A file of an expert, published (.pth, .safetensors) or of `fit` (.ckpt) -> the weights of an expert."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from framework.errors import UnreadableError, UserError
 
 PREFIXES = ("module.", "model.", "anomaly_encoder.", "expert.")
+OURS = {"state_dict", "anomaly_ov"}  # what `fit` writes: the card says what the expert was trained on
 NAMED = 3  # how many keys a message lists
 DAMAGED = (  # what torch.load and safetensors raise on damaged files, found by damaging files of each format
     *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
@@ -34,8 +35,9 @@ def load_expert_weights(path: Path, expert: nn.Module) -> None:
     """Fill ``expert`` with the weights of a file, all of them or none.
 
     Args:
-        path: ``.safetensors``, or anything ``torch.load`` reads without running code; a flat dictionary of tensors,
-            whose keys may all begin with "module.", "anomaly_encoder.", "model.anomaly_encoder." or "expert.".
+        path: ``.safetensors``, or anything ``torch.load`` reads without running code: an ``expert.ckpt`` of a run, or
+            a flat dictionary of tensors, whose keys may all begin with "module.", "anomaly_encoder.",
+            "model.anomaly_encoder." or "expert.".
         expert: any expert; keeps its dtype and device.
 
     Raises:
@@ -86,6 +88,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     except DAMAGED as error:
         reason = str(error).partition("\n")[0][:80] or type(error).__name__
         raise UnreadableError(f"{path}: not a readable file of weights ({reason}). Download it again.") from None
+    if isinstance(content, dict) and content.keys() == OURS:
+        content = content["state_dict"]
     if not isinstance(content, dict):
         raise UnreadableError(f"{path}: holds {type(content).__name__}, not a flat dictionary of tensors.")
     if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):

@@ -12,36 +12,27 @@ import numpy as np
 
 from framework import registry
 from framework.errors import UserError
-from framework.files import make_folder
 from framework.pictures import write_map
+from framework.progress import say
 from framework.tasks.asking import Asker, Seen
+from framework.tasks.predictions import stems
 from framework.types import Domain, Record, Sample
 
 MAX_NEW_TOKENS = 256
 
 
 class Subject:
-    """One file, read and encoded.
+    """One file, encoded once, and what was said about it.
 
     Args:
         asker: the model.
-        path: of the file.
-        reader: options of its domain's reader.
-        domain: name of its domain, "" to tell by the ending.
-
-    Raises:
-        UserError: no domain reads it, or it cannot be read.
+        domain: name of the file's domain.
+        sample: what its reader made of it.
     """
 
-    def __init__(self, asker: Asker, path: Path, reader: dict[str, Any] | None = None, domain: str = "") -> None:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file.")
-        self.path, self.asker = path, asker
-        self.domain = domain or registry.domain_of(path)
-        registry.load_domain(self.domain)
-        self.reader: Domain = registry.build("domain", self.domain, **(reader or {}))
-        self.sample: Sample = self.reader.read(Record(path, anomalous=False, category=path.parent.name))
-        self.seen: Seen = asker.look(list(self.sample.views))
+    def __init__(self, asker: Asker, domain: str, sample: Sample) -> None:
+        self.asker, self.domain, self.sample = asker, domain, sample
+        self.seen: Seen = asker.look(list(sample.views))
         self.turns: list[tuple[str, str | None]] = []
 
     def ask(
@@ -53,20 +44,22 @@ class Subject:
             UserError: the talk no longer fits into the model's context, or the question holds a control token.
         """
         asked = question if self.turns else self.asker.opening(self.seen, question)
-        turns = [*self.turns, (asked, None)]
-        (answer,) = self.asker.answer([self.seen], [turns], max_new_tokens, stream)
+        (answer,) = self.asker.answer([self.seen], [[*self.turns, (asked, None)]], max_new_tokens, stream)
         self.turns.append((asked, answer))
         return answer
 
     def save(self, out: Path) -> dict[str, Any]:
-        """Write a map of each view that the model was shown, ``<name>_view<number>.png``, and tell what is known."""
-        make_folder(out)
-        maps = []
+        """Write a map of each view that the model was shown, ``<name>_view<number>.png``, and tell what is known.
+
+        Raises:
+            UserError: a map cannot be written.
+        """
+        path, maps = self.sample.record.path, []
         for i in self.seen.shown:
-            stem = out / f"{self.path.name.split('.')[0]}_view{i}"
-            maps.append(write_map(self.sample.views[i], self.seen.maps[i].cpu().numpy().astype(np.float64), stem))
+            scores = self.seen.maps[i].cpu().numpy().astype(np.float64)
+            maps.append(write_map(self.sample.views[i], scores, out / f"{stems([path])[path]}_view{i}"))
         return {
-            "file": str(self.path),
+            "file": str(path),
             "domain": self.domain,
             "score": self.seen.score,
             "adverb": self.seen.adverb,
@@ -97,27 +90,51 @@ def ask(
         reader: options of the domain's reader.
 
     Raises:
-        UserError: as ``Asker`` and ``Subject``.
+        UserError: as ``read``, ``Asker`` and ``Subject``.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file.")
-    registry.domain_of(path)
-    asker = Asker(checkpoint, **options)
-    subject = Subject(asker, path, reader)
+    if as_json and not question:
+        raise UserError("--json answers a question: give one.")
+    domain, sample = read(path, reader or {})  # first: to load a model may take minutes
+    subject = Subject(Asker(checkpoint, **options), domain, sample)
     told = subject.save(out)
     if as_json:
-        if not question:
-            raise UserError("--json answers a question: give one.")
         print(json.dumps(told | {"question": question, "answer": subject.ask(question)}))
         return
     print(f"score {told['score']:.3f}, {told['adverb']} suspicious; maps: {', '.join(told['maps'])}")
-    for text in [question] if question else _lines():
-        subject.ask(text, stream=_show)
-        print()
+    if question:
+        _answer(subject, question)
+    else:
+        _talk(subject)
 
 
-def _show(text: str) -> None:
-    print(text, end="", flush=True)
+def read(path: Path, options: dict[str, Any]) -> tuple[str, Sample]:
+    """The domain that reads a file, and its sample.
+
+    Raises:
+        UserError: no such file, no domain reads it, its reader has no such option, or it cannot be read.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file.")
+    name = registry.domain_of(path)
+    reader: Domain = registry.build("domain", name, **options)
+    return name, reader.read(Record(path, anomalous=False, category=path.parent.name))
+
+
+def _answer(subject: Subject, question: str) -> None:
+    """Show the answer while it is made."""
+    subject.ask(question, stream=lambda text: print(text, end="", flush=True))
+    print()
+
+
+def _talk(subject: Subject) -> None:
+    """Answer line after line. A mistake of a person at the keyboard is told and does not end the talk."""
+    for line in _lines():
+        try:
+            _answer(subject, line)
+        except UserError as error:
+            if not sys.stdin.isatty():
+                raise
+            say(f"anomaly-ov: {error}")
 
 
 def _lines() -> Iterator[str]:
@@ -125,7 +142,10 @@ def _lines() -> Iterator[str]:
     while True:
         if sys.stdin.isatty():
             print("> ", end="", flush=True)
-        line = sys.stdin.readline().strip()
+        try:
+            line = sys.stdin.readline().strip()
+        except UnicodeDecodeError:
+            raise UserError("standard input: a question that is no text in UTF-8.") from None
         if not line:
             return
         yield line

@@ -13,8 +13,9 @@ from transformers import TextStreamer
 
 from framework.data import crops as cropping
 from framework.errors import UserError
+from framework.models.backbones.sources import one_line
 from framework.models.onevision import tuned
-from framework.models.onevision.chat import Chat, Picture, placed
+from framework.models.onevision.chat import Chat, Picture, Prompt, placed
 from framework.models.onevision.configuration import ADVERBS
 from framework.models.onevision.modeling import Encoded
 from framework.tasks.pooling import pool
@@ -65,17 +66,19 @@ class Asker:
         base: where the model of a tuned checkpoint lies, "" for where it lay.
 
     Raises:
-        UserError: as ``tuned.load``, or a device this machine lacks.
+        UserError: as ``tuned.load``, or a device this machine lacks, which is told before anything is loaded.
     """
 
     def __init__(self, checkpoint: Path, device: str = "", dtype: str = "auto", views: int = 4, base: str = "") -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if views < 1:
+            raise UserError(f"views: the model must be shown 1 or more, not {views}.")
+        self.device = _device(device)
         self.model, self.chat = tuned.load(checkpoint, dtype, base=base)
         self.views = views
         try:
             self.model.to(self.device)
-        except (RuntimeError, AssertionError):
-            raise UserError(f"--device {device}: this machine has no such device, or it has no room.") from None
+        except torch.OutOfMemoryError:
+            raise UserError(f"device {self.device}: no room for the model. Try --dtype bfloat16, or cpu.") from None
 
     @torch.inference_mode()
     def look(self, views: Sequence[np.ndarray], most: int | None = None) -> Seen:
@@ -90,24 +93,19 @@ class Asker:
         parts = [self._encode(part, several) for part in _chunks(pictures)]
         logits = torch.cat([part.verdict.logits for part in parts]).float()
         crops = [m for part in parts for m in part.verdict.maps.split(part.crops)]
-        cut = ("square" if several else "anyres", self.chat.layout.canvas)
+        cut = (self.chat.cut(several), self.chat.layout.canvas)
         maps = [
             cropping.merge(m, v.shape[1], v.shape[2], self.chat.size, *cut).clamp(0, 1)
             for m, v in zip(crops, views, strict=True)
         ]
         shown = sorted(logits.argsort(descending=True, stable=True)[: most or self.views].tolist())
         tokens = [t for part in parts for t in part.pooler_output]
+        told = logits[shown].max()
         if several and len(shown) == 1:  # alone it is shown whole, as any single picture
-            pictures[shown[0]] = self.chat.picture(views[shown[0]], False)
-            tokens[shown[0]] = self._encode([pictures[shown[0]]], False).pooler_output[0]
-        return Seen(
-            logits,
-            maps,
-            shown,
-            [pictures[i].size for i in shown],
-            [tokens[i] for i in shown],
-            self.adverb(float(logits[shown].max())),
-        )
+            whole = self._encode([self.chat.picture(views[shown[0]], False)], False)
+            tokens[shown[0]], told = whole.pooler_output[0], whole.verdict.logits[0]
+        sizes = [pictures[i].size for i in shown]
+        return Seen(logits, maps, shown, sizes, [tokens[i] for i in shown], self.adverb(float(told)))
 
     def adverb(self, logit: float) -> str:
         """How suspicious a picture of this logit is called."""
@@ -117,6 +115,25 @@ class Asker:
     def opening(self, seen: Seen, question: str) -> str:
         """The first question with its pictures in front."""
         return placed(question, len(seen.shown))
+
+    def prompt(self, seen: Seen, turns: Sequence[tuple[str, str | None]], max_new_tokens: int) -> Prompt:
+        """One conversation as the model reads it; the answer of the last turn is None.
+
+        Raises:
+            UserError: with its pictures and an answer it does not fit into the model's context, a text holds a control
+                token or is no Unicode, or it has more or fewer ``<image>`` than pictures.
+        """
+        try:
+            "".join(question for question, _ in turns).encode()
+        except UnicodeEncodeError:
+            raise UserError("the question holds bytes that are no text in UTF-8. Take them out.") from None
+        found = self.chat.encode(turns, seen.sizes)
+        if len(found.ids) + max_new_tokens > self.chat.longest:
+            raise UserError(
+                f"{len(found.ids)} tokens and an answer of {max_new_tokens} do not fit into the {self.chat.longest} "
+                "that the model can read. Show it fewer views, or begin a new conversation."
+            )
+        return found
 
     @torch.inference_mode()
     def answer(
@@ -135,15 +152,10 @@ class Asker:
             stream: called with each piece of the answer as it is made, of one conversation.
 
         Raises:
-            UserError: a conversation with its pictures and an answer does not fit into the model's context.
+            UserError: as ``prompt``.
         """
-        prompts = [self.chat.encode(t, s.sizes) for t, s in zip(turns, seen, strict=True)]
+        prompts = [self.prompt(s, t, max_new_tokens) for t, s in zip(turns, seen, strict=True)]
         longest = max(len(p.ids) for p in prompts)
-        if longest + max_new_tokens > self.chat.longest:
-            raise UserError(
-                f"{longest} tokens and an answer of {max_new_tokens} do not fit into the {self.chat.longest} that the "
-                "model can read. Ask about fewer views (--views), or begin a new conversation."
-            )
         batch = self.chat.batch(prompts, [], side="left")
         encoded = Encoded(pooler_output=[t for s in seen for t in s.tokens])
         streamer = _Streamer(self.chat, stream) if stream else None
@@ -179,6 +191,17 @@ class _Streamer(TextStreamer):
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """As the library calls it."""
         self.stream(text)
+
+
+def _device(name: str) -> torch.device:
+    """The device of a name, or of "" the best there is, once a tensor went there."""
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(name)
+        torch.zeros(1, device=found).cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:  # torch has one for each way to lack a device
+        raise UserError(f"device {name!r}: {one_line(error).rstrip('.')}. Write cpu, or another.") from None
+    return found
 
 
 def _chunks(pictures: list[Picture]) -> list[list[Picture]]:

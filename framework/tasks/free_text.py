@@ -17,7 +17,7 @@ from framework.metrics.text.judge import Question, judge
 from framework.models.onevision.chat import IMAGE
 from framework.progress import say
 from framework.reasoning import TextConfig
-from framework.tasks.verdicts import Line, text_rows
+from framework.tasks.verdicts import STRICT, Line, text_rows
 
 TOP = 10  # highest score of the judge
 
@@ -26,10 +26,26 @@ def check(config: TextConfig) -> None:
     """Whatever would stop the scoring, before anything is asked.
 
     Raises:
-        UserError: a judge is wanted and no endpoint is known.
+        UserError: a judge is wanted and no endpoint is known, or the embeddings cannot be loaded.
     """
     if config.judge:
         find_endpoint()
+    if config.similarity:
+        Embedder(config.similarity)
+
+
+def free_numbers(config: TextConfig, items: Sequence[Item]) -> list[tuple[str, str]]:
+    """Level and metric of every number that ``free_rows`` will have."""
+    if not any(reference for item in items for reference in item.references):
+        return []
+    wanted = {
+        "rouge_l": True,
+        "similarity": bool(config.similarity),
+        "judge": config.judge,
+        "judge_coverage": config.judge,
+        "judge_agreement": config.judge and config.repeats > 1,
+    }
+    return [(STRICT, metric) for metric, found in wanted.items() if found]
 
 
 def free_rows(
@@ -66,19 +82,23 @@ def free_rows(
         protocols["similarity"] = f"cosine, {config.similarity}, weights {embedder.sha256[:12]}, below 0 as 0"
     if config.judge:
         judged = judge(asked, find_endpoint(), cache, config.repeats)
-        known = ~np.isnan(judged.scores)
-        sums = np.where(known, judged.scores, 0).sum(1)
-        values["judge"] = np.where(known.any(1), sums / np.maximum(known.sum(1), 1), np.nan) / TOP
-        protocols["judge"] = (
-            f"{judged.prompt} by {judged.model}, {config.repeats} times, tenths{_agreed(judged.scores)}"
-        )
+        values |= _judged(judged.scores)
+        by = f"{judged.prompt} by {judged.model}, {config.repeats} times"
+        protocols |= {
+            "judge": f"{by}, tenths of the mean score",
+            "judge_coverage": f"{by}, share of judgements with a score",
+            "judge_agreement": f"{by}, share of equal scores among pairs of one answer",
+        }
     return text_rows(about, values, protocols, columns)
 
 
-def _agreed(scores: np.ndarray) -> str:
-    """How far the judge agrees with itself, where it judged more than once."""
-    found = agreement(scores) if scores.shape[1] > 1 else None
-    if found is None:
-        return ""
-    alpha = "" if found.alpha is None else f", alpha {found.alpha:.2f}"
-    return f", same score {100 * found.exact:.0f} %{alpha}"
+def _judged(scores: np.ndarray) -> dict[str, np.ndarray]:
+    """Numbers of each answer, ``(N,)`` in [0, 1], NaN for none, from ``(N, R)`` scores."""
+    known = ~np.isnan(scores)
+    counts = known.sum(1)
+    means = np.where(known, scores, 0).sum(1) / np.maximum(counts, 1)
+    found = {"judge": np.where(counts > 0, means, np.nan) / TOP, "judge_coverage": known.mean(1)}
+    if scores.shape[1] > 1:
+        pairs = [agreement(row[None]) for row in scores]
+        found["judge_agreement"] = np.array([np.nan if a is None else a.exact for a in pairs])
+    return found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framework.data.instruct.talks import pixels_of
+from framework.data.decoding import pixels_of
 from framework.data.questions import mmad, sdls, visa_dr
 from framework.data.questions.items import Item
 from framework.errors import UserError
@@ -17,6 +17,7 @@ from framework.progress import say
 from framework.reasoning import QuestionConfig
 from framework.registry import unknown
 from framework.tasks.quiz import Quiz
+from framework.types import Record
 
 READERS: dict[str, Callable[..., list[Item]]] = {
     "visa_dr": visa_dr.detection,
@@ -25,7 +26,6 @@ READERS: dict[str, Callable[..., list[Item]]] = {
     "sdls": sdls.questions,
 }
 PATHS = ("references", "knowledge")  # options that name a file
-NORMAL = "good"  # in the path of a picture of MMAD, as its scorer tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,11 @@ class Asked:
         """Pictures of one item, each ``(3, H, W)`` uint8."""
         return [pixels_of(path) for path in self.items[position].images]
 
-    def anomalous(self, position: int) -> bool:
-        """Whether an item is about an anomaly."""
+    def record(self, position: int) -> Record:
+        """One item as a sample: the picture that it asks about, the last; several items may share it."""
         item = self.items[position]
-        return NORMAL not in str(item.images[-1]) if self.kind == "mmad" else bool(item.label)
+        anomalous = mmad.NORMAL not in item.id if self.kind == "mmad" else bool(item.label)
+        return Record(item.images[-1], anomalous, item.category, group=str(item.images[-1]))
 
 
 def open_questions(name: str, config: QuestionConfig) -> Asked:

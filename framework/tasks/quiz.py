@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from framework.errors import UnreadableError, UserError
-from framework.files import make_folder, write_whole
+from framework.files import write_whole
 from framework.models.onevision.chat import IMAGE
 from framework.progress import say, track
 from framework.tasks.asking import Asker, Seen
@@ -33,6 +33,7 @@ class Quiz:
 class Source(Protocol):
     """A list of samples to be asked about."""
 
+    name: str
     quizzes: Sequence[Quiz]
     chosen: bool
     """Whether the model is shown only the most suspicious views; else all."""
@@ -46,62 +47,62 @@ def answer(
     asker: Callable[[], Asker],
     source: Source,
     folder: Path,
-    name: str,
     key: str,
     batch_size: int,
     max_new_tokens: int,
     rank: int = 0,
     ranks: int = 1,
-) -> list[dict[str, Any]]:
-    """Answer this process's share of what is not answered yet.
+) -> None:
+    """Answer this process's share of what is not answered yet; what could not be read before is tried again.
 
     Each process appends to a file of its own, a line a sample once it is answered, so that a kill loses one batch,
-    and any number of processes may go on from what any number left.
+    and any number of processes may go on from what any number left. ``collect`` reads them.
 
     Args:
         asker: makes the model; not called where nothing is left to ask.
         source: the samples.
-        folder: of answers.
-        name: of the list, begins the file names.
-        key: what the answers follow from (model, questions, options); lines of another key are not taken.
+        folder: of answers, which is there.
+        key: hex digits of what the answers follow from (model, questions, options); names the files.
         batch_size: samples asked at once.
         max_new_tokens: longest answer.
         rank: of this process.
         ranks: how many there are.
 
-    Returns:
-        All lines there are now, of all processes, in the order of the list: ``id``, ``position``, ``answers``,
-        ``logit``; or ``error`` where the sample could not be read.
+    Raises:
+        UserError: a question that the model cannot be asked, with the sample.
     """
-    make_folder(folder)
-    done = collect(folder, name, key)
+    done = {line["position"] for line in collect(folder, key) if "error" not in line}
     left = [i for i in range(len(source.quizzes)) if i not in done and i % ranks == rank]
     if done:
-        say(f"{name}: {len(done)} of {len(source.quizzes)} answered before")
-    if left:
-        path = folder / f"{name}-{rank}of{ranks}.jsonl"
-        _mend(path)
-        model = asker()
-        with path.open("a", encoding="utf-8") as f:
-            for part in track(_parts(left, batch_size), -(-len(left) // batch_size), f"asking about {name}"):
-                for line in _ask(model, source, part, max_new_tokens):
-                    f.write(json.dumps({"key": key, **line}) + "\n")
-                f.flush()
-    return list(collect(folder, name, key).values())
+        say(f"{source.name}: {len(done)} of {len(source.quizzes)} answered before")
+    if not left:
+        return
+    path = folder / f"{key}-{rank}of{ranks}.jsonl"
+    _mend(path)
+    model = asker()
+    with path.open("a", encoding="utf-8") as f:
+        for part in track(_parts(left, batch_size), -(-len(left) // batch_size), f"asking about {source.name}"):
+            for line in _ask(model, source, part, max_new_tokens):
+                f.write(json.dumps(line) + "\n")
+            f.flush()
 
 
-def collect(folder: Path, name: str, key: str) -> dict[int, dict[str, Any]]:
-    """Lines of all processes by position, whole ones of this key only, in the order of the list."""
+def collect(folder: Path, key: str) -> list[dict[str, Any]]:
+    """Lines of all processes, one a sample, in the order of the list; a line that a kill cut off is none.
+
+    Returns:
+        Dicts with ``position``, ``id``, ``answers`` and ``logit``, or ``error`` where the sample could not be read.
+    """
     found: dict[int, dict[str, Any]] = {}
-    for path in sorted(folder.glob(f"{name}-*of*.jsonl")):
+    for path in sorted(folder.glob(f"{key}-*of*.jsonl")):
         for text in path.read_text(encoding="utf-8").splitlines():
             try:
                 line = json.loads(text)
-            except ValueError:  # cut off by a kill
+            except ValueError:
                 continue
-            if isinstance(line, dict) and line.get("key") == key:
+            if "error" in found.get(line["position"], {"error": ""}):  # an answer stays, whatever else was tried
                 found[line["position"]] = line
-    return dict(sorted(found.items()))
+    return [line for _, line in sorted(found.items())]
 
 
 def _ask(model: Asker, source: Source, positions: list[int], max_new_tokens: int) -> Iterator[dict[str, Any]]:
@@ -121,12 +122,22 @@ def _ask(model: Asker, source: Source, positions: list[int], max_new_tokens: int
             question = source.quizzes[i].questions[step]
             first = step == 0 and IMAGE not in question
             turns[i].append((model.opening(seen[i], question) if first else question, None))
+        for i in now:
+            _check(model, source.quizzes[i].id, seen[i], turns[i], max_new_tokens)
         answers = model.answer([seen[i] for i in now], [turns[i] for i in now], max_new_tokens)
         for i, text in zip(now, answers, strict=True):
             turns[i][-1] = (turns[i][-1][0], text)
     for i, found in seen.items():
         answers = [text or "" for _, text in turns[i]]
         yield {"position": i, "id": source.quizzes[i].id, "answers": answers, "logit": found.logit}
+
+
+def _check(model: Asker, name: str, seen: Seen, turns: list[tuple[str, str | None]], max_new_tokens: int) -> None:
+    """Name the sample that the model cannot be asked about, which in a batch nobody could tell."""
+    try:
+        model.prompt(seen, turns, max_new_tokens)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
 
 
 def _parts(positions: list[int], size: int) -> Iterator[list[int]]:
@@ -144,15 +155,19 @@ def _mend(path: Path) -> None:
         write_whole(path, whole)
 
 
-def complete(lines: list[dict[str, Any]], source: Source, name: str) -> bool:
-    """Whether every sample has its line; else how many other processes still owe."""
-    if len(lines) == len(source.quizzes):
-        return True
-    say(f"{name}: {len(lines)} of {len(source.quizzes)} answered; the process that answers the last writes the rows")
-    return False
+def complete(lines: list[dict[str, Any]], source: Source) -> bool:
+    """Whether every sample has its line; says how many do not.
 
-
-def refused(lines: list[dict[str, Any]], name: str) -> None:
-    """Raise where no sample could be read."""
-    if lines and all("error" in line for line in lines):
-        raise UserError(f"{name}: no sample could be read; the first: {lines[0]['error']}")
+    Raises:
+        UserError: every sample has, and none could be read.
+    """
+    count, whole = len(lines), len(source.quizzes)
+    if count < whole:
+        say(f"{source.name}: {count} of {whole} answered; the process that answers the last writes the rows")
+        return False
+    errors = [line["error"] for line in lines if "error" in line]
+    if len(errors) == whole:
+        raise UserError(f"{source.name}: no sample could be read; the first: {errors[0]}")
+    if errors:
+        say(f"{source.name}: left out {len(errors)} of {whole} samples, which could not be read")
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
@@ -23,12 +24,13 @@ class Reason(LightningModule):
         config: the experiment.
         model: with what is tuned asking for gradients, see ``tuned.prepare``.
         accumulate: micro-batches in a step.
+        steps: of the whole training.
         card: what travels inside the checkpoint.
     """
 
-    def __init__(self, config: Reasoning, model: AnomalyOV, accumulate: int, card: dict[str, Any]) -> None:
+    def __init__(self, config: Reasoning, model: AnomalyOV, accumulate: int, steps: int, card: dict[str, Any]) -> None:
         super().__init__()
-        self.config, self.model, self.accumulate, self.card = config, model, accumulate, card
+        self.config, self.model, self.accumulate, self.steps, self.card = config, model, accumulate, steps, card
         self.strict_loading = False  # what is frozen is not in the checkpoint
 
     def train(self, mode: bool = True) -> Reason:
@@ -38,7 +40,7 @@ class Reason(LightningModule):
         return self
 
     def configure_model(self) -> None:
-        """Under FSDP2, shard the blocks of the tower and of the language model, then the rest."""
+        """Under FSDP2, shard the blocks of tower and language model, then the rest, over the devices of a node."""
         mesh = getattr(self, "device_mesh", None)
         if mesh is None or getattr(self, "_sharded", False):
             return
@@ -49,11 +51,16 @@ class Reason(LightningModule):
         if hasattr(inner.vision_tower, "encoder"):
             blocks += [*inner.vision_tower.encoder.layers]
         for block in blocks:
-            fully_shard(block, mesh=mesh["data_parallel"])
-        fully_shard(self.model, mesh=mesh["data_parallel"])
+            fully_shard(block, mesh=mesh)
+        fully_shard(self.model, mesh=mesh)
         for method in ("losses", "generate"):
             register_fsdp_forward_method(self.model, method)
         self._sharded = True
+
+    def on_train_batch_start(self, _: Inputs, number: int) -> None:
+        """Dropout that follows from the place in the training, so that a resumed run is an unbroken one."""
+        place = (self.config.seed, self.current_epoch, number, self.global_rank)
+        torch.manual_seed(int.from_bytes(hashlib.sha256(repr(place).encode()).digest()[:8]))
 
     def training_step(self, batch: Inputs, _: int) -> Tensor:
         """This micro-batch's part of the loss, scaled so that the mean over ranks and accumulation is the whole."""
@@ -74,8 +81,7 @@ class Reason(LightningModule):
             {"params": [p for n, p in named if not n.startswith(bridge)], "lr": o.lr},
         ]
         optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=o.lr, weight_decay=o.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = get_cosine_schedule_with_warmup(optimizer, round(o.warmup * steps), steps)
+        schedule = get_cosine_schedule_with_warmup(optimizer, round(o.warmup * self.steps), self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,12 @@ from framework.data.instruct import conversations
 from framework.data.instruct.conversations import Conversation
 from framework.data.instruct.talks import GroupedBatches, Measured, Talks, loader, measure
 from framework.errors import UserError
-from framework.files import make_folder
+from framework.files import write_whole
 from framework.leaderboard.rows import SEPARATOR
 from framework.models.onevision import tuned
 from framework.models.onevision.chat import Chat
-from framework.models.onevision.conversion import origins
+from framework.models.onevision.conversion import CONVERSATIONS, origins
+from framework.models.onevision.modeling import AnomalyOV
 from framework.models.trained import Origin, plain
 from framework.progress import say
 from framework.reasoning import Reasoning
@@ -35,6 +38,7 @@ from framework.tasks.run import Outcome, make_trainer, told
 from framework.types import Record
 
 LAST = "last.ckpt"
+NOTED = "about.json"
 
 
 class TalkData(LightningDataModule):
@@ -60,14 +64,20 @@ class TalkData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         trainer = self.trainer
         assert trainer is not None
-        data = Talks(self.measured, self.chat, self.config.tune.labels, self.config.tune.unreadable)
+        t = self.config.tune
+        data = Talks(self.measured, self.chat, t.labels, t.unreadable, t.decode)
         return loader(data, self.batches(trainer.global_rank, trainer.world_size), self.config.workers)
+
+    def taken(self, trainer: Trainer) -> int:
+        """Micro-batches of an epoch."""
+        limit, there = trainer.limit_train_batches, len(self.batches(0, trainer.world_size))
+        return min(limit, there) if isinstance(limit, int) else int(limit * there)
 
     def _start(self) -> tuple[int, int]:
         trainer = self.trainer
         assert trainer is not None
-        done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        return trainer.current_epoch, done
+        epoch, done = trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return (epoch, done) if done < self.taken(trainer) else (epoch + 1, 0)  # workers ask before Lightning goes on
 
 
 def fit(config: Reasoning) -> Outcome:
@@ -79,37 +89,50 @@ def fit(config: Reasoning) -> Outcome:
         UserError: anything the user can mend, before anything is trained.
     """
     registry.load_plugins(config.plugins)
+    dtype = _dtype(config)
     talks = read(config)
     sets = open_tests(config)
     seed_everything(config.seed, workers=True, verbose=False)
-    model, chat = tuned.load(Path(config.model.path), _dtype(config), config.model.attention)
-    whole = config.trainer.precision in ("bf16-true", "16-true")
-    tuned.prepare(model, config.tune, None if whole else torch.float32)
+    model, chat = _model(config, dtype)
     measured = measure(talks, chat, config.tune.labels, config.tune.max_length, config.tune.too_long)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     say(f"tuning {trained / 1e6:.1f} of {sum(p.numel() for p in model.parameters()) / 1e6:.1f} million numbers")
-    if config.tune.checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     work = Path(config.out) / f".training-{config.name}-{reasoning.digest(config)[:12]}"
     saving = ModelCheckpoint(
         work, filename="last", save_top_k=1, every_n_train_steps=config.tune.save_every, enable_version_counter=False
     )
     data = TalkData(config, measured, chat)
     trainer = _trainer(config, saving, data)
-    task = Reason(config, model, trainer.accumulate_grad_batches, _card(config, talks))
-    make_folder(work)
+    card = _card(config, talks)
+    task = Reason(config, model, trainer.accumulate_grad_batches, _steps(trainer, data), card)
+    task.train()  # Lightning leaves the mode as it is, and a loaded model is in eval mode
+    _check_resume(work, card, trainer.world_size)
     last, done = work / LAST, work / tuned.FILE
     if not done.exists():
         if last.exists():
             say(f"going on from {last}")
         with told(trainer):
-            trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+            trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
         _save(done, task, trainer)
     outcome = answer_sets(config, done, sets, trainer.global_rank, trainer.world_size)
+    status = trainer.strategy.reduce(torch.tensor(outcome.status), reduce_op="sum")  # any rank may have been the last
     trainer.strategy.barrier()
     if outcome.folder is not None:
         shutil.rmtree(work)
-    return outcome
+    return replace(outcome, status=int(bool(status)))
+
+
+def _model(config: Reasoning, dtype: str) -> tuple[AnomalyOV, Chat]:
+    """The model with what is tuned asking for gradients, and its chat."""
+    base = Path(config.model.path)
+    if base.is_file():
+        raise UserError(f"model.path: {base} is no folder; merge a tuned checkpoint: anomaly-ov convert {base} FOLDER.")
+    model, chat = tuned.load(base, dtype, config.model.attention)
+    whole = config.trainer.precision in ("bf16-true", "16-true")
+    tuned.prepare(model, config.tune, None if whole else torch.float32)
+    if config.tune.checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model, chat
 
 
 def read(config: Reasoning) -> list[Conversation]:
@@ -130,21 +153,45 @@ def read(config: Reasoning) -> list[Conversation]:
 
 
 def _dtype(config: Reasoning) -> str:
-    """What frozen tensors are kept in."""
-    if config.model.dtype != "auto":
-        return config.model.dtype
-    precision = config.trainer.precision
-    return "bfloat16" if precision.startswith("bf16") else "float16" if precision == "16-true" else "float32"
+    """What frozen tensors are kept in, which must go with the precision of the trained ones."""
+    precision, asked = config.trainer.precision, config.model.dtype
+    found = "bfloat16" if precision.startswith("bf16") else "float16" if precision == "16-true" else "float32"
+    allowed = {"auto", found} if precision.endswith("-true") else {"auto", found, "float32"}
+    if asked not in allowed:
+        raise UserError(f"model.dtype: {asked} does not go with trainer.precision={precision}. Use model.dtype=auto.")
+    return found if asked == "auto" else asked
 
 
 def _trainer(config: Reasoning, saving: ModelCheckpoint, data: TalkData) -> Trainer:
     """Lightning's trainer with as many micro-batches a step as the batch size asks for on its ranks."""
     strategy: Any = config.trainer.strategy
-    if strategy == "fsdp2":
-        strategy = ModelParallelStrategy(data_parallel_size="auto", tensor_parallel_size=1)
+    if strategy == "fsdp2":  # one file, as else: Lightning's folders of shards cannot leave out what is frozen
+        strategy = ModelParallelStrategy(save_distributed_checkpoint=False)
     trainer = make_trainer(config, [saving], strategy=strategy)
     trainer.accumulate_grad_batches = data.batches(0, trainer.world_size).accumulate
     return trainer
+
+
+def _steps(trainer: Trainer, data: TalkData) -> int:
+    """Steps of the whole training; to count them, Lightning would open the loader before it knows where to go on."""
+    return math.ceil(data.taken(trainer) / trainer.accumulate_grad_batches) * int(trainer.max_epochs or 1)
+
+
+def _check_resume(work: Path, card: dict[str, Any], ranks: int) -> None:
+    """Note what a run is about, or refuse to go on where that has changed."""
+    now = {
+        "the model": card["fingerprint"],
+        "what it is trained on": card["trained_on"],
+        "the number of devices": ranks,
+    }
+    path = work / NOTED
+    if not path.exists():
+        write_whole(path, json.dumps(now).encode())
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in now.items():
+        if before[key] != value:
+            raise UserError(f"{work}: {key} has changed since this run was interrupted. Delete {work} to restart.")
 
 
 def _save(path: Path, task: Reason, trainer: Trainer) -> None:
@@ -161,13 +208,12 @@ def _card(config: Reasoning, talks: list[Conversation]) -> dict[str, Any]:
     """What travels inside the checkpoint."""
     commit, dirty = provenance.commit()
     base = Path(config.model.path)
-    if base.is_file():
-        raise UserError(f"model.path: {base} is no folder; merge a tuned checkpoint: anomaly-ov convert {base} FOLDER.")
     pictures = sorted({path for talk in talks for path in (*talk.images, *talk.sample) if path.is_file()})
-    contents = digests([Record(path, anomalous=False, category="") for path in pictures])
-    name = SEPARATOR.join(config.train)
-    shown = hashlib.sha256("".join(repr((talk.turns, talk.anomaly)) for talk in talks).encode()).hexdigest()
-    origin = Origin(name, "conversations", shown, sorted(set(contents)))
+    contents = dict(zip(pictures, digests([Record(p, anomalous=False, category="") for p in pictures]), strict=True))
+    shown = hashlib.sha256()
+    for talk in talks:
+        shown.update(repr((talk.turns, talk.anomaly, [contents[path] for path in talk.images])).encode())
+    origin = Origin(SEPARATOR.join(config.train), CONVERSATIONS, shown.hexdigest(), sorted(set(contents.values())))
     return {
         "schema": tuned.SCHEMA,
         "model": str(base.resolve()),

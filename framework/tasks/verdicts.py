@@ -12,6 +12,7 @@ import torch
 from framework.leaderboard.answers import METRICS as JUDGED
 from framework.leaderboard.answers import answer_interval
 from framework.leaderboard.rows import ALL, POOLED, Row
+from framework.leaderboard.statistics import Interval
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.text import mmad
 from framework.metrics.text.answers import anchored, choice, legacy_choice, substring
@@ -59,8 +60,14 @@ def score_rows(lines: Sequence[Line], columns: dict[str, Any]) -> list[Row]:
     return level_rows(Level("sample", "", curves.compute(), found), columns)
 
 
-def answer_rows(lines: Sequence[Line], columns: dict[str, Any]) -> list[Row]:
-    """Yes/no of each sample's first answer by the strict and by the published rule: macro, pooled and per category."""
+def answer_rows(lines: Sequence[Line], columns: dict[str, Any], asked: str = "") -> list[Row]:
+    """Yes/no of each sample's first answer by the strict and by the published rule: macro, pooled and per category.
+
+    Args:
+        lines: one a sample.
+        columns: that all rows share.
+        asked: the question, where it is not the published one.
+    """
     rows = []
     for level, rule in RULES.items():
         answers = [rule(line.answers[0]) for line in lines]
@@ -73,7 +80,9 @@ def answer_rows(lines: Sequence[Line], columns: dict[str, Any]) -> list[Row]:
             for metric in (*JUDGED, "coverage"):
                 value = getattr(numbers, metric)
                 if value is not None:
-                    rows.append(_answer_row(level, category, metric, value, inside, columns, several))
+                    note = PROTOCOLS[level] + (f"; asked {asked!r}" if asked else "")
+                    note += "; mean over categories" if category == ALL and several else ""
+                    rows.append(_answer_row(level, category, metric, value, inside, columns, note))
     return rows
 
 
@@ -84,7 +93,7 @@ def text_rows(
 
     Args:
         lines: one an answer that has a reference.
-        values: metric -> ``(N,)`` in [0, 1]; NaN where there is none, which is left out and told as coverage.
+        values: metric -> ``(N,)`` in [0, 1]; NaN where there is none, which is left out.
         protocols: of each metric.
         columns: that all rows share.
     """
@@ -96,11 +105,10 @@ def text_rows(
         means = {n: float(numbers[known & (place == i)].mean()) for i, n in enumerate(names) if known[place == i].any()}
         if not means:
             continue
-        note = f"{protocols[metric]}; of {known.sum()} of {len(known)} answers"
         shown = {ALL: float(np.mean(list(means.values())))} | (means if len(names) > 1 else {})
         for category, value in shown.items():
             inside = [line for line in lines if category in (line.category, *WIDE)]
-            rows.append(_row(STRICT, category, metric, value, inside, columns, note))
+            rows.append(_row(STRICT, category, metric, value, inside, columns, protocols[metric]))
     return rows
 
 
@@ -125,14 +133,23 @@ def mmad_rows(lines: Sequence[Line], items: Sequence[Any], columns: dict[str, An
         protocol = f"mmad/1, {'published scorer, flaw included' if legacy else 'strict; no answer counts as wrong'}"
         for name, part in found.subtasks.items():
             inside = [line for line, item in zip(lines, items, strict=True) if item.subtask == name]
-            if not inside:
-                continue
-            for metric, value in (("accuracy", part.accuracy), ("coverage", part.coverage)):
-                if value is not None:
-                    rows.append(_row(level, name, metric, value, inside, columns, protocol))
+            if part.accuracy is not None:
+                guess = _guess([item for item in items if item.subtask == name])
+                rows.append(_row(level, name, "accuracy", part.accuracy, inside, columns, protocol, guess))
+            rows.append(_row(level, name, "coverage", part.coverage, inside, columns, protocol))
+        protocol += "; mean of subtasks"
         if found.average is not None:
-            rows.append(_row(level, ALL, "accuracy", found.average, lines, columns, f"{protocol}; mean of subtasks"))
+            guess = float(np.mean([_guess([item for item in items if item.subtask == n]) for n in found.subtasks]))
+            rows.append(_row(level, ALL, "accuracy", found.average, lines, columns, protocol, guess))
+        coverage = float(np.mean([part.coverage for part in found.subtasks.values()]))
+        rows.append(_row(level, ALL, "coverage", coverage, lines, columns, protocol))
     return rows
+
+
+def _guess(items: Sequence[Any]) -> float:
+    """Accuracy of letters drawn at random: the mean over datasets, as the accuracy itself."""
+    shares = {d: [1 / len(i.options) for i in items if i.dataset == d] for d in {i.dataset for i in items}}
+    return float(np.mean([np.mean(share) for share in shares.values()]))
 
 
 def _answer_row(
@@ -142,7 +159,7 @@ def _answer_row(
     value: float,
     inside: list[tuple[Line, bool | None]],
     columns: dict[str, Any],
-    several: bool,
+    protocol: str,
 ) -> Row:
     lines = [line for line, _ in inside]
     classes = [line.category for line in lines] if category == ALL else None
@@ -153,8 +170,7 @@ def _answer_row(
         )
     if interval is not None and not interval.describes(value):
         interval = None
-    note = PROTOCOLS[level] + ("; mean over categories" if category == ALL and several else "")
-    return _row(level, category, metric, value, lines, columns, note, interval)
+    return _row(level, category, metric, value, lines, columns, protocol, COINS.get(metric), interval)
 
 
 def _row(
@@ -165,7 +181,8 @@ def _row(
     lines: Sequence[Line],
     columns: dict[str, Any],
     protocol: str,
-    interval: Any = None,
+    chance: float | None = None,
+    interval: Interval | None = None,
 ) -> Row:
     anomalous = sum(line.label for line in lines)
     overlap = sum(line.seen for line in lines)
@@ -181,7 +198,7 @@ def _row(
         high=interval.high if interval else None,
         interval=INTERVAL if interval else "",
         groups=len({line.group for line in lines}),
-        chance=COINS.get(metric),
+        chance=chance,
         normal=len(lines) - anomalous,
         anomalous=anomalous,
         elements=None,

@@ -113,3 +113,26 @@ def test_a_cell_is_below_chance_when_its_whole_interval_is():
     assert not below(value=0.3, low=0.2, high=0.55)
     assert not below(value=0.9, low=0.8, high=0.95)
     assert below(value=0.3, low=None, high=None) and not below(value=0.3, low=None, high=None, chance=None)
+
+
+def test_answers_come_after_scores_each_rule_for_itself():
+    rows = [
+        row(level="published answer", metric="accuracy", value=0.5),
+        row(level="answer", metric="coverage", value=0.25),
+        row(level="answer", metric="accuracy", value=0.75),
+        row(),
+    ]
+    found = matrices(rows)
+    assert [(m.level, m.metric) for m in found] == [
+        ("sample", "auroc"),
+        ("answer", "accuracy"),
+        ("answer", "coverage"),
+        ("published answer", "accuracy"),
+    ]
+    assert [m.cells["parts", "parts"].value for m in found] == [0.875, 0.75, 0.25, 0.5]
+
+
+def test_another_question_in_one_column_is_refused():
+    rows = [row(level="answer", metric="f1", trained_on=t, protocol=f"f1/1; asked {t}") for t in ("cups", "parts")]
+    with pytest.raises(UserError, match=r"define answer f1 differently \(f1/1; asked cups, f1/1; asked parts\)"):
+        transfer_matrix(rows, "f1", "answer")

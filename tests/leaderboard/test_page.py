@@ -159,3 +159,16 @@ def test_rows_that_cannot_be_compared_and_pictures_of_another_kind_are_refused()
         page(PAIR, [item(view=b"GIF89a")], "t", [])
     with pytest.raises(ValueError, match="wrongness is nan"):
         page(PAIR, [item(wrongness=math.nan)], "t", [])
+
+
+def test_answers_have_a_place_in_every_switch_and_table():
+    said = row(level="published answer", metric="balanced_accuracy", value=0.75, low=0.5, high=0.8125)
+    text = row(level="answer", metric="judge_coverage", value=0.25, low=None, high=None, chance=None, interval="")
+    read = Reader(page([*PAIR, said, text], [], "t", []))
+    chosen = [(a["name"], a["value"]) for a in read.all("input") if a.get("type") == "radio"]
+    assert chosen == [("level", v) for v in ("sample", "element", "answer", "published answer")] + [
+        ("metric", v) for v in ("auroc", "aupro", "balanced_accuracy", "judge_coverage")
+    ]
+    assert read.words("h3")[2:] == ["Answer judge coverage", "Published answer balanced accuracy"]
+    assert {"75.0", "25.0"} <= set(read.words("b")) and "published answer" in read.words("td")
+    assert {"balanced accuracy", "judge coverage"} <= set(read.words("option"))

@@ -81,3 +81,15 @@ def test_the_chance_level_of_aupro_follows_its_limit():
 def test_no_chance_level_without_meaning(arguments):
     with pytest.raises(ValueError, match="no chance level"):
         chance_level(*arguments)
+
+
+@pytest.mark.parametrize("level", ["answer", "published answer"])
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "coverage", "rouge_l", "judge_agreement"])
+def test_answers_have_levels_and_metrics_of_their_own(level, metric):
+    assert row(level=level, metric=metric).level == level
+    with pytest.raises(ValueError, match=r"metric of .*auroc"):
+        row(level="sample", metric=metric)
+    with pytest.raises(ValueError, match=r"metric of .*rouge_l"):
+        row(level=level, metric="auroc")
+    with pytest.raises(ValueError, match=f"element 'pixel' does not fit level '{level}'"):
+        row(level=level, metric=metric, element="pixel")

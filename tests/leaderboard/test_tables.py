@@ -11,8 +11,8 @@ from fake_rows import row
 
 from framework.errors import UserError
 from framework.leaderboard.render.tables import csv, latex, markdown
-from framework.leaderboard.render.words import heat, luminance
-from framework.leaderboard.rows import COLUMNS, METRICS
+from framework.leaderboard.render.words import METRIC_NAMES, heat, luminance
+from framework.leaderboard.rows import ANSWERS, COLUMNS, METRICS
 
 PAIR = [
     row(in_domain=True, overlap=3),
@@ -121,3 +121,44 @@ def test_heat_colours_run_from_the_floor_of_the_metric_to_one():
     assert heat(0.75, "auroc")[0] == heat(0.5, "ap")[0] == "#21918c"
     np.testing.assert_allclose(luminance([255, 255, 255]), 1.0)
     np.testing.assert_allclose(luminance([119, 119, 119]), 0.18447, atol=1e-5)  # #777 on white: 4.48 to 1
+
+
+SAID = [
+    row(),
+    row(level="answer", metric="balanced_accuracy", value=0.75, low=0.5, high=0.8125),
+    row(level="published answer", metric="balanced_accuracy", value=0.5, low=None, high=None),
+    row(level="answer", metric="rouge_l", value=0.25, low=None, high=None, chance=None, interval=""),
+]
+
+
+def test_markdown_sets_what_is_said_beside_what_is_scored():
+    text = markdown(SAID)
+    heads = lines(text, "## ")
+    assert heads == [
+        "## Sample AUROC",
+        "## Answer balanced accuracy",
+        "## Answer ROUGE-L",
+        "## Published answer balanced accuracy",
+        "## All rows",
+    ]
+    assert "| **parts** | 75.0≈ (50.0–81.2) |" in text and "| **parts** | 25.0 (–) |" in text
+    assert "| parts | parts | all | published answer | balanced accuracy | 50.0 | – | 50.0 |" in text
+
+
+def test_latex_and_csv_hold_answers_too():
+    text = latex(SAID)
+    assert r"\caption{Published answer balanced accuracy}" in text and r"\caption{Answer ROUGE-L}" in text
+    read = list(comma.DictReader(csv(SAID).splitlines()))
+    assert [(r["level"], r["metric"], r["chance"]) for r in read][2:] == [
+        ("published answer", "balanced_accuracy", "0.5"),
+        ("answer", "rouge_l", ""),
+    ]
+
+
+def test_colours_of_balanced_accuracy_begin_at_a_coin_and_of_others_at_nothing():
+    assert heat(0.5, "balanced_accuracy") == heat(0.0, "rouge_l") == heat(0.0, "accuracy")
+    assert heat(0.75, "balanced_accuracy") == heat(0.5, "judge")
+
+
+def test_every_metric_has_a_name():
+    assert set(METRIC_NAMES) == {*METRICS, *ANSWERS} and len(set(METRIC_NAMES.values())) == len(METRIC_NAMES)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from framework.data.decoding import pixels_of, size_of
 from framework.data.instruct.conversations import Conversation
 from framework.data.sampling import Key
 from framework.errors import UnreadableError, UserError
@@ -21,7 +20,6 @@ from framework.models.onevision.layout import IGNORED
 from framework.progress import say, track
 
 GROUPED = 50  # batches whose conversations are sorted by length together
-BROKEN = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # of Pillow
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +56,11 @@ def measure(talks: Sequence[Conversation], chat: Chat, labels: str, longest: int
     limit = min(longest, chat.longest)
     found, over, most = [], 0, 0
     for talk in track(talks, len(talks), "measuring conversations"):
-        sizes = tuple(size_of(path) for path in talk.images)
         try:
+            sizes = tuple(size_of(path) for path in talk.images)
             tokens, learned = chat.measure(talk.turns, sizes, labels)
         except UserError as error:
-            raise UserError(f"{talk.origin}: {error}") from None
+            raise type(error)(f"{talk.origin}: {error}") from None
         if tokens > limit:
             over, most = over + 1, max(most, tokens)
             continue
@@ -76,28 +74,6 @@ def measure(talks: Sequence[Conversation], chat: Chat, labels: str, longest: int
     return found
 
 
-def size_of(path: Path) -> tuple[int, int]:
-    """Height and width of a picture, from its header."""
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except BROKEN as error:
-        raise UnreadableError(f"{path}: not a picture that can be read ({_why(error)}).") from None
-
-
-def pixels_of(path: Path) -> np.ndarray:
-    """``(3, H, W)`` uint8 RGB of a picture file.
-
-    Raises:
-        UnreadableError: it is damaged or of another kind.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
-    except BROKEN as error:
-        raise UnreadableError(f"{path}: not a picture that can be read ({_why(error)}).") from None
-
-
 class Talks(Dataset[dict[str, Any]]):
     """Conversations with their pictures cut, by position and weight.
 
@@ -106,10 +82,14 @@ class Talks(Dataset[dict[str, Any]]):
         chat: of the model.
         labels: "assistant" or "published".
         unreadable: "stop", or "skip": a conversation whose picture breaks in mid-epoch is named and teaches nothing.
+        decode: "exact" or "fast", see ``decoding.pixels_of``.
     """
 
-    def __init__(self, measured: Sequence[Measured], chat: Chat, labels: str, unreadable: str) -> None:
+    def __init__(
+        self, measured: Sequence[Measured], chat: Chat, labels: str, unreadable: str, decode: str = "exact"
+    ) -> None:
         self.measured, self.chat, self.labels, self.unreadable = measured, chat, labels, unreadable
+        self.decode = decode
 
     def __len__(self) -> int:
         return len(self.measured)
@@ -119,10 +99,11 @@ class Talks(Dataset[dict[str, Any]]):
         found = self.measured[position]
         prompt = self.chat.encode(found.talk.turns, found.sizes, self.labels)
         try:
-            views = [pixels_of(path) for path in found.talk.images]
+            views = [pixels_of(path, self.decode) for path in found.talk.images]
         except UnreadableError as error:
             if self.unreadable == "stop":
-                raise UnreadableError(f"{error} Mend it, or leave such out with tune.unreadable=skip.") from None
+                hint = "Mend it, or leave such out with tune.unreadable=skip."
+                raise UnreadableError(f"{found.talk.origin}: {error} {hint}") from None
             say(f"left out {found.talk.origin}: {error}")
             views = [np.zeros((3, *size), np.uint8) for size in found.sizes]
             prompt, weight = Prompt(prompt.ids, [IGNORED] * len(prompt.ids), prompt.pictures), 0.0
@@ -224,7 +205,3 @@ def loader(data: Talks, batches: GroupedBatches, workers: int) -> DataLoader[Any
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
-
-
-def _why(error: BaseException) -> str:
-    return str(error).partition("\n")[0][:80] or type(error).__name__

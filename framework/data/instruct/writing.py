@@ -15,9 +15,10 @@ from framework.data.inspection import _open
 from framework.data.instruct.conversations import IMAGE
 from framework.data.instruct.describe import describe, normal
 from framework.data.instruct.views import choose, marked
+from framework.data.questions.words import what_and_where, yes_or_no
 from framework.errors import TruthError, UnreadableError, UserError
 from framework.files import write_whole
-from framework.pictures import write_png
+from framework.pictures import FORMATS, write_png
 from framework.progress import say, track
 from framework.types import Record, Sample
 
@@ -109,7 +110,7 @@ def _pictures(sample: Sample, chosen: list[int], stem: Path) -> tuple[list[str],
 def _shows(path: Path, view: np.ndarray) -> bool:
     """Whether Pillow opens the file as just these ``(3, H, W)`` pixels: no scan, no 16-bit grey, no other reading."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return np.array_equal(np.asarray(image.convert("RGB")), view.transpose(1, 2, 0))
     except (OSError, SyntaxError, ValueError):
         return False
@@ -119,19 +120,13 @@ def _conversations(
     name: str, number: int, record: Record, pictures: list[str], masks: list[np.ndarray], element: str
 ) -> list[dict[str, Any]]:
     """The two entries of a sample in the published format. The first question is the published one."""
-    image = "images" if len(pictures) > 1 else "image"
-    if element == "voxel":
-        image = "scan"
-        any_wrong = "Are there any abnormalities in the scan?"
-    else:
-        any_wrong = f"Are there any defects for the object in the {image}?"
     if record.anomalous:
         description = describe(masks, record.defect, record.category, element)
     else:
         description = normal(record.category, element)
     asked = {
-        "answer": (f"{any_wrong} Please reply with 'Yes' or 'No'.", "Yes" if record.anomalous else "No"),
-        "description": (f"Is there anything unusual in the {image}? Describe what and where.", description),
+        "answer": (yes_or_no(element, len(pictures) > 1), "Yes" if record.anomalous else "No"),
+        "description": (what_and_where(element, len(pictures) > 1), description),
     }
     return [
         {

@@ -37,6 +37,8 @@ SUBTASKS = {  # type in the file: subtask that it counts to, ``evaluation/exampl
 }
 NORMAL = "good"  # a picture with this in its path is normal, ``summary.py``
 
+MOST = 5  # options of a question
+
 
 def questions(path: Path, images: Path, templates: int = 0, knowledge: Path | None = None) -> list[Item]:
     """The questions of ``mmad.json``, in its order.
@@ -90,6 +92,8 @@ def _question(entry: Any, place: str) -> tuple[str, tuple[tuple[str, str], ...],
         raise UserError(f"{place}: {unknown('type of question', kind, list(SUBTASKS))}")
     if answer not in given:
         raise UserError(f"{place}: its answer {answer!r} is none of its options {', '.join(given)}.")
+    if len(given) > MOST:
+        raise UserError(f"{place}: {len(given)} options; its scorer knows the letters A to E.")
     letters = {key: chr(ord("A") + i) for i, key in enumerate(given)}  # published: by place, whatever the key
     options = tuple((letters[key], value(given, key, str, f"{place}, options")) for key in given)
     text = f"{asked} \n" + "".join(f"{letter}. {option}\n" for letter, option in options)

@@ -11,9 +11,10 @@ from typing import Any
 
 from framework.data.questions.items import Item
 from framework.data.questions.reading import check_pictures, numbered, read_json, read_list, texts, value
+from framework.data.questions.words import yes_or_no
 from framework.errors import UserError
 
-PROMPT = "Are there any defects for the object in the image? Please reply with 'Yes' or 'No'."
+PROMPT = yes_or_no("pixel", several=False)
 """The published question of detection; the picture stands in front of it."""
 NORMAL, ANOMALOUS, CLASSES = 761, 1000, 10  # of the published VisA/test_data.json
 SKIPPED = ("pcb2", "pcb4")  # the published run leaves out reasoning pictures with these in their path

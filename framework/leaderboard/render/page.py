@@ -96,10 +96,15 @@ def _runs(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _own_and_other(matrix: Matrix) -> tuple[float, float] | None:
-    """Means over the diagonal and over what was trained elsewhere; None where an entry or either is missing."""
-    cells = [cell for cell in matrix.cells.values() if cell.rows[0].trained_on != NOTHING]
+    """Means over the diagonal and over what was trained elsewhere, of lines without a gap.
+
+    None where either is missing, or where such lines leave a test set without its diagonal.
+    """
+    whole = [t for t in matrix.trained if all((t, tested) in matrix.cells for tested in matrix.tested)]
+    cells = [c for (t, _), c in matrix.cells.items() if t in whole and c.rows[0].trained_on != NOTHING]
     own, other = [c.value for c in cells if c.diagonal], [c.value for c in cells if not c.diagonal]
-    if len(matrix.cells) < len(matrix.trained) * len(matrix.tested) or not own or not other:
+    known = {tested for (t, tested), c in matrix.cells.items() if t in whole and c.diagonal}
+    if not own or not other or known != set(matrix.tested):
         return None
     return math.fsum(own) / len(own), math.fsum(other) / len(other)
 

@@ -12,6 +12,7 @@ METRIC_NAMES = {
     **{"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO"},
     **{"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "precision": "precision", "recall": "recall"},
     **{"f1": "F1", "coverage": "coverage", "rouge_l": "ROUGE-L", "similarity": "similarity", "judge": "judge"},
+    **{"judge_coverage": "judge coverage", "judge_agreement": "judge agreement"},
 }
 HEADS = (
     *("trained on", "tested on", "category", "level", "metric", "value", "interval", "chance", "error", "samples"),

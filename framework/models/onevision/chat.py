@@ -91,10 +91,14 @@ class Chat:
         self.end_id: int = tokenizer.convert_tokens_to_ids(END)
         self._everywhere = {*self._ids("\n"), *self._ids(START), self.end_id}
 
+    def cut(self, several: bool) -> str:
+        """How ``crops.cut`` cuts a picture: "anyres" where it stands alone and the model has tiles, else "square"."""
+        return "anyres" if self.layout.canvas and not several else "square"
+
     def picture(self, view: np.ndarray, several: bool) -> Picture:
         """Cut a view ``(3, H, W)`` uint8; of several pictures in a conversation each is one padded square."""
         return Picture(
-            crops.cut(view, self.size, "square" if several else "anyres", self.layout.canvas),
+            crops.cut(view, self.size, self.cut(several), self.layout.canvas),
             crops.capped(*view.shape[1:]),
         )
 

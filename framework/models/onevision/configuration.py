@@ -54,12 +54,12 @@ class AnomalyOVConfig(LlavaOnevisionConfig):
 
 
 def canvases(size: int, most: int = CANVAS) -> list[list[int]]:
-    """All canvases of 1 to ``most`` tiles of ``size`` pixels a side, each ``[height, width]``; published: 6."""
+    """All canvases of 1 to ``most`` tiles of ``size`` pixels a side, ``[height, width]``; published: 6; 0: none."""
     return [[rows * size, columns * size] for rows in range(1, most + 1) for columns in range(1, most + 1)]
 
 
 def canvas(config: AnomalyOVConfig) -> int:
-    """Most tiles a side that a model's pictures are cut into."""
+    """Most tiles a side that a model's pictures are cut into; 0: each is one padded square."""
     return math.isqrt(len(config.image_grid_pinpoints))
 
 

@@ -29,6 +29,7 @@ from framework.progress import track
 SHARD = 4 << 30  # bytes in a file of weights
 REPORT = "conversion.json"
 ORIGINS = "trained_on.json"
+CONVERSATIONS = "conversations"  # source of an origin that the language model was tuned on
 Plan = dict[str, tuple[Source, str]]  # our key: where its tensor lies
 
 
@@ -96,7 +97,7 @@ def convert(
         config.save_pretrained(partial)
         if words is not None:
             words.save_pretrained(partial)
-        keep_origins(partial, expert)
+        keep_origins(partial, expert, folder)
         _report(partial, found, notes)
         partial.rename(out)
     finally:
@@ -207,12 +208,28 @@ def _report(folder: Path, found: list[Move], notes: list[str]) -> None:
 
 
 def origins(folder: Path) -> list[dict[str, Any]]:
-    """What the expert of a model folder was trained on, as ``trained.describe`` lists it; none where unknown."""
+    """What the model of a folder was trained on, as ``trained.describe`` lists it; none where unknown."""
     path = folder / ORIGINS
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
-def keep_origins(folder: Path, expert: Path | None) -> None:
-    """Write beside a model what the card of its expert says; a published file has no card."""
-    if expert is not None and expert.suffix == ".ckpt":
-        write_whole(folder / ORIGINS, json.dumps(trained.read(expert)[trained.KEY]["trained_on"]).encode())
+def keep_origins(folder: Path, expert: Path | None, base: Path | None = None) -> None:
+    """Write beside a model what it was trained on: what is known of ``base``, and what the card of the expert says.
+
+    Args:
+        folder: of the model.
+        expert: that replaces the one of ``base``, whose sets then no longer count; a published file has no card.
+        base: folder of ours that the rest of the model comes from.
+    """
+    found = origins(base) if base else []
+    if expert is not None:
+        found = [origin for origin in found if origin["source"] == CONVERSATIONS]
+        if expert.suffix == ".ckpt":
+            found = [*trained.read(expert)[trained.KEY]["trained_on"], *found]
+    if found:
+        write_origins(folder, found)
+
+
+def write_origins(folder: Path, found: list[dict[str, Any]]) -> None:
+    """Write beside a model what it was trained on."""
+    write_whole(folder / ORIGINS, json.dumps(found).encode())

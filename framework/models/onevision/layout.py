@@ -20,7 +20,7 @@ class Layout:
         size: side of a crop in pixels, S.
         side: patches along a side of a crop.
         prefix: tokens of the text before the anomaly tokens.
-        canvas: most tiles a side.
+        canvas: most tiles a side; 0: a picture alone is one padded square too.
     """
 
     size: int
@@ -41,7 +41,7 @@ class Layout:
         the base crop, then four a tile in a grid with a newline after each row.
         """
         once = self.prefix + 1 + LOCAL**2
-        if several:
+        if several or not self.canvas:
             return self.side**2 + 1 + once + 1
         rows, columns = self.grid(height, width)
         high, wide = self._image_grid(*crops.capped(height, width), rows, columns)

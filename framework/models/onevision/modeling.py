@@ -101,12 +101,17 @@ class AnomalyOVModel(_Initial, LlavaOnevisionModel):
             vision_feature_layer: as in LLaVA-OneVision; None for the configured.
             vision_feature_select_strategy: as in LLaVA-OneVision.
             vision_aspect_ratio: as in LLaVA-OneVision.
-            batch_num_images: pictures of each sample; None: one each. Of several each is one padded square.
+            batch_num_images: pictures of each sample; None: one each. Of several each is one padded square,
+                and so is every one of a model without canvases.
             kwargs: of the tower.
 
         Source: Anomaly-OneVision ``llava_arch.py``: image tokens, prefix text for the score, summary, four tokens of
         the base crop, those of the tiles as a grid with a newline after each row; all pass the projector.
         """
+        if (
+            not self.config.image_grid_pinpoints
+        ):  # no tiles; the library looks no further than the sizes
+            batch_num_images = torch.tensor([max(2, len(image_sizes))])
         if pixel_values.dtype == torch.uint8:
             pixel_values = (pixel_values.float() / 255 - 0.5) / 0.5
         levels = self.config.level_layers

@@ -22,6 +22,7 @@ from framework.files import write_whole
 from framework.models.backbones.sources import hush, one_line
 from framework.models.onevision import loading
 from framework.models.onevision.chat import Chat
+from framework.models.onevision.conversion import write_origins
 from framework.models.onevision.modeling import AnomalyOV
 from framework.reasoning import LoraConfig, TuneConfig
 
@@ -131,7 +132,9 @@ def load(path: Path, dtype: str = "auto", attention: str = "sdpa", base: str = "
     card = card_of(path)
     folder = Path(base or card["model"])
     if not folder.is_dir():
-        raise UserError(f"{path}: was tuned from {folder}, which is not here. Say where it is with --model.")
+        raise UserError(
+            f"{path}: was tuned from {folder}, which is not here. Say where it is with --base, in an experiment model.path."
+        )
     if fingerprint(folder) != card["fingerprint"]:
         raise UserError(f"{path}: was tuned from other weights than those in {folder}.")
     model, chat = loading.load(folder, dtype, attention)
@@ -176,18 +179,19 @@ def merge(path: Path, out: Path, base: str = "") -> Path:
     if out.exists():
         raise UserError(f"{out}: is there already. Choose another folder, or remove it.")
     model, chat = load(path, base=base)
-    for module in model.modules():
-        if isinstance(module, BaseTunerLayer):
-            module.merge()
-    weights = {k.replace(".base_layer.", "."): v for k, v in model.state_dict().items() if "lora_" not in k}
+    adapted = [(name, module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
+    for name, module in adapted:
+        module.merge()
+        model.set_submodule(name, module.get_base_layer())
+    if adapted:
+        model.delete_adapter("default")  # else the library saves adapters only
     partial = out.with_name(f".partial-{out.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with hush():
-            plain = AnomalyOV(model.config).to(model.dtype)
-            plain.load_state_dict(weights)
-            plain.save_pretrained(partial)
+            model.save_pretrained(partial)
             chat.tokenizer.save_pretrained(partial)
+        write_origins(partial, card_of(path)["trained_on"])
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

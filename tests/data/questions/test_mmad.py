@@ -135,6 +135,7 @@ PLACE = rf"mmad\.json, '{BROKEN}'"
         ),
         (spoilt(Answer="D"), rf"{PLACE}, question 2: its answer 'D' is none of its options A, B"),
         (spoilt(Options=["Yes.", "No."]), rf"{PLACE}, question 2: needs 'Options', an object; found a list"),
+        (spoilt(Options=dict.fromkeys("ABCDEF", "x")), rf"{PLACE}, question 2: 6 options; its scorer knows"),
         (spoilt(Options={"A": 1}), rf"{PLACE}, question 2, options: needs 'A', a text; found 1"),
         (spoilt(Question=""), rf"{PLACE}, question 2: needs 'Question', a text; found \"\""),
     ],

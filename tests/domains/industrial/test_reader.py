@@ -200,3 +200,14 @@ def test_scores_that_do_not_fit_are_a_broken_promise(tmp_path: Path, scores: np.
     sample = Industrial().read(Record(save(tmp_path / "a.png", colours()), False, "x"))
     with pytest.raises(ValueError, match=r"scores must be (\(54,\)|\(6, 9\) in \[0, 1\]), got"):
         Industrial().save(sample, scores, tmp_path / "s")
+
+
+def test_a_drawing_program_under_another_name_is_not_run(tmp_path, monkeypatch):
+    """Pillow tells files by their content, and hands PostScript to Ghostscript."""
+    run = []
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *given, **options: run.append(given))
+    path = tmp_path / "x.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(UnreadableError, match=r"x\.png"):
+        Industrial().read(Record(path, anomalous=False, category="part"))
+    assert not run

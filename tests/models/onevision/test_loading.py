@@ -70,7 +70,7 @@ def test_an_expert_that_a_file_lacks_is_random_and_not_whatever_memory_holds(cop
 
 def test_a_tensor_of_another_shape(copied, tmp_path):
     weights(copied, lambda w: w | {"image_newline": torch.ones(5)})
-    wrong = "('model.image_newline', torch.Size([5]), torch.Size([96]))"
+    wrong = "('model.image_newline', torch.Size([5]), torch.Size([64]))"
     assert mistake(loading.load, tmp_path, copied) == f"model: 1 mismatched keys, {wrong} first. Convert it again."
 
 
@@ -89,8 +89,8 @@ def test_damaged_files(copied, tmp_path):
     [
         (
             {"image_grid_pinpoints": [[160, 160], [160, 320]]},
-            "model: image_grid_pinpoints are not all canvases of 1 to n tiles of 160 pixels a side, so pictures would be "
-            "cut otherwise than the model was trained.",
+            "model: image_grid_pinpoints are not all canvases of 1 to n tiles of 160 pixels a side, so pictures would "
+            "be cut otherwise than the model was trained.",
         ),
         ({"prefix_token_ids": [[1], [2], [3, 4]]}, "model: prefix_token_ids must be 3 lists of one length."),
         ({"prefix_token_ids": [[1], [2]]}, "model: prefix_token_ids must be 3 lists of one length."),

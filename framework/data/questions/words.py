@@ -1,0 +1,23 @@
+"""What a set's elements are, and whether it shows several pictures -> the questions that we ask about its samples."""
+
+from __future__ import annotations
+
+
+def yes_or_no(element: str, several: bool) -> str:
+    """The published question (Anomaly-OneVision ``test_detection.py``), for scans in the words of medicine.
+
+    Args:
+        element: "pixel", "point", "voxel" or a plug-in's word.
+        several: whether several pictures are shown.
+    """
+    wrong = "abnormalities" if element == "voxel" else "defects for the object"
+    return f"Are there any {wrong} in the {_shown(element, several)}? Please reply with 'Yes' or 'No'."
+
+
+def what_and_where(element: str, several: bool) -> str:
+    """A question for a description; arguments as of ``yes_or_no``."""
+    return f"Is there anything unusual in the {_shown(element, several)}? Describe what and where."
+
+
+def _shown(element: str, several: bool) -> str:
+    return "scan" if element == "voxel" else "images" if several else "image"

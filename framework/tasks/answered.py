@@ -1,0 +1,173 @@
+"""Answers about sets under test -> the rows they are worth, and the run folder that holds both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framework import provenance, reasoning
+from framework.data.fingerprint import digests, fingerprint, seen
+from framework.leaderboard.answers import METRICS as ANSWERED
+from framework.leaderboard.rows import ALL, NOTHING, SEPARATOR, Row
+from framework.leaderboard.store import write_run
+from framework.metrics.text.mmad import SUBTASKS
+from framework.models.onevision import tuned
+from framework.models.onevision.conversion import origins
+from framework.progress import say
+from framework.reasoning import Reasoning
+from framework.tasks.asking import POOL
+from framework.tasks.free_text import free_numbers, free_rows
+from framework.tasks.job import device, job
+from framework.tasks.labelled import Labelled
+from framework.tasks.questions import Asked
+from framework.tasks.verdicts import PUBLISHED, RULES, STRICT, Line, answer_rows, mmad_rows, score_rows
+
+JUDGED = "judged.jsonl"  # replies of the judge, beside the runs: what was judged once is not paid for again
+Tested = Labelled | Asked
+
+
+def write(
+    config: Reasoning,
+    checkpoint: Path,
+    card: dict[str, Any] | None,
+    model: str,
+    sets: Sequence[Tested],
+    found: Sequence[list[dict[str, Any]]],
+) -> Path:
+    """Rows of all sets, and the run folder that holds them, every answer and what was tuned."""
+    trained_on = card["trained_on"] if card else origins(checkpoint)
+    common = _common(config, checkpoint, card, model, trained_on)
+    known = {digest for origin in trained_on for digest in origin["digests"]}
+    rows: list[Row] = []
+    samples: list[dict[str, Any]] = []
+    for source, answered in zip(sets, found, strict=True):
+        told = [line for line in answered if "error" not in line]
+        lines = _lines(source, told, known)
+        columns = common | _tested(source, told)
+        rows += _rows(config, source, told, lines, columns)
+        samples += [_sample(source, line, each) for line, each in zip(lines, told, strict=True)]
+    answers = json.dumps({s.name: lines for s, lines in zip(sets, found, strict=True)}, indent=1)
+    attached: dict[str, Any] = {"answers.json": lambda path: path.write_text(answers, encoding="utf-8")}
+    if checkpoint.is_file():
+        attached[tuned.FILE] = partial(shutil.copyfile, checkpoint)
+    shown = {k: v for k, v in (card or {}).items() if k != "trained_on"}
+    run = common | {"checkpoint": str(checkpoint), "settings": asdict(config), "card": shown}
+    folder = write_run(Path(config.out), run, rows, samples, [], attached)
+    for row in rows:
+        if row.category == ALL and row.metric in ("auroc", "balanced_accuracy", "rouge_l", "accuracy"):
+            say(f"{row.tested_on}: {row.level} {row.metric} {100 * row.value:.1f}")
+    say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
+    return folder
+
+
+def numbers(config: Reasoning, source: Tested) -> list[tuple[str, str]]:
+    """Level and metric of every number over all categories that ``write`` will have for a set."""
+    if isinstance(source, Asked) and source.kind not in ("visa_dr", "mmad"):
+        return free_numbers(config.text, source.items)
+    if isinstance(source, Asked) and source.kind == "mmad":
+        whole = {item.subtask for item in source.items} == set(SUBTASKS)
+        found = [(STRICT, "accuracy")] if whole else []
+        return [*found, (PUBLISHED, "accuracy"), *((level, "coverage") for level in RULES)]
+    records = [source.record(i) for i in range(len(source.quizzes))]
+    both = {r.category for r in records if r.anomalous} & {r.category for r in records if not r.anomalous}
+    answers = [(level, metric) for level in RULES for metric in (*ANSWERED, "coverage")]
+    if not both:
+        return [(level, metric) for level, metric in answers if metric != "balanced_accuracy"]
+    return [("sample", "auroc"), ("sample", "ap"), ("sample", "f1_max"), *answers]
+
+
+def _rows(
+    config: Reasoning,
+    source: Tested,
+    told: list[dict[str, Any]],
+    lines: list[Line],
+    columns: dict[str, Any],
+) -> list[Row]:
+    """What the answers about one set are worth."""
+    if isinstance(source, Labelled):
+        return score_rows(lines, columns) + answer_rows(lines, columns, config.answer.question)
+    items = [source.items[line["position"]] for line in told]
+    if source.kind == "visa_dr":
+        return score_rows(lines, columns) + answer_rows(lines, columns)
+    if source.kind == "mmad":
+        return mmad_rows(lines, items, columns)
+    return free_rows(config.text, lines, items, columns, Path(config.out) / JUDGED)
+
+
+def _lines(source: Tested, told: list[dict[str, Any]], known: set[str]) -> list[Line]:
+    """What is known of each answered sample."""
+    records = [source.record(line["position"]) for line in told]
+    overlap = seen(known, digests(records))
+    return [
+        Line(r.category, r.group or line["id"], r.anomalous, o, float(line["logit"]), tuple(line["answers"]))
+        for r, o, line in zip(records, overlap, told, strict=True)
+    ]
+
+
+def _sample(source: Tested, line: Line, told: dict[str, Any]) -> dict[str, Any]:
+    score = float(torch.tensor(line.logit, dtype=torch.float64).sigmoid())
+    return {
+        "id": told["id"],
+        "category": line.category,
+        "group": line.group,
+        "label": line.label,
+        "score": score,
+        "logit": line.logit,
+        "tested_on": source.name,
+        "hist": None,
+        "regions": None,
+    }
+
+
+def _tested(source: Tested, told: list[dict[str, Any]]) -> dict[str, Any]:
+    """The columns that are the same in every row of a set; of published questions, these are part of its content."""
+    records = [source.record(line["position"]) for line in told]
+    content = fingerprint(records)
+    if isinstance(source, Labelled):
+        config = source.index.config
+        domain, dataset, unit = config.domain, config.dataset, source.index.unit
+    else:
+        domain, dataset, unit = "industrial", source.kind, "picture"
+        items = [source.items[line["position"]] for line in told]
+        content = hashed([content, *((item.questions, item.references) for item in items)])
+    return {"tested_on": source.name, "domain": domain, "dataset": dataset, "fingerprint": content, "unit": unit}
+
+
+def _common(
+    config: Reasoning, checkpoint: Path, card: dict[str, Any] | None, model: str, trained_on: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The columns that are the same in every row of a run."""
+    commit, dirty = provenance.commit()
+    date = datetime.now(UTC)
+    sha = reasoning.digest(config)
+    place = device(config.trainer.accelerator, 0)
+    name = torch.cuda.get_device_name(0) if place.startswith("cuda") else place
+    return {
+        "run": f"{date:%Y%m%dT%H%M%S%f}-{config.name}-{sha[:8]}",
+        "date": date.isoformat(timespec="seconds"),
+        "commit": commit,
+        "dirty": dirty,
+        "config": sha,
+        "seed": card["run"]["seed"] if card else config.seed,
+        "experiment": config.name,
+        "model": f"anomaly_ov, {config.answer.views} views shown, views {POOL}",
+        "backbone": Path(card["model"] if card else checkpoint).resolve().name,
+        "weights": model,
+        "trained_on": SEPARATOR.join(origin["name"] for origin in trained_on) or NOTHING,
+        "hardware": provenance.hardware(name, job()[1], torch.get_num_threads()),
+        "packages": provenance.packages(),
+    }
+
+
+def hashed(parts: list[Any]) -> str:
+    """Sha256 of what JSON, or else text, makes of the parts."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

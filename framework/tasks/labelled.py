@@ -1,0 +1,47 @@
+"""A labelled set of any domain -> samples to be asked about, each one question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from framework.data.index import Index
+from framework.data.questions.words import yes_or_no
+from framework.errors import UserError
+from framework.tasks.quiz import Quiz
+from framework.types import Record
+
+
+class Labelled:
+    """Every sample of a labelled set, asked one question.
+
+    Args:
+        index: the set.
+        question: "" for the published one, in the words of the domain.
+
+    Raises:
+        UserError: a file that the index names is not there.
+    """
+
+    chosen = True
+
+    def __init__(self, index: Index, question: str) -> None:
+        self.index, self.name = index, index.name
+        for record in index.records:
+            if not record.path.is_file():
+                raise UserError(f"{index.name}: no file {record.path}, which its index names.")
+        element = index.reader.element
+        asked = question or yes_or_no(element, several=element != "pixel")
+        root = Path(index.config.root).expanduser()
+        names = [Path(record.id) for record in index.records]
+        self.quizzes = [Quiz(str(n.relative_to(root) if n.is_relative_to(root) else n), (asked,)) for n in names]
+
+    def record(self, position: int) -> Record:
+        """One sample: where it lies and what is known of it."""
+        return self.index.records[position]
+
+    def views(self, position: int) -> Sequence[np.ndarray]:
+        """Views of one sample."""
+        return list(self.index.reader.read(self.index.records[position]).views)

@@ -1,0 +1,116 @@
+"""Views of one visitor's file -> its score and pictures, and answers; all talks that there are, each under a secret."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from framework import registry
+from framework.colours import overlay
+from framework.data.questions.words import what_and_where, yes_or_no
+from framework.errors import UserError
+from framework.tasks.ask import Subject
+from framework.tasks.asking import Asker
+from framework.types import Record, Sample
+
+MOST = 16  # talks at a time; the one idle longest makes room
+IDLE_S = 3600
+SHOWN = 1024  # pixels, longest side of a picture in the browser
+
+
+class Talk:
+    """One file, encoded once, and what was said about it. Holds nothing on disk.
+
+    Args:
+        asker: the model.
+        name: of the file, as the visitor calls it.
+        domain: that read it.
+        views: ``(V, 3, H, W)`` uint8.
+
+    Attributes:
+        pictures: of each view that the model was shown, under "view" and "map", as PNG.
+        answering: whether an answer is on its way.
+    """
+
+    def __init__(self, asker: Asker, name: str, domain: str, views: np.ndarray) -> None:
+        sample = Sample(Record(Path(name), anomalous=False, category=""), views)
+        self.subject = Subject(asker, domain, sample)
+        seen = self.subject.seen
+        self.pictures = [_pictures(views[i], seen.maps[i].cpu().numpy()) for i in seen.shown]
+        self.subject.seen, sample.views = replace(seen, maps=[]), views[:0].copy()  # pictures do, and fit in memory
+        self.answering = False
+        element = registry.get("domain", domain).element  # type: ignore[attr-defined]
+        several = len(seen.shown) > 1
+        self.told: dict[str, Any] = {
+            "name": name,
+            "domain": domain,
+            "score": seen.score,
+            "adverb": seen.adverb,
+            "views": len(views),
+            "shown": seen.shown,
+            "questions": [yes_or_no(element, several), what_and_where(element, several)],
+        }
+
+    def ask(self, question: str, stream: Callable[[str], None]) -> None:
+        """Answer piece by piece; what was said before is remembered.
+
+        Raises:
+            UserError: the talk no longer fits into the model's context, or the question holds a control token.
+        """
+        for token in self.subject.asker.chat.special:  # here, as a first question gets picture tokens put in front
+            if token in question:
+                raise UserError(f"the question holds the control token {token}. Take it out.")
+        self.subject.ask(question, stream=stream)
+
+
+class Talks:
+    """Every talk under a secret that only its visitor has. One that nobody used for an hour is forgotten."""
+
+    def __init__(self) -> None:
+        self._talks: dict[str, tuple[float, Talk]] = {}  # when last used; in that order
+
+    def add(self, talk: Talk) -> str:
+        """Returns its secret."""
+        while len(self._talks) >= MOST:
+            del self._talks[next(iter(self._talks))]
+        secret = secrets.token_urlsafe(32)
+        self._talks[secret] = time.monotonic(), talk
+        return secret
+
+    def get(self, secret: str) -> Talk | None:
+        """The talk, which counts as used now."""
+        _, talk = self._talks.pop(secret, (0, None))
+        if talk is not None:
+            self._talks[secret] = time.monotonic(), talk
+        return talk
+
+    def forget(self, secret: str) -> None:
+        """Whether or not there is one."""
+        self._talks.pop(secret, None)
+
+    def forget_idle(self) -> None:
+        """Those that were not used for an hour."""
+        oldest = time.monotonic() - IDLE_S
+        self._talks = {secret: kept for secret, kept in self._talks.items() if kept[0] > oldest}
+
+
+def _pictures(view: np.ndarray, scores: np.ndarray) -> dict[str, bytes]:
+    """The view ``(3, H, W)`` uint8 and its map over it ``(H, W)`` in [0, 1], made small enough for a browser."""
+    picture, values = Image.fromarray(view.transpose(1, 2, 0)), Image.fromarray(scores)
+    picture.thumbnail((SHOWN, SHOWN))
+    small = np.asarray(values.resize(picture.size, Image.Resampling.BOX))
+    return {"view": _png(picture), "map": _png(Image.fromarray(overlay(np.asarray(picture), small)))}
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,98 @@
+"""Nothing in -> two tables: the expert's share of the tower's time a picture, and the hidden states that are kept.
+
+    OMP_NUM_THREADS=1 python tests/benchmarks/onevision.py [--dtype bfloat16] [--crops 5] [--repeats 3]
+
+The tower has the published size (SigLIP so400m, 26 blocks, 1152 channels, 384 pixels) and random weights; a picture
+of five crops is its base crop and four tiles. Times are medians of processor seconds, tower and expert in turn. About
+two minutes in bfloat16 on one thread of a processor with AVX-512, and 3 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import SiglipVisionConfig, SiglipVisionModel
+
+from framework.models.experts.look_twice import LookTwice
+from framework.models.onevision.configuration import LEVELS
+from framework.types import Features
+
+SIZES = SiglipVisionConfig(
+    hidden_size=1152,
+    intermediate_size=4304,
+    num_hidden_layers=26,
+    num_attention_heads=16,
+    image_size=384,
+    patch_size=14,
+    vision_use_head=False,
+)
+FINAL = 26
+SIDE = 27
+
+
+def taken(tower: SiglipVisionModel, pixels: Tensor, states: list[int] | bool) -> tuple[Any, float]:
+    """What the tower keeps, and processor seconds."""
+    start = time.process_time()
+    found = tower(pixels, output_hidden_states=states).hidden_states
+    return found, time.process_time() - start
+
+
+def held(states: Any) -> float:
+    """MB of the tensors that are alive, each storage once."""
+    kept = {s.untyped_storage().data_ptr(): s.untyped_storage().nbytes() for s in states if s is not None}
+    return sum(kept.values()) / 1e6
+
+
+def peak() -> float:
+    """MB that this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
+    parser.add_argument("--crops", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    dtype = getattr(torch, options.dtype)
+    torch.manual_seed(0)
+    torch.set_default_dtype(dtype)  # cast afterwards, the weights alone would be the peak
+    tower = SiglipVisionModel(SIZES).eval()
+    torch.set_default_dtype(torch.float32)
+    expert = LookTwice(SIZES.hidden_size, SIDE**2, len(LEVELS)).eval()
+    pixels = torch.rand(options.crops, 3, SIZES.image_size, SIZES.image_size).to(dtype) * 2 - 1
+    towers, experts = [], []
+    with torch.inference_mode():
+        start = peak()
+        taken(tower, pixels[:1], [FINAL])  # the first call of each is not counted
+        expert(
+            Features([torch.zeros(1, SIDE**2, 1152)] * len(LEVELS), torch.zeros(1, SIDE**2, 1152), (SIDE, SIDE)), [1]
+        )
+        for _ in range(options.repeats):
+            states, seconds = taken(tower, pixels, [*LEVELS, FINAL])
+            towers.append(seconds)
+            start_expert = time.process_time()
+            expert(Features([states[i] for i in LEVELS], states[FINAL], (SIDE, SIDE)), [options.crops])
+            experts.append(time.process_time() - start_expert)
+        ours, ours_peak = held(states), peak() - start
+        del states
+        every, _ = taken(tower, pixels, True)
+        theirs, theirs_peak = held(every), peak() - start
+    slow, quick = statistics.median(towers), statistics.median(experts)
+    print(f"{options.crops} crops of a picture, {options.dtype}, {torch.get_num_threads()} threads")
+    print("tower s  expert s  share")
+    print(f"{slow:7.2f}  {quick:8.3f}  {quick / slow:.2%}")
+    print("hidden states  MB a picture  MB of peak memory above the weights")
+    print(f"levels used    {ours:12.0f}  {ours_peak:.0f}")
+    print(f"all            {theirs:12.0f}  {theirs_peak:.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Exact decoding loses nothing that crops are cut from; fast decoding stays near it, and says so."""
+
+import numpy as np
+import pytest
+from fake_language import picture
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from framework.data import decoding
+from framework.data.crops import capped, cut
+from framework.data.decoding import pixels_of, size_of
+from framework.errors import UnreadableError
+
+
+def soft(height, width):
+    """``(3, H, W)`` as sharp as a photograph: no edge narrower than a few pixels of the result."""
+    small = Image.fromarray(picture(height // 16, width // 16).transpose(1, 2, 0))
+    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+
+
+def save(path, view, **options):
+    Image.fromarray(np.ascontiguousarray(view.transpose(1, 2, 0))).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(90, 1100), (700, 500), (1024, 1024), (1500, 1301), (2100, 10)])
+@pytest.mark.parametrize("mode", ["anyres", "square"])
+def test_crops_of_an_exactly_decoded_picture_are_those_of_the_whole_file(shape, mode, tmp_path):
+    view = picture(*shape)
+    path = save(tmp_path / "a.png", view)
+    assert size_of(path) == shape
+    assert_array_equal(cut(pixels_of(path), 384, mode), cut(view, 384, mode))
+
+
+@pytest.mark.parametrize("kind", ["L", "P", "RGBA", "CMYK"])
+@pytest.mark.parametrize("mode", decoding.MODES)
+def test_pictures_of_any_kind_are_turned_into_rgb_before_they_are_resized(kind, mode, tmp_path):
+    stored = Image.fromarray(soft(300, 2040).transpose(1, 2, 0)).convert(kind)
+    path = tmp_path / "a.tif"
+    stored.save(path)
+    expected = stored.convert("RGB").resize((1024, 150), Image.Resampling.BICUBIC)
+    assert_array_equal(pixels_of(path, mode), np.asarray(expected).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("shape", [(3600, 801), (1201, 1025), (64, 48)])
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_fast_is_exact_where_reducing_would_show(shape, ending, tmp_path):
+    path = save(tmp_path / f"a.{ending}", soft(*shape))
+    assert_array_equal(pixels_of(path, "fast"), pixels_of(path))
+
+
+@pytest.mark.parametrize("shape", [(4000, 901), (501, 8501)])
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_fast_is_within_2_of_255_where_nothing_is_sharper_than_a_photograph(shape, ending, tmp_path):
+    path = save(tmp_path / f"a.{ending}", soft(*shape))
+    exact, fast = pixels_of(path), pixels_of(path, "fast")
+    assert fast.shape == exact.shape == (3, *capped(*shape))
+    gap = np.abs(fast.astype(int) - exact)
+    assert np.mean(gap > 2) <= 1e-3
+    assert gap.any() == (ending == "jpg" or max(shape) > 6 * 1024)
+
+
+@pytest.mark.parametrize(("width", "reduced"), [(3840, 3840), (4000, 2000), (8300, 4150), (12400, 3100)])
+def test_fast_reads_a_large_jpeg_reduced(width, reduced, tmp_path, monkeypatch):
+    path = save(tmp_path / "a.jpg", soft(600, width))
+    decoded = []
+    convert = Image.Image.convert
+    monkeypatch.setattr(Image.Image, "convert", lambda self, mode: decoded.append(self.size) or convert(self, mode))
+    pixels_of(path, "fast")
+    pixels_of(path, "exact")
+    assert [wide for wide, _ in decoded] == [reduced, width]
+
+
+@pytest.mark.parametrize("mode", decoding.MODES)
+def test_a_file_cut_short_is_named(mode, tmp_path):
+    path = save(tmp_path / "a.jpg", soft(400, 4100))
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(UnreadableError, match=r"a\.jpg: not a picture that can be read \(image file is truncated"):
+        pixels_of(path, mode)
+
+
+@pytest.mark.parametrize("read", [pixels_of, size_of])
+def test_what_is_no_picture_is_named(read, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"text")
+    with pytest.raises(UnreadableError, match=r"a\.png: not a picture that can be read \(cannot identify"):
+        read(tmp_path / "a.png")
+    with pytest.raises(UnreadableError, match=r"b\.png: not a picture that can be read \(\[Errno 2\] No such file"):
+        read(tmp_path / "b.png")
+
+
+def test_an_unknown_mode_is_a_broken_promise():
+    with pytest.raises(ValueError, match="mode must be one of exact, fast, got 'quick'"):
+        pixels_of("a.png", "quick")

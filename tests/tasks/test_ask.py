@@ -1,0 +1,225 @@
+"""A file and questions through ``anomaly-ov ask``: answers, score, maps, talks; and the line of every mistake."""
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fake_asker import talkative
+from fake_cli import mistake, picture
+from PIL import Image
+
+from framework.cli import main
+from framework.models.onevision import tuned
+from framework.tasks import ask as module
+from framework.tasks.ask import Subject, read
+from framework.tasks.asking import Asker
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return talkative(tmp_path_factory.mktemp("small") / "model")
+
+
+@pytest.fixture(scope="module")
+def asker(model):
+    return Asker(model, "cpu")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty current folder with one picture."""
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "bolt.v2.png", 240, (60, 90))
+    return tmp_path
+
+
+@pytest.fixture
+def ready(asker, monkeypatch):
+    """The command with a model that was loaded before; counts passes of the tower."""
+    passes = []
+    encode = asker._encode
+    monkeypatch.setattr(asker, "_encode", lambda *a: passes.append(len(a[0])) or encode(*a))
+    monkeypatch.setattr(module, "Asker", lambda *_, **__: asker)
+    monkeypatch.setattr(module, "MAX_NEW_TOKENS", 12)
+    monkeypatch.setattr(Subject.ask, "__defaults__", (12, None))
+    return passes
+
+
+def command(*arguments):
+    return ["ask", "--checkpoint", "model", *map(str, arguments)]
+
+
+def typed(monkeypatch, *lines, terminal=False):
+    stdin = io.StringIO("".join(f"{line}\n" for line in lines))
+    stdin.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stdin", stdin)
+
+
+def test_an_answer_a_score_and_a_map_beside(place, ready, asker, capsys):
+    assert main(command("bolt.v2.png", "Why?")) == 0
+    head, answer = capsys.readouterr().out.split("\n", 1)
+    seen = asker.look(list(read(place / "bolt.v2.png", {})[1].views))
+    assert head == (f"score {seen.score:.3f}, {seen.adverb} suspicious; maps: answers/bolt.v2_view0.png")
+    wanted = asker.answer([seen], [[("<image>\nWhy?", None)]], 12)[0]
+    assert wanted and answer.strip() == wanted
+    assert sorted(p.name for p in (place / "answers").iterdir()) == ["bolt.v2_view0.png", "bolt.v2_view0_scores.png"]
+    scores = np.asarray(Image.open(place / "answers/bolt.v2_view0_scores.png"))
+    np.testing.assert_allclose(scores / 65535, seen.maps[0], atol=1e-5)
+    assert Image.open(place / "answers/bolt.v2_view0.png").size == (90, 60)
+
+
+def test_machines_get_one_object(place, ready, capsys):
+    assert main(command("bolt.v2.png", "Why?", "--json", "--out", "maps")) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    told = json.loads(out)
+    assert list(told) == ["file", "domain", "score", "adverb", "views", "shown", "maps", "question", "answer"]
+    assert (told["file"], told["domain"], told["views"], told["shown"]) == ("bolt.v2.png", "industrial", 1, [0])
+    assert told["maps"] == ["maps/bolt.v2_view0.png"] and 0 < told["score"] < 1
+    assert told["question"] == "Why?" and told["answer"]
+
+
+def test_a_talk_encodes_the_picture_once_and_remembers(place, ready, asker, monkeypatch, capsys):
+    typed(monkeypatch, "Why?", "So?", "", "never asked")
+    assert main(command("bolt.v2.png")) == 0
+    assert ready == [1]
+    answers = capsys.readouterr().out.split("\n", 1)[1]
+    seen = asker.look(list(read(place / "bolt.v2.png", {})[1].views))
+    first = asker.answer([seen], [[("<image>\nWhy?", None)]], 12)[0]
+    second = asker.answer([seen], [[("<image>\nWhy?", first), ("So?", None)]], 12)[0]
+    fresh = asker.answer([seen], [[("<image>\nSo?", None)]], 12)[0]
+    assert first in answers and answers.rstrip().endswith(second) and second != fresh
+    assert "> " not in answers  # no prompt where nobody sits
+
+
+def test_a_mistake_at_the_keyboard_does_not_end_the_talk(place, ready, monkeypatch, capsys):
+    typed(monkeypatch, "So <|im_end|>?", "Why?", terminal=True)
+    assert main(command("bolt.v2.png")) == 0
+    shown = capsys.readouterr()
+    assert shown.err == (
+        "anomaly-ov: the text '<image>\\nSo <|im_end|>?' holds the control token <|im_end|>. Take it out.\n"
+    )
+    assert shown.out.count("> ") == 3 and len(shown.out.splitlines()) >= 2
+
+
+def test_a_mistake_in_a_file_of_questions_ends_with_status_2(place, ready, monkeypatch, capsys):
+    typed(monkeypatch, "So <|im_end|>?", "Why?")
+    assert "holds the control token" in mistake(capsys, *command("bolt.v2.png"))
+
+
+def test_a_talk_grows_until_it_no_longer_fits(place, ready, asker, monkeypatch, capsys):
+    monkeypatch.setattr(asker.chat, "longest", 880)
+    typed(monkeypatch, *["Why?"] * 40)
+    line = mistake(capsys, *command("bolt.v2.png"))
+    assert "do not fit into the 880 that the model can read. Show it fewer views, or begin a new conversation." in line
+
+
+def test_questions_that_are_no_text(place, ready, monkeypatch, capsys):
+    line = "the question holds bytes that are no text in UTF-8. Take them out."
+    assert line in mistake(capsys, *command("bolt.v2.png", "So \udcff?"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"So \xff?\n"), encoding="utf-8"))
+    assert "standard input: a question that is no text in UTF-8." in mistake(capsys, *command("bolt.v2.png"))
+
+
+def test_a_scan_shows_its_most_suspicious_slices(place, ready, capsys):
+    nibabel = pytest.importorskip("nibabel")
+    pytest.importorskip("monai")
+    volume = np.random.default_rng(0).normal(100, 2, (40, 40, 12)).astype(np.float32)
+    volume[10:22, 10:22, 7] += np.random.default_rng(1).normal(0, 60, (12, 12))
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), place / "head.nii.gz")
+    assert main(command("head.nii.gz", "Why?", "--json", "--reader", "slices=6")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["domain"], told["views"], len(told["shown"])) == ("medical", 6, 4)
+    assert told["maps"] == [f"answers/head_view{i}.png" for i in told["shown"]]
+    assert all(Path(path).is_file() for path in told["maps"])
+
+
+def test_a_cloud_shows_its_views(place, ready, capsys):
+    pytest.importorskip("open3d")
+    points = np.random.default_rng(0).normal(size=(3000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    fields = "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\nWIDTH 3000\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\n"
+    with (place / "ball.pcd").open("w") as f:
+        f.write(f"VERSION 0.7\n{fields}POINTS 3000\nDATA ascii\n")
+        np.savetxt(f, points, "%.5f")
+    arguments = command("ball.pcd", "Why?", "--json", "--reader", "views=5", "--reader", "size=96")
+    assert main(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["domain"], told["views"], len(told["shown"]), len(told["maps"])) == ("pointcloud", 5, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["no.png", "Why?"], "no.png: no such file."),
+        ([".", "Why?"], ".: no such file."),
+        (["notes.docx", "Why?"], "notes.docx: no domain reads this kind of file. Known endings: "),
+        (["cut.png", "Why?"], "cut.png: "),
+        (["bolt.v2.png", "Why?", "--reader", "bist=8"], "no option of domain 'industrial' called 'bist'. Did you mean"),
+        (
+            ["bolt.v2.png", "Why?", "--reader", "bits=deep"],
+            "option 'bits' of domain 'industrial': write a whole number",
+        ),
+        (["bolt.v2.png", "Why?", "--reader", "bits"], "write key=value"),
+        (["bolt.v2.png", "--json"], "--json answers a question: give one."),
+        (["bolt.v2.png", "Why?", "--views", "0"], "views: the model must be shown 1 or more, not 0."),
+        (["bolt.v2.png", "Why?", "--views", "few"], "argument --views: invalid int value: 'few'"),
+        (["bolt.v2.png", "Why?", "--device", "cdua"], "device 'cdua': Expected one of cpu, cuda"),
+        pytest.param(
+            ["bolt.v2.png", "Why?", "--device", "cuda"],
+            "device 'cuda': ",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="is no mistake where there is a GPU"),
+        ),
+        (["bolt.v2.png", "Why?"], "model: no model folder. Make one with `anomaly-ov convert SOURCE model`."),
+    ],
+)
+def test_mistakes_leave_nothing_behind(place, capsys, arguments, line):
+    (place / "cut.png").write_bytes((place / "bolt.v2.png").read_bytes()[:80])
+    (place / "notes.docx").write_bytes(b"PK")
+    assert line in mistake(capsys, *command(*arguments))
+    assert not (place / "answers").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "another", "nothing"])
+def test_damaged_models_and_checkpoints(place, model, capsys, damage):
+    if damage == "nothing":
+        (place / "model").mkdir()
+        line = "model: no model folder."
+    elif damage == "another":
+        from safetensors.torch import save_file
+
+        save_file({"a": torch.zeros(1)}, place / "model")
+        line = "model: not a checkpoint that this version of anomaly-ov tuned."
+    elif damage == "empty":
+        (place / "model").write_bytes(b"")
+        line = "model: damaged, or not whole ("
+    else:
+        shutil.copytree(model, place / "model")
+        weights = place / "model/model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1000])
+        line = "model: cannot be loaded ("
+    assert line in mistake(capsys, *command("bolt.v2.png", "Why?"))
+    assert not (place / "answers").exists()
+
+
+def test_a_tuned_checkpoint_whose_model_has_moved(place, model, capsys):
+    shutil.copytree(model, place / "there")
+    card = {"schema": tuned.SCHEMA, "model": str(place / "here"), "fingerprint": tuned.fingerprint(model)}
+    card |= {"lora": {"rank": 0}, "trained_on": [], "run": {"seed": 0}}
+    tuned.save(place / "model", {"model.image_newline": torch.ones(64)}, card)
+    line = mistake(capsys, *command("bolt.v2.png", "Why?"))
+    assert f"model: was tuned from {place}/here, which is not here." in line
+    assert main(command("bolt.v2.png", "Why?", "--base", "there", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["answer"] is not None
+
+
+def test_a_folder_that_cannot_be_written(place, ready, capsys):
+    (place / "answers").write_text("a file")
+    assert mistake(capsys, *command("bolt.v2.png", "Why?")) == (
+        "anomaly-ov: answers: cannot make this folder (File exists). Choose another."
+    )

@@ -1,0 +1,221 @@
+"""The site over HTTP, without a browser."""
+
+import http.client
+import io
+import json
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from fake_language import QUESTION
+from PIL import Image
+
+from framework import registry
+from framework.errors import UserError
+from framework.tasks.asking import Asker
+from framework.web.talks import Talk
+
+
+@pytest.fixture(scope="module")
+def png():
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def call(site):
+    """Status, headers and body of a request."""
+
+    def send(method, path, body=None, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)
+        connection.request(method, path, body, headers, encode_chunked=headers.get("Transfer-Encoding") == "chunked")
+        response = connection.getresponse()
+        found = response.status, dict(response.getheaders()), response.read()
+        connection.close()
+        return found
+
+    return send
+
+
+@pytest.fixture
+def talk(site):
+    """Path of a talk about a picture."""
+    return begin(site)
+
+
+def begin(site):
+    registry.load_domain("industrial")
+    views = np.random.default_rng(0).integers(0, 255, (1, 3, 40, 60), np.uint8)
+    return f"/talks/{site.talks.add(Talk(site.asker, 'a.png', 'industrial', views))}"
+
+
+def ask(call, talk, question):
+    status, headers, body = call("POST", talk, json.dumps({"question": question}))
+    assert status == 200 and headers["Content-Type"] == "application/x-ndjson"
+    return [json.loads(line) for line in body.splitlines()]
+
+
+def refused(found, status):
+    """The line of a refusal."""
+    assert found[0] == status, found
+    return json.loads(found[2])["error"]
+
+
+def test_the_page_loads_nothing_from_elsewhere(call):
+    for path, kind in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")):
+        status, headers, body = call("GET", path)
+        assert status == 200 and headers["Content-Type"].startswith(kind)
+        assert "default-src 'none'" in headers["Content-Security-Policy"] and "http" not in body.decode()
+        assert headers["Cache-Control"] == "no-store" and headers["X-Content-Type-Options"] == "nosniff"
+    assert b'accept=".bmp,.jpeg,' in call("GET", "/")[2] and b"up to 1 MB" in call("GET", "/")[2]
+    for path in ("/page.py", "/page.html.j2", "/../app.py", "/page.cssx"):
+        assert call("GET", path)[0] == 404
+
+
+def test_a_picture_is_scored_shown_and_talked_about(call, png, site):
+    before = set(Path(tempfile.gettempdir()).glob("anomaly-ov-*"))
+    status, _, body = call("POST", "/files?name=" + quote("../é/<b>\u202e a.PNG"), png)
+    told = json.loads(body)
+    assert status == 200 and told["name"] == "<b> a.PNG" and told["domain"] == "industrial"
+    assert 0 <= told["score"] <= 1 and told["shown"] == [0] and told["questions"][0] == QUESTION
+    assert set(Path(tempfile.gettempdir()).glob("anomaly-ov-*")) == before  # the file is gone
+    talk = f"/talks/{told['talk']}"
+    for kind in ("view", "map"):
+        status, headers, body = call("GET", f"{talk}/0/{kind}.png")
+        assert (
+            status == 200 and headers["Content-Type"] == "image/png" and Image.open(io.BytesIO(body)).size == (60, 40)
+        )
+    assert call("GET", f"{talk}/1/view.png")[0] == call("GET", f"{talk}/0/other.png")[0] == 404
+    first, *pieces, last = ask(call, talk, QUESTION)
+    assert first == {"waiting": 0} and last == {"done": True} and len(pieces) > 1
+    ((asked, answer),) = site.talks.get(told["talk"]).subject.turns
+    assert asked == f"<image>\n{QUESTION}" and answer == "".join(p["text"] for p in pieces).strip()
+    assert call("DELETE", talk)[0] == 204
+    assert refused(call("POST", talk, '{"question": "x"}'), 404) == "this talk has ended. Choose the file again."
+
+
+@pytest.mark.parametrize("name", ["a.pkl", "a.pth", "a.npy", "a.png.exe", "safetensors"])
+def test_other_kinds_are_refused_unopened(call, name):
+    line = refused(call("POST", f"/files?name={name}", b"x"), 422)
+    assert line.startswith(f"{name}: no domain reads this kind of file. Known endings: .bmp,")
+
+
+def test_a_broken_file_is_told_by_its_own_name(call):
+    line = refused(call("POST", "/files?name=mine.png", b"x"), 422)
+    assert line == "mine.png: no readable picture (cannot identify image file 'it'). Replace the file or take it out."
+
+
+def test_too_large(call):
+    line = "the file is larger than 1 MB. Send a smaller one."
+    much = bytes((1 << 20) + 1)
+    assert refused(call("POST", "/files?name=a.png", much), 413) == line
+    parts = (much[i : i + 65536] for i in range(0, len(much), 65536))  # its size is told nowhere
+    assert refused(call("POST", "/files?name=a.png", parts, **{"Transfer-Encoding": "chunked"}), 413) == line
+
+
+def test_other_sites_cannot_use_it(call):
+    assert "under a name that is not its own" in refused(call("GET", "/", Host="evil.example:80"), 403)
+    line = refused(call("POST", "/files?name=a.png", b"x", Origin="http://evil.example"), 403)
+    assert line == "only the site's own page may ask this."
+    assert call("GET", "/", Host="localhost:1")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("x", 'send {"question": "..."}.'),
+        ("[]", 'send {"question": "..."}.'),
+        ('{"question": 3}', 'send {"question": "..."}.'),
+        ('{"question": " "}', "a question has 1 to 4000 characters, this one 0."),
+        (json.dumps({"question": "x" * 4001}), "a question has 1 to 4000 characters, this one 4001."),
+    ],
+)
+def test_what_is_no_question(call, talk, body, line):
+    assert refused(call("POST", talk, body), 400) == line
+
+
+def test_mistakes_in_a_question_and_then_a_good_one(call, talk, asker, monkeypatch):
+    line = "the question holds the control token <|im_end|>. Take it out."
+    assert ask(call, talk, "a <|im_end|> b") == [{"waiting": 0}, {"error": line}]
+    monkeypatch.setattr(asker.chat, "longest", 300)
+    (_, told) = ask(call, talk, QUESTION)
+    assert "do not fit into the 300 that the model can read" in told["error"]
+    monkeypatch.undo()
+    assert ask(call, talk, "\ud800 surrogate")[-1] == {"done": True}
+
+
+def test_markup_of_an_answer_stays_text(call, talk, monkeypatch):
+    monkeypatch.setattr(Asker, "answer", lambda self, seen, prompts, most, stream: stream("<b>é</b>") or ["<b>é</b>"])
+    assert ask(call, talk, "x")[1:] == [{"text": "<b>é</b>"}, {"done": True}]
+
+
+def test_one_answer_at_a_time_and_the_others_wait(call, png, site, monkeypatch):
+    first, second = begin(site), begin(site)
+    go, running, most, answers = threading.Event(), [], [], {}
+
+    def answer(self, seen, prompts, longest, stream):
+        running.append(1)
+        most.append(len(running))
+        assert go.wait(30)
+        running.pop()
+        return ["yes"]
+
+    monkeypatch.setattr(Asker, "answer", answer)
+    threads = []
+    for talk in (first, second):
+        threads.append(threading.Thread(target=lambda t=talk: answers.update({t: ask(call, t, "x")})))
+        threads[-1].start()
+        deadline = time.monotonic() + 30
+        while site.waiting < len(threads) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    line = "the last question is still being answered. Wait for its answer."
+    assert refused(call("POST", first, '{"question": "y"}'), 409) == line
+    monkeypatch.setattr("framework.web.app.WAITING", 2)
+    line = "too many are waiting for the model. Try again in a minute."
+    assert refused(call("POST", "/files?name=a.png", png), 503) == line
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert answers == {first: [{"waiting": 0}, {"done": True}], second: [{"waiting": 1}, {"done": True}]}
+    assert most == [1, 1] and site.waiting == 0
+
+
+def test_an_answer_nobody_waits_for_is_broken_off(call, site, talk, monkeypatch):
+    ended = []
+
+    def answer(self, seen, prompts, longest, stream):
+        try:
+            for _ in range(1000):
+                stream("word ")
+                time.sleep(0.01)
+        finally:
+            ended.append(time.monotonic())
+        return ["all"]
+
+    monkeypatch.setattr(Asker, "answer", answer)
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    connection.request("POST", talk, '{"question": "x"}')
+    response = connection.getresponse()
+    assert b"waiting" in response.readline() and b"word" in response.readline()
+    response.close()
+    connection.close()
+    left = time.monotonic()
+    while not ended and time.monotonic() < left + 30:
+        time.sleep(0.01)
+    assert ended and ended[0] - left < 5
+    monkeypatch.undo()
+    assert ask(call, talk, "x")[-1] == {"done": True}
+    assert len(site.talks.get(talk.split("/")[-1]).subject.turns) == 1
+
+
+def test_a_mistake_while_the_file_is_encoded(call, png, monkeypatch):
+    def look(self, views):
+        raise UserError("too much.")
+
+    monkeypatch.setattr(Asker, "look", look)
+    assert refused(call("POST", "/files?name=a.png", png), 422) == "too much."

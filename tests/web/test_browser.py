@@ -1,0 +1,101 @@
+"""The page in a real browser: a file is dropped, looked at and talked about; another is refused; nothing leaves."""
+
+import asyncio
+import json
+
+import fake_browser
+import pytest
+from fake_cli import picture
+
+from framework.tasks.asking import Asker
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not fake_browser.CHROMIUM, reason="needs a browser: apt-get install chromium"),
+]
+DROP = """
+(() => {
+  const files = new DataTransfer();
+  files.items.add(new File(["text"], "notes.txt"));
+  document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true}));
+})()
+"""
+LOADED = "[...document.images].length == 2 && [...document.images].every(i => i.complete && i.naturalWidth == 50)"
+ANSWERED = "!document.querySelector('#send').disabled && document.querySelectorAll('#talk .answer').length == "
+
+
+@pytest.fixture
+def visit(site, tmp_path):
+    """Run a visit on a page that is open; nothing may go wrong on it or be asked of another host."""
+
+    def run(visitor):
+        async def whole():
+            home = f"http://127.0.0.1:{site.port}/"
+            async with fake_browser.open_page(home, tmp_path / "profile") as page:
+                await visitor(page)
+                assert [fault for fault in page.faults if "status of 422" not in str(fault)] == []  # of the broken file
+                assert all(address.startswith((home, "data:")) for address in page.addresses), page.addresses
+
+        asyncio.run(whole())
+
+    return run
+
+
+def text(selector):
+    return f"document.querySelector({json.dumps(selector)}).textContent"
+
+
+def test_a_visit(visit, tmp_path, monkeypatch, site):
+    picture(tmp_path / "a.png", 200, (40, 50))
+    (tmp_path / "broken.png").write_bytes(b"x")
+    (tmp_path / "large.png").write_bytes(bytes((1 << 20) + 1))
+    said = "<img src=x onerror=alert(1)> [a](http://evil.example) **yes**"
+
+    def answer(self, seen, prompts, longest, stream):
+        for piece in (said[:9], said[9:]):
+            stream(piece)
+        return [said]
+
+    monkeypatch.setattr(Asker, "answer", answer)
+
+    async def visitor(page):
+        await page.run(DROP)
+        assert (await page.run(text("#error"))).startswith("notes.txt: no domain reads this kind of file.")
+        await page.choose("#file", tmp_path / "large.png")
+        await page.until(f"{text('#error')} == 'large.png: the file is larger than 1 MB. Send a smaller one.'")
+        await page.choose("#file", tmp_path / "broken.png")
+        await page.until(f"{text('#error')}.startsWith('broken.png: no readable picture')")
+        await page.choose("#file", tmp_path / "a.png")
+        await page.until(LOADED)
+        assert await page.run(text("#error")) == "" and await page.run(text("#name")) == "a.png"
+        score = float(await page.run(text("#score")))
+        assert 0 <= score <= 1 and await page.run(text("#about")) == "read as industrial"
+        assert (await page.run(text("#adverb"))).endswith(" suspicious")
+        slide = "(o => { o.value = 25; o.dispatchEvent(new Event('input')); })(document.querySelector('#opacity'))"
+        await page.run(slide)
+        assert await page.run("getComputedStyle(document.querySelector('.map')).opacity") == "0.25"
+        await page.run("document.querySelector('#suggested button').click()")
+        await page.until(ANSWERED + "1")
+        assert await page.run(text("#talk .answer")) == await page.run(text("#heard")) == said
+        assert await page.run("document.querySelectorAll('#talk img, #talk a, #talk strong').length") == 0
+        await page.call("Input.insertText", text="Why?")  # the box has the focus
+        await page.press("Enter", 13)
+        await page.until(ANSWERED + "2")
+        assert await page.run("document.querySelectorAll('#talk .asked')[1].textContent") == "Why?"
+        await page.call("Input.insertText", text="<image>")
+        await page.press("Enter", 13)
+        await page.until(ANSWERED + "3")
+        assert "holds the control token <image>" in await page.run(text("#talk .wrong"))
+        for width in (390, 1280):
+            await page.size(width, 800)
+            assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+        (secret,) = set(site.talks._talks) - before
+        await page.run("document.querySelector('#new').click()")
+        assert await page.run("document.querySelector('#result').hidden && !document.querySelector('#choose').hidden")
+        assert await page.run("document.activeElement.id") == "file"
+        async with asyncio.timeout(10):
+            while secret in site.talks._talks:
+                await asyncio.sleep(0.05)
+
+    before = set(site.talks._talks)
+    visit(visitor)
