@@ -1,4 +1,4 @@
-"""Stage 2: tune the language model of an Anomaly-OV on conversations, through Lightning."""
+"""Stage 2: the model and the conversations it is tuned on -> what Lightning trains, and the batches it trains on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import hashlib
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from torch import Tensor
+from torch.utils.data import DataLoader
 from transformers import get_cosine_schedule_with_warmup
 
+from framework.data.instruct.talks import GroupedBatches, Measured, Talks, loader
+from framework.models.onevision.chat import Chat
 from framework.models.onevision.modeling import AnomalyOV
 from framework.models.onevision.tuned import KEY, MODULES
 from framework.reasoning import Reasoning
@@ -89,3 +92,42 @@ class Reason(LightningModule):
         tuned = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in tuned}
         checkpoint[KEY] = self.card
+
+
+class TalkData(LightningDataModule):
+    """Conversations as micro-batches of this rank.
+
+    Args:
+        config: the experiment.
+        measured: what to train on.
+        chat: of the model.
+    """
+
+    def __init__(self, config: Reasoning, measured: list[Measured], chat: Chat) -> None:
+        super().__init__()
+        self.config, self.measured, self.chat = config, measured, chat
+
+    def batches(self, rank: int, ranks: int) -> GroupedBatches:
+        """The sampler of one rank; it starts where an interrupted epoch stopped."""
+        o, t = self.config.optim, self.config.tune
+        return GroupedBatches(
+            self.measured, o.batch_size, t.at_once, self.config.seed, rank, ranks, o.grouped, t.average, self._start
+        )
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        trainer = self.trainer
+        assert trainer is not None
+        t = self.config.tune
+        data = Talks(self.measured, self.chat, t.labels, t.unreadable, t.decode)
+        return loader(data, self.batches(trainer.global_rank, trainer.world_size), self.config.workers)
+
+    def taken(self, trainer: Trainer) -> int:
+        """Micro-batches of an epoch."""
+        limit, there = trainer.limit_train_batches, len(self.batches(0, trainer.world_size))
+        return min(limit, there) if isinstance(limit, int) else int(limit * there)
+
+    def _start(self) -> tuple[int, int]:
+        trainer = self.trainer
+        assert trainer is not None
+        epoch, done = trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return (epoch, done) if done < self.taken(trainer) else (epoch + 1, 0)  # workers ask before Lightning goes on

@@ -6,22 +6,22 @@ import hashlib
 import json
 import math
 import shutil
-from dataclasses import asdict, replace
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, Trainer, seed_everything
+from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-from torch.utils.data import DataLoader
 
 from framework import provenance, reasoning, registry
 from framework.data.fingerprint import digests
 from framework.data.instruct import conversations
 from framework.data.instruct.conversations import Conversation
-from framework.data.instruct.talks import GroupedBatches, Measured, Talks, loader, measure
+from framework.data.instruct.talks import measure
 from framework.errors import UserError
 from framework.files import write_whole
 from framework.leaderboard.rows import SEPARATOR
@@ -32,52 +32,16 @@ from framework.models.onevision.modeling import AnomalyOV
 from framework.models.trained import Origin, plain
 from framework.progress import say
 from framework.reasoning import Reasoning
+from framework.tasks.answered import Tested
 from framework.tasks.language import answer_sets, open_tests
-from framework.tasks.reason import Reason
+from framework.tasks.reason import Reason, TalkData
 from framework.tasks.run import Outcome, make_trainer, told
 from framework.types import Record
 
 LAST = "last.ckpt"
 NOTED = "about.json"
-
-
-class TalkData(LightningDataModule):
-    """Conversations as micro-batches of this rank.
-
-    Args:
-        config: the experiment.
-        measured: what to train on.
-        chat: of the model.
-    """
-
-    def __init__(self, config: Reasoning, measured: list[Measured], chat: Chat) -> None:
-        super().__init__()
-        self.config, self.measured, self.chat = config, measured, chat
-
-    def batches(self, rank: int, ranks: int) -> GroupedBatches:
-        """The sampler of one rank; it starts where an interrupted epoch stopped."""
-        o, t = self.config.optim, self.config.tune
-        return GroupedBatches(
-            self.measured, o.batch_size, t.at_once, self.config.seed, rank, ranks, o.grouped, t.average, self._start
-        )
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        trainer = self.trainer
-        assert trainer is not None
-        t = self.config.tune
-        data = Talks(self.measured, self.chat, t.labels, t.unreadable, t.decode)
-        return loader(data, self.batches(trainer.global_rank, trainer.world_size), self.config.workers)
-
-    def taken(self, trainer: Trainer) -> int:
-        """Micro-batches of an epoch."""
-        limit, there = trainer.limit_train_batches, len(self.batches(0, trainer.world_size))
-        return min(limit, there) if isinstance(limit, int) else int(limit * there)
-
-    def _start(self) -> tuple[int, int]:
-        trainer = self.trainer
-        assert trainer is not None
-        epoch, done = trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        return (epoch, done) if done < self.taken(trainer) else (epoch + 1, 0)  # workers ask before Lightning goes on
+ANSWERED = "answered-{}.json"  # what a process left behind
+PAUSE = 0.2  # seconds
 
 
 def fit(config: Reasoning) -> Outcome:
@@ -95,8 +59,6 @@ def fit(config: Reasoning) -> Outcome:
     seed_everything(config.seed, workers=True, verbose=False)
     model, chat = _model(config, dtype)
     measured = measure(talks, chat, config.tune.labels, config.tune.max_length, config.tune.too_long)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    say(f"tuning {trained / 1e6:.1f} of {sum(p.numel() for p in model.parameters()) / 1e6:.1f} million numbers")
     work = Path(config.out) / f".training-{config.name}-{reasoning.digest(config)[:12]}"
     saving = ModelCheckpoint(
         work, filename="last", save_top_k=1, every_n_train_steps=config.tune.save_every, enable_version_counter=False
@@ -109,17 +71,41 @@ def fit(config: Reasoning) -> Outcome:
     _check_resume(work, card, trainer.world_size)
     last, done = work / LAST, work / tuned.FILE
     if not done.exists():
+        (work / ANSWERED.format(trainer.global_rank)).unlink(missing_ok=True)
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        say(f"tuning {trained / 1e6:.1f} of {sum(p.numel() for p in model.parameters()) / 1e6:.1f} million numbers")
         if last.exists():
             say(f"going on from {last}")
         with told(trainer):
             trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
         _save(done, task, trainer)
-    outcome = answer_sets(config, done, sets, trainer.global_rank, trainer.world_size)
-    status = trainer.strategy.reduce(torch.tensor(outcome.status), reduce_op="sum")  # any rank may have been the last
-    trainer.strategy.barrier()
+    outcome = _answer(config, work, sets, trainer.global_rank, trainer.world_size)
     if outcome.folder is not None:
         shutil.rmtree(work)
-    return replace(outcome, status=int(bool(status)))
+    return outcome
+
+
+def _answer(config: Reasoning, work: Path, sets: list[Tested], rank: int, ranks: int) -> Outcome:
+    """Ask with the processes that have trained, which first part: to answer may take longer than their barriers wait.
+
+    Returns:
+        What the last of them left behind, in the first process, which waits for all; nothing in the others.
+    """
+    if not torch.distributed.is_initialized():  # one process, or a run that was killed after its training
+        return Outcome(None, None) if rank else answer_sets(config, work / tuned.FILE, sets, 0, 1)
+    torch.distributed.destroy_process_group()
+    found = answer_sets(config, work / tuned.FILE, sets, rank, ranks)
+    write_whole(work / ANSWERED.format(rank), json.dumps([str(found.folder or ""), found.status]).encode())
+    if rank:
+        return Outcome(None, None)
+    notes = [work / ANSWERED.format(other) for other in range(ranks)]
+    while not all(note.exists() for note in notes):
+        time.sleep(PAUSE)
+    for folder, status in (json.loads(note.read_text(encoding="utf-8")) for note in notes):
+        if folder and found.folder is None:
+            say(f"run {folder}; compare runs: anomaly-ov leaderboard {Path(folder).parent}")
+            found = Outcome(Path(folder), Path(folder) / tuned.FILE, status)
+    return found
 
 
 def _model(config: Reasoning, dtype: str) -> tuple[AnomalyOV, Chat]:
@@ -182,8 +168,9 @@ def _check_resume(work: Path, card: dict[str, Any], ranks: int) -> None:
     now = {
         "the model": card["fingerprint"],
         "what it is trained on": card["trained_on"],
-        "the number of devices": ranks,
     }
+    if not (work / tuned.FILE).exists():
+        now["the number of devices"] = ranks
     path = work / NOTED
     if not path.exists():
         write_whole(path, json.dumps(now).encode())

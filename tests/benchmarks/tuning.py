@@ -1,14 +1,179 @@
-"""A configuration -> a table: tokens per second and peak memory of training steps, logits of all positions or of few.
+"""A size of model -> a table: tokens per second and peak memory of training steps.
 
-    python tests/benchmarks/tuning.py small|0.5b [--parts full|lora] [--dtype bfloat16] [--no-checkpointing]
-        [--all-positions] [--steps 3] [--device cuda]
-    python tests/benchmarks/tuning.py memory
+    OMP_NUM_THREADS=1 python tests/benchmarks/tuning.py small                        (a minute)
+    OMP_NUM_THREADS=2 python tests/benchmarks/tuning.py 0.5b --rank 64 --steps 1     (2 to 6 minutes a line, 3 to 12 GB)
 
-A step is forward, backward and AdamW on one conversation about a picture of 384 x 384 pixels, with an answer of 40
-tokens; the tower and the expert see the picture in each step, as in tuning. "0.5b" has the published sizes and random
-weights: Qwen2-0.5B with its vocabulary of 151,936, and SigLIP so400m with 26 blocks. Peak memory is the growth of the
-process (on a GPU: of its allocations) above the weights; each line is a process of its own. With ``--all-positions`` the loss is
-that of transformers, with logits of every position, in place of ours. "memory" computes what tuning takes on a GPU.
+A step is forward, backward and AdamW on one conversation about a picture of 384 x 384 pixels with an answer of 40
+tokens; tower and expert see the picture in each step, as in tuning. "0.5b" has the published sizes and random weights:
+Qwen2-0.5B with its vocabulary of 151,936, SigLIP so400m with 26 blocks. Each line is a process of its own; one step
+warms up; seconds are of the processor, of a GPU wall-clock. Peak memory is what the process grew by at most above the
+model before tuning, of a GPU its allocations. "ours" gives the head only positions that are learned; "stock" is the
+loss of transformers, which makes logits of all positions.
 """
 
 from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Qwen2Config, SiglipVisionConfig
+
+from framework.models.onevision import small, tuned
+from framework.models.onevision.configuration import AnomalyOVConfig, canvas, canvases
+from framework.models.onevision.layout import IGNORED, Layout
+from framework.models.onevision.modeling import AnomalyOV
+from framework.reasoning import LoraConfig, TuneConfig
+
+LEARNED, WORDS = 40, 40  # tokens of the answer, and of the question with its frame
+CHILD = "TUNING_LINE"  # set where a process is to make one line
+PRECISIONS = ("bf16-mixed", "bf16-true", "32-true")
+TOWER = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 26, "num_attention_heads": 16}
+TEXT: dict[str, dict[str, Any]] = {  # Qwen2's
+    "0.5b": {
+        "hidden_size": 896,
+        "intermediate_size": 4864,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+        "vocab_size": 151936,
+        "tie_word_embeddings": True,
+    },
+    "7b": {
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "vocab_size": 152064,
+        "tie_word_embeddings": False,
+    },
+}
+
+
+def configure(name: str) -> AnomalyOVConfig:
+    """The configuration of a size."""
+    if name == "small":
+        return small.configure(small.tokenizer(["Are there any defects?"]))
+    tower = SiglipVisionConfig(**TOWER, image_size=384, patch_size=14, vision_use_head=False)
+    return AnomalyOVConfig(
+        vision_config=tower.to_dict(),
+        text_config=Qwen2Config(**TEXT[name], max_position_embeddings=32768).to_dict(),
+        image_token_index=151646,
+        image_grid_pinpoints=canvases(384),
+        tie_word_embeddings=TEXT[name]["tie_word_embeddings"],
+    )
+
+
+def tokens_of(config: AnomalyOVConfig, height: int, width: int) -> int:
+    """What a picture takes in the prompt."""
+    vision = config.vision_config
+    side = vision.image_size // vision.patch_size
+    layout = Layout(vision.image_size, side, len(config.prefix_token_ids[0]), canvas(config))
+    return layout.tokens(height, width, several=False)
+
+
+def conversation(config: AnomalyOVConfig) -> dict[str, Tensor]:
+    """Inputs of the model and labels."""
+    pixels, picture = 384, config.image_token_index
+    text = torch.randint(300, (WORDS + LEARNED,))
+    images = torch.full((tokens_of(config, pixels, pixels),), picture)
+    ids = torch.cat([text[: WORDS // 2], images, text[WORDS // 2 :]])[None]
+    labels = ids.clone()
+    labels[:, :-LEARNED] = IGNORED
+    crops = torch.randint(256, (2, 3, *[config.vision_config.image_size] * 2), dtype=torch.uint8)
+    return {
+        "input_ids": ids,
+        "labels": labels,
+        "attention_mask": torch.ones_like(ids),
+        "pixel_values": crops if config.vision_config.image_size == pixels else crops[:1],
+        "image_sizes": torch.tensor([[pixels, pixels]]),
+        "batch_num_images": torch.ones(1, dtype=torch.long),
+    }
+
+
+def build(name: str, rank: int, precision: str, checkpointing: bool, device: str) -> tuple[AnomalyOV, float]:
+    """A model ready to be tuned, and the MB that were held when it had its weights, before anything is tuned."""
+    config = configure(name)
+    torch.set_default_dtype(torch.float32 if precision == "32-true" else torch.bfloat16)
+    with torch.device(device):
+        model = AnomalyOV(config)
+    torch.set_default_dtype(torch.float32)
+    model.model.anomaly_expert.float()
+    before = held(device)
+    parts = ["projector", "newline"] if rank else ["projector", "newline", "language_model"]
+    tune = TuneConfig(parts=parts, lora=LoraConfig(rank=rank))
+    tuned.prepare(model, tune, None if precision == "bf16-true" else torch.float32)
+    if checkpointing:
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    model.train().model.vision_tower.eval()  # as in tuning
+    return model, before
+
+
+def held(device: str) -> float:
+    """MB that this process has held at most."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train some steps and print a line of the table."""
+    rank, (precision,), (loss_of,), (again,) = options.rank, options.precision, options.loss, options.checkpointing
+    torch.manual_seed(0)
+    model, before = build(options.size, rank, precision, again == "yes", options.device)
+    batch = {key: value.to(options.device) for key, value in conversation(model.config).items()}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-5)
+    mixed = precision == "bf16-mixed"
+    clock = time.process_time if options.device == "cpu" else time.perf_counter
+    taken, losses = [], []
+    for _ in range(options.steps + 1):
+        start = clock()
+        with torch.autocast(options.device, torch.bfloat16, enabled=mixed, cache_enabled=False):  # as Lightning's
+            loss = model.losses(**batch)[0].sum() if loss_of == "ours" else model(**batch, use_cache=False).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        taken.append(clock() - start)
+    seconds = statistics.median(taken[1:])
+    tokens = batch["input_ids"].shape[1]
+    how = f"{f'rank {rank}' if rank else 'full':<8}{precision:<12}{again:<15}{loss_of:<6}"
+    numbers = f"{sum(p.numel() for p in trained) / 1e6:8.1f}{seconds:9.2f}{tokens / seconds:10.1f}"
+    print(f"{how}{numbers}{held(options.device) - before:9.0f}  {losses[0]:.4f}", flush=True)
+
+
+def main() -> None:
+    """Print a table, a process a line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("size", choices=["small", "0.5b"])
+    parser.add_argument("--rank", type=int, default=0, help="of adapters; 0 tunes the whole language model")
+    parser.add_argument("--precision", nargs="+", default=["bf16-mixed"], choices=PRECISIONS)
+    parser.add_argument("--loss", nargs="+", default=["ours", "stock"], choices=["ours", "stock"])
+    parser.add_argument("--checkpointing", nargs="+", default=["yes", "no"], choices=["yes", "no"])
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    options = parser.parse_args()
+    lines = list(itertools.product(options.precision, options.checkpointing, options.loss))
+    if len(lines) == 1 and os.environ.get(CHILD):
+        run(options)
+        return
+    print("tuned   precision   checkpointing  loss  millions   step s  tokens/s  peak MB  first loss")
+    for precision, checkpointing, loss in lines:
+        chosen = ["--precision", precision, "--checkpointing", checkpointing, "--loss", loss]
+        rest = ["--rank", str(options.rank), "--steps", str(options.steps), "--device", options.device]
+        command = [sys.executable, __file__, options.size, *chosen, *rest]
+        subprocess.run(command, check=True, env={**os.environ, CHILD: "1"})
+
+
+if __name__ == "__main__":
+    main()

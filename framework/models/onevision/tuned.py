@@ -132,9 +132,8 @@ def load(path: Path, dtype: str = "auto", attention: str = "sdpa", base: str = "
     card = card_of(path)
     folder = Path(base or card["model"])
     if not folder.is_dir():
-        raise UserError(
-            f"{path}: was tuned from {folder}, which is not here. Say where it is with --base, in an experiment model.path."
-        )
+        where = "with --base, in an experiment with model.path"
+        raise UserError(f"{path}: was tuned from {folder}, which is not here. Say where it is {where}.")
     if fingerprint(folder) != card["fingerprint"]:
         raise UserError(f"{path}: was tuned from other weights than those in {folder}.")
     model, chat = loading.load(folder, dtype, attention)
