@@ -9,6 +9,8 @@ from PIL import Image
 from framework.data import decoding
 from framework.data.crops import capped, cut
 from framework.data.decoding import pixels_of, size_of
+from framework.data.instruct.conversations import Conversation
+from framework.data.instruct.talks import Measured, Talks
 from framework.errors import UnreadableError
 
 
@@ -86,6 +88,19 @@ def test_what_is_no_picture_is_named(read, tmp_path):
         read(tmp_path / "a.png")
     with pytest.raises(UnreadableError, match=r"b\.png: not a picture that can be read \(\[Errno 2\] No such file"):
         read(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("mode", decoding.MODES)
+def test_conversations_are_read_as_the_experiment_says(mode, tmp_path):
+    class Chat:
+        encode = staticmethod(lambda *_: None)
+        picture = staticmethod(lambda view, several: view)
+
+    path = save(tmp_path / "a.jpg", soft(300, 4000))
+    talk = Conversation("a", (path,), (("<image>", "No."),), None, "a.json, entry 1")
+    found = Talks([Measured(talk, (size_of(path),), 9, 2)], Chat(), "assistant", "stop", mode)[0, 1.0]
+    assert_array_equal(found["pictures"][0], pixels_of(path, mode))
+    assert found["pictures"][0].shape == (3, 76, 1024)
 
 
 def test_an_unknown_mode_is_a_broken_promise():

@@ -68,9 +68,8 @@ def test_a_tuned_checkpoint_goes_back_to_a_model_that_moved(file, folder, tmp_pa
     moved.symlink_to(folder)
     assert main(["convert", str(file), str(out), "--base", str(moved)]) == 0
     told = mistake(capsys, "convert", file, tmp_path / "b", "--base", tmp_path / "nowhere")
-    assert told == (
-        f"anomaly-ov: {file}: was tuned from {tmp_path}/nowhere, which is not here. Say where it is with --base, in an experiment model.path."
-    )
+    where = "Say where it is with --base, in an experiment with model.path."
+    assert told == f"anomaly-ov: {file}: was tuned from {tmp_path}/nowhere, which is not here. {where}"
     other = small.build(tmp_path / "other", TEXTS, seed=1)
     told = mistake(capsys, "convert", file, tmp_path / "b", "--base", other)
     assert told == f"anomaly-ov: {file}: was tuned from other weights than those in {other}."

@@ -1,4 +1,4 @@
-"""Stage 2 in small: conversations on disk through Lightning to a run, stopped and gone on, on one process and on two."""
+"""Stage 2 in small: conversations on disk through Lightning to a run, stopped and gone on, on one process and two."""
 
 import json
 import shutil
@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from framework.cli import main
+from framework.data.decoding import pixels_of
 from framework.data.instruct import conversations
-from framework.data.instruct.talks import pixels_of
 from framework.leaderboard.store import load
 from framework.models.onevision import small, tuned
+from framework.tasks import tune
 from framework.tasks.reason import Reason
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,10 @@ def fit(root, *overrides):
     assert not left
     (folder,) = set(done) - before
     return folder
+
+
+def cut(*_):
+    raise KeyboardInterrupt
 
 
 def tensors(folder):
@@ -193,9 +198,6 @@ def test_a_picture_that_breaks_is_told_or_left_out(root, capsys):
 
 
 def test_going_on_with_other_conversations_is_refused(root, monkeypatch, capsys):
-    def cut(*_):
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(Reason, "training_step", cut)
     assert main(["fit", str(root / "x.yaml")]) == 130
     monkeypatch.undo()
@@ -210,10 +212,21 @@ def test_going_on_with_other_conversations_is_refused(root, monkeypatch, capsys)
     fit(root)
 
 
+def test_a_run_stopped_after_its_training_only_asks(root, plain, monkeypatch):
+    asked, options = tune.answer_sets, [TESTED.format(root=root)]
+    monkeypatch.setattr(tune, "answer_sets", cut)
+    assert main(["fit", str(root / "x.yaml"), *options]) == 130
+    monkeypatch.setattr(tune, "answer_sets", asked)
+    monkeypatch.setattr(Reason, "training_step", cut)
+    folder = fit(root, *options)
+    assert_close(tensors(folder), plain[0], rtol=0, atol=0)
+    assert {row.tested_on for row in load([folder])} == {"parts"}
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["train=null"], "x.yaml: train: "),
+        (["train=null"], "override 'train=null': train: needs a value."),
         (["model.path=nowhere"], "nowhere: no model folder. Make one with `anomaly-ov convert SOURCE nowhere`."),
         (["model.path={root}/0.png"], "model.path: {root}/0.png is no folder; merge a tuned checkpoint: anomaly-ov"),
         (["train.scratches.path={root}/nowhere.json"], "train.scratches: {root}/nowhere.json: cannot be read (No such"),

@@ -100,7 +100,10 @@ def test_a_picture_is_scored_shown_and_talked_about(call, png, site):
 
 
 @pytest.mark.parametrize("name", ["a.pkl", "a.pth", "a.npy", "a.png.exe", "safetensors"])
-def test_other_kinds_are_refused_unopened(call, name):
+def test_other_kinds_are_refused_unopened(call, name, monkeypatch):
+    for kind, domain in list(registry._TABLE):  # a plug-in of another test may read .npy
+        if kind == "domain" and domain not in registry.domains():
+            monkeypatch.delitem(registry._TABLE, (kind, domain))
     line = refused(call("POST", f"/files?name={name}", b"x"), 422)
     assert line.startswith(f"{name}: no domain reads this kind of file. Known endings: .bmp,")
 

@@ -56,9 +56,7 @@ def steps(lengths, ranks=1, **options):
     found = [list(one) for one in each]
     assert all(len(one) == len(sampler) for one, sampler in zip(found, each, strict=True))
     accumulate = each[0].accumulate
-    return [
-        [micro for one in found for micro in one[i : i + accumulate]] for i in range(0, len(found[0]), accumulate)
-    ]
+    return [[micro for one in found for micro in one[i : i + accumulate]] for i in range(0, len(found[0]), accumulate)]
 
 
 @pytest.mark.parametrize("labels", ["assistant", "published"])
