@@ -34,6 +34,7 @@ def small():
         return replace(found, expect={}, trainer=replace(found.trainer, max_epochs=1))
 
     patch.setattr(registry, "build", fewer)
+
     def briefer(out):
         found = talk(out)
         return replace(found, trainer=replace(found.trainer, max_epochs=1))

@@ -90,8 +90,10 @@ def answer_sets(config: Reasoning, checkpoint: Path, sets: Sequence[Tested], ran
         quiz.answer(asker, source, work, key, config.test_batch_size, config.answer.max_new_tokens, rank, ranks)
     found = [quiz.collect(work, key) for key in keys]  # of all sets after the last, or two processes miss each other
     whole = [quiz.complete(lines, source) for lines, source in zip(found, sets, strict=True)]
+    if not all(whole) or (rank and not sets):
+        return Outcome(None, None)
     with _alone(work) as alone:
-        if not all(whole) or not alone or (rank and not sets):
+        if not alone:
             return Outcome(None, None)
         folder = write(config, checkpoint, card, model, sets, found)
         shutil.rmtree(work)

@@ -17,9 +17,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from framework import provenance, reasoning, registry
+from framework import plan_language, provenance, reasoning, registry
 from framework.data.fingerprint import digests
-from framework.data.instruct import conversations
 from framework.data.instruct.conversations import Conversation
 from framework.data.instruct.talks import measure
 from framework.errors import UserError
@@ -131,13 +130,7 @@ def read(config: Reasoning) -> list[Conversation]:
     """
     if not config.train:
         raise UserError(f"experiment {config.name}: train names no conversations, so there is nothing to fit.")
-    found: list[Conversation] = []
-    for name, part in config.train.items():
-        try:
-            found += conversations.load(Path(part.path), Path(part.images), config.seed)
-        except UserError as error:
-            raise type(error)(f"train.{name}: {error}") from None
-    return found
+    return plan_language.read(config)
 
 
 def _dtype(config: Reasoning) -> str:

@@ -141,7 +141,7 @@ def _conversations(
                 "category": record.category,
                 "defect": record.defect,
                 "dataset": name,
-                "sample": record.id,
+                "sample": os.path.abspath(record.path) + record.id.removeprefix(str(record.path)),
             },
         }
         for kind, (question, answer) in asked.items()

@@ -108,9 +108,7 @@ class AnomalyOVModel(_Initial, LlavaOnevisionModel):
         Source: Anomaly-OneVision ``llava_arch.py``: image tokens, prefix text for the score, summary, four tokens of
         the base crop, those of the tiles as a grid with a newline after each row; all pass the projector.
         """
-        if (
-            not self.config.image_grid_pinpoints
-        ):  # no tiles; the library looks no further than the sizes
+        if not self.config.image_grid_pinpoints:  # no tiles; the library looks no further than the sizes
             batch_num_images = torch.tensor([max(2, len(image_sizes))])
         if pixel_values.dtype == torch.uint8:
             pixel_values = (pixel_values.float() / 255 - 0.5) / 0.5
