@@ -12,7 +12,8 @@ gathered     FSDP2: what is in no block of the language model or the tower, whol
              backward, its gradients are whole before they are summed; and two blocks of weights, gradients of one
 activations  the input of every layer; in the layer at work six rows of its MLP and six of float32; 12 bytes of a logit
 
-An estimate for choosing a device, not a measurement: an allocator's gaps and CUDA's own gigabyte come on top.
+An estimate for choosing a device, not a measurement: buffers of kernels, an allocator's gaps and CUDA's own gigabyte
+come on top. On a CPU ``tuning.py 0.5b`` measured 1.6 (rank 64) and 2.2 GB (full) more than this at 1,582 tokens.
 """
 
 from __future__ import annotations
