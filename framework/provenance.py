@@ -6,7 +6,9 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).parents[1]
 PACKAGES = ("torch", "lightning", "torchmetrics", "transformers", "timm", "open_clip_torch", "open3d", "monai", "numpy")
@@ -16,6 +18,25 @@ def commit() -> tuple[str, bool]:
     """Short commit of the project's checkout, or "unknown", and whether files differ from it."""
     head = _git("rev-parse", "--short=12", "HEAD")
     return (head or "unknown"), bool(_git("status", "--porcelain"))
+
+
+def stamp(experiment: str, config: str) -> dict[str, Any]:
+    """The columns that name a run made now: run, date, commit, dirty, config, experiment.
+
+    Args:
+        experiment: its name.
+        config: sha256 of its settings.
+    """
+    head, dirty = commit()
+    date = datetime.now(UTC)
+    return {
+        "run": f"{date:%Y%m%dT%H%M%S%f}-{experiment}-{config[:8]}",
+        "date": date.isoformat(timespec="seconds"),
+        "commit": head,
+        "dirty": dirty,
+        "config": config,
+        "experiment": experiment,
+    }
 
 
 def packages() -> str:

@@ -3,11 +3,14 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 from golden.recipe import weight
 from safetensors.torch import save_file
 
+from framework.errors import UserError
 from framework.models.onevision import small
+from framework.models.onevision.conversion import convert
 from framework.models.onevision.modeling import AnomalyOV
 
 VISION = "model.vision_tower.vision_tower.vision_model."
@@ -133,3 +136,12 @@ def asked(chat, samples, side="left"):
 
 def _linear(name, inside, outside):
     return {f"{name}.weight": (outside, inside), f"{name}.bias": (outside,)}
+
+
+def mistake(root, kind=UserError, source="in", **options):
+    """The line, with the folder of the test left out; nothing was written."""
+    before = sorted(root.rglob("*"))
+    with pytest.raises(kind) as error:
+        convert(root / source, root / "out", **options)
+    assert "\n" not in str(error.value) and sorted(root.rglob("*")) == before
+    return str(error.value).replace(f"{root}/", "")

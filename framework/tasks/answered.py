@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -146,19 +145,10 @@ def _common(
     config: Reasoning, checkpoint: Path, card: dict[str, Any] | None, model: str, trained_on: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The columns that are the same in every row of a run."""
-    commit, dirty = provenance.commit()
-    date = datetime.now(UTC)
-    sha = reasoning.digest(config)
     place = device(config.trainer.accelerator, 0)
     name = torch.cuda.get_device_name(0) if place.startswith("cuda") else place
-    return {
-        "run": f"{date:%Y%m%dT%H%M%S%f}-{config.name}-{sha[:8]}",
-        "date": date.isoformat(timespec="seconds"),
-        "commit": commit,
-        "dirty": dirty,
-        "config": sha,
+    return provenance.stamp(config.name, reasoning.digest(config)) | {
         "seed": card["run"]["seed"] if card else config.seed,
-        "experiment": config.name,
         "model": f"anomaly_ov, {config.answer.views} views shown, views {POOL}",
         "backbone": Path(card["model"] if card else checkpoint).resolve().name,
         "weights": model,

@@ -13,11 +13,11 @@ from transformers import TextStreamer
 
 from framework.data import crops as cropping
 from framework.errors import UserError
-from framework.models.backbones.sources import one_line
 from framework.models.onevision import tuned
 from framework.models.onevision.chat import Chat, Picture, Prompt, placed
 from framework.models.onevision.configuration import ADVERBS
 from framework.models.onevision.modeling import Encoded
+from framework.tasks.job import usable
 from framework.tasks.pooling import pool
 
 POOL = "top3"  # view logits -> sample logit, as in stage 1
@@ -72,7 +72,7 @@ class Asker:
     def __init__(self, checkpoint: Path, device: str = "", dtype: str = "auto", views: int = 4, base: str = "") -> None:
         if views < 1:
             raise UserError(f"views: the model must be shown 1 or more, not {views}.")
-        self.device = _device(device)
+        self.device = usable(device)
         self.model, self.chat = tuned.load(checkpoint, dtype, base=base)
         self.views = views
         try:
@@ -191,17 +191,6 @@ class _Streamer(TextStreamer):
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """As the library calls it."""
         self.stream(text)
-
-
-def _device(name: str) -> torch.device:
-    """The device of a name, or of "" the best there is, once a tensor went there."""
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(name)
-        torch.zeros(1, device=found).cpu()
-    except (RuntimeError, AssertionError, ImportError) as error:  # torch has one for each way to lack a device
-        raise UserError(f"device {name!r}: {one_line(error).rstrip('.')}. Write cpu, or another.") from None
-    return found
 
 
 def _chunks(pictures: list[Picture]) -> list[list[Picture]]:

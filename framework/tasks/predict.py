@@ -17,10 +17,10 @@ from framework.data.loading import RawSamples, collate
 from framework.errors import UserError
 from framework.files import make_folder
 from framework.models import trained
-from framework.models.backbones.sources import one_line
 from framework.models.scoring import per_sample
 from framework.models.trained import Origin
 from framework.progress import say, track
+from framework.tasks.job import usable
 from framework.tasks.pooling import pool
 from framework.tasks.predictions import LINES, stems, taken, tidy
 from framework.types import Domain, Features, Record, Sample, Verdict
@@ -54,7 +54,7 @@ class Predictor:
         self.readers, self.options = _readers(trained.origins(content)), reader or {}
         for path in files:
             self.domain(path)
-        self.device = _device(device)
+        self.device = usable(device)
         self.config = trained.model_config(content, weights)
         self.backbone, self.expert = trained.build_model(self.config)
         trained.load_expert(checkpoint, content, self.backbone, self.expert)
@@ -171,18 +171,6 @@ def _say_choices(origins: list[Origin], readers: dict[str, dict[str, Any]]) -> N
         name = origin.source.split("/")[0]
         if readers[name] != origin.reader:
             say(f"{name}: trained with reader options {readers[name]} and {origin.reader}; reading with the first")
-
-
-def _device(name: str) -> torch.device:
-    """The device of a name, or of "" the best there is, once a tensor went there and came back."""
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(name)
-        torch.zeros(1, device=found).cpu()
-    except (RuntimeError, AssertionError, ImportError) as error:  # torch has one for each way to lack a device
-        usable = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-        raise UserError(f"device {name!r}: {one_line(error).rstrip('.')}. Usable here: {usable}.") from None
-    return found
 
 
 def _joined(parts: list[Features]) -> Features:

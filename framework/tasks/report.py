@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,22 +93,13 @@ def report(task: Detect) -> Path | None:
 def _common(task: Detect) -> dict[str, Any]:
     """The columns that are the same in every row of a run."""
     config, card = task.config, task.card
-    commit, dirty = provenance.commit()
     device = task.trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    date = datetime.now(UTC)
     expert = config.model.expert
     names = [o["name"] for o in card["trained_on"]]
     start = f" from {Path(expert.weights).name}" if expert.weights else ""
-    sha = digest(config)
-    return {
-        "run": f"{date:%Y%m%dT%H%M%S%f}-{config.name}-{sha[:8]}",
-        "date": date.isoformat(timespec="seconds"),
-        "commit": commit,
-        "dirty": dirty,
-        "config": sha,
+    return provenance.stamp(config.name, digest(config)) | {
         "seed": card["run"].get("seed", config.seed),
-        "experiment": config.name,
         "model": f"{expert.name}{start}, {config.model.crops} crops, views {config.model.pool}",
         "backbone": config.model.backbone.name,
         "weights": trained.weights_hash(task.expert, task.backbone),

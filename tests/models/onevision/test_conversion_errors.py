@@ -5,7 +5,7 @@ import json
 import fake_language
 import pytest
 import torch
-from fake_language import TINY, write
+from fake_language import TINY, mistake, write
 
 from framework.errors import UnreadableError, UserError
 from framework.models.onevision import conversion, small
@@ -23,15 +23,6 @@ def found():
 @pytest.fixture
 def root(tmp_path):
     return tmp_path
-
-
-def mistake(root, kind=UserError, source="in", **options):
-    """The line, with the folder of the test left out; nothing was written."""
-    before = sorted(root.rglob("*"))
-    with pytest.raises(kind) as error:
-        convert(root / source, root / "out", **options)
-    assert "\n" not in str(error.value) and sorted(root.rglob("*")) == before
-    return str(error.value).replace(f"{root}/", "")
 
 
 def expert_of(found):

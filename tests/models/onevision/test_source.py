@@ -5,11 +5,10 @@ import json
 import fake_language
 import pytest
 import torch
-from fake_language import TINY, write
+from fake_language import TINY, mistake, write
 from safetensors.torch import save_file
 
-from framework.errors import UnreadableError, UserError
-from framework.models.onevision.conversion import convert
+from framework.errors import UnreadableError
 
 NORM = "model.norm.weight"
 
@@ -22,15 +21,6 @@ def found():
 @pytest.fixture
 def root(tmp_path):
     return tmp_path
-
-
-def mistake(root, kind=UserError, source="in", **options):
-    """The line, with the folder of the test left out; nothing was written."""
-    before = sorted(root.rglob("*"))
-    with pytest.raises(kind) as error:
-        convert(root / source, root / "out", **options)
-    assert "\n" not in str(error.value) and sorted(root.rglob("*")) == before
-    return str(error.value).replace(f"{root}/", "")
 
 
 class Trap:
