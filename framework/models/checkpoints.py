@@ -77,6 +77,13 @@ def strip(weights: dict[str, T]) -> dict[str, T]:
     return weights
 
 
+def fault(error: BaseException) -> str:
+    """What is wrong with a file of weights, in a few words; to a text torch replies with its own history."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "damaged, or holding more than tensors"
+    return str(error).partition("\n")[0][:80] or type(error).__name__
+
+
 def _read(path: Path) -> dict[str, Tensor]:
     """Every tensor of a file, on the CPU."""
     try:
@@ -86,8 +93,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise UnreadableError(f"{path}: no such file. Give the path of an expert's weights.") from None
     except DAMAGED as error:
-        reason = str(error).partition("\n")[0][:80] or type(error).__name__
-        raise UnreadableError(f"{path}: not a readable file of weights ({reason}). Download it again.") from None
+        raise UnreadableError(f"{path}: not a readable file of weights ({fault(error)}). Download it again.") from None
     if isinstance(content, dict) and content.keys() == OURS:
         content = content["state_dict"]
     if not isinstance(content, dict):

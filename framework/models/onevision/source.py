@@ -11,7 +11,7 @@ from torch import Tensor
 
 from framework.errors import UnreadableError, UserError
 from framework.models.backbones.sources import one_line, shards
-from framework.models.checkpoints import DAMAGED
+from framework.models.checkpoints import DAMAGED, fault
 
 INDEX = ".index.json"
 NAMES = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model.bin", f"pytorch_model.bin{INDEX}")
@@ -90,7 +90,7 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
         except (RuntimeError, ValueError):  # of the older format, which cannot be mapped
             content = torch.load(file, map_location="cpu", weights_only=True)
     except DAMAGED as error:
-        raise UnreadableError(f"{file}: not a readable file of weights ({one_line(error)[:80]}).") from None
+        raise UnreadableError(f"{file}: not a readable file of weights ({fault(error)}).") from None
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
