@@ -83,7 +83,9 @@ class Reason(LightningModule):
             {"params": [p for n, p in named if n.startswith(bridge)], "lr": o.projector_lr or o.lr},
             {"params": [p for n, p in named if not n.startswith(bridge)], "lr": o.lr},
         ]
-        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=o.lr, weight_decay=o.weight_decay)
+        used = [g for g in groups if g["params"]]
+        # Together, as on a GPU else, a step would hold two more copies of all that is tuned.
+        optimizer = torch.optim.AdamW(used, lr=o.lr, weight_decay=o.weight_decay, foreach=False)
         schedule = get_cosine_schedule_with_warmup(optimizer, round(o.warmup * self.steps), self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

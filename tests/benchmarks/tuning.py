@@ -132,7 +132,7 @@ def run(options: argparse.Namespace) -> None:
     model, before = build(options.size, rank, precision, again == "yes", options.device)
     batch = {key: value.to(options.device) for key, value in conversation(model.config).items()}
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1e-5)
+    optimizer = torch.optim.AdamW(trained, lr=1e-5, foreach=False)  # as in tuning
     mixed = precision == "bf16-mixed"
     clock = time.process_time if options.device == "cpu" else time.perf_counter
     taken, losses = [], []
