@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from framework.checks import check_values, plainly
 from framework.errors import UserError
 
+SECOND = ("tune", "answer", "questions", "text", "model.path")  # keys that only an experiment of stage 2 has
 T = TypeVar("T")
 
 
@@ -136,9 +137,15 @@ def stage(path: Path) -> int:
         UserError: the file cannot be read, or names another stage.
     """
     try:
-        found = _read(path, ()).get("stage", 1)
+        content = _read(path, ())
+        found = content.get("stage")
+        second = [key for key in SECOND if OmegaConf.select(content, key) is not None]
+        if found is None and second:
+            raise UserError(f"{path}: stage: {second[0]} belongs to stage 2. Add the line `stage: 2`.")
     except OmegaConfBaseException as error:
         raise UserError(f"{path}: stage: {plainly(error)}") from None
+    if found is None:
+        return 1
     if found not in (1, 2):
         raise UserError(f"{path}: stage: {found!r} is neither 1 (train the expert) nor 2 (tune the language model).")
     return int(found)

@@ -17,6 +17,11 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"{folder}: cannot make this folder ({error.strerror}). Choose another.") from None
 
 
+def as_readable(path: Path, model: Path) -> None:
+    """Give a file the mode of another: libraries write weights that only their owner may read."""
+    path.chmod(model.stat().st_mode & 0o777)
+
+
 def write_whole(path: Path, *parts: bytes | memoryview) -> Path:
     """Write a file under another name, flush it to disk, then rename: it is there whole or not at all.
 

@@ -9,6 +9,7 @@ from framework import registry
 from framework.data.index import open_index
 from framework.data.instruct import conversations
 from framework.data.instruct.conversations import Conversation
+from framework.data.questions.opening import open_items
 from framework.errors import UserError
 from framework.reasoning import Reasoning
 
@@ -59,7 +60,7 @@ def read(config: Reasoning) -> list[Conversation]:
 
 def _training(config: Reasoning, talks: Sequence[Conversation]) -> list[str]:
     o = config.optim
-    pictures = sum(len(talk.images) for talk in talks)
+    pictures = len({path for talk in talks for path in talk.images})
     known = [talk.anomaly for talk in talks if talk.anomaly is not None]
     steps = -(-len(talks) // o.batch_size)
     return [
@@ -76,8 +77,7 @@ def _tested(config: Reasoning) -> list[str]:
         normal, anomalous = index.counts
         lines.append(f"{name}: {index.source} in {part.root}, {normal} normal and {anomalous} anomalous samples")
     for name, questions in config.questions.items():
-        path = Path(questions.path).expanduser()
-        if not path.exists():
-            raise UserError(f"questions.{name}: nothing at {path}.")
-        lines.append(f"{name}: {questions.kind} in {path}")
+        items = open_items(name, questions)
+        asked = sum(len(item.questions) for item in items)
+        lines.append(f"{name}: {questions.kind} in {questions.path}, {asked} questions about {len(items)} samples")
     return lines

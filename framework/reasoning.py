@@ -81,7 +81,7 @@ class TuneConfig:
     average: str = "conversation"  # each conversation counts the same, as published one a device; or each token
     max_length: int = 32768  # tokens of a conversation, pictures included
     too_long: str = "stop"  # or skip
-    unreadable: str = "stop"  # a picture that cannot be opened in mid-epoch; or skip
+    unreadable: str = "stop"  # a picture that cannot be opened, before or in mid-epoch; or skip
     decode: str = "exact"  # fast: pictures far above 1024 pixels are reduced while read, values within about 2 of 255
     at_once: int = 1  # conversations in one pass of a device; more are accumulated
     checkpointing: bool = True  # recompute activations in the backward pass: less memory, a third more time
@@ -160,8 +160,9 @@ def load(path: Path, overrides: list[str]) -> Reasoning:
 
 
 def digest(config: Reasoning) -> str:
-    """Sha256 of what the numbers follow from."""
-    return sha(asdict(config), ("out", "workers", "expect", "checkpoint"), {"trainer": ["enable_progress_bar"]})
+    """Sha256 of what the numbers follow from; batches and weights of conversations are the same on any devices."""
+    shown = ["enable_progress_bar", "devices", "num_nodes"]
+    return sha(asdict(config), ("out", "workers", "expect", "checkpoint"), {"trainer": shown})
 
 
 def _check(config: Reasoning, path: Path) -> None:

@@ -178,6 +178,8 @@ def test_a_file_says_which_stage_it_belongs_to(tmp_path, content, stage):
     ("content", "message"),
     [
         ("stage: 3\n", "stage: 3 is neither 1 (train the expert) nor 2 (tune the language model)."),
+        ("tune: {at_once: 1}\n", "stage: tune belongs to stage 2. Add the line `stage: 2`."),
+        ("model: {path: models/a}\n", "stage: model.path belongs to stage 2. Add the line `stage: 2`."),
         ("stage: two\n", "stage: 'two' is neither 1 (train the expert) nor 2 (tune the language model)."),
         ("stage: ${nope}\n", "stage: ${nope}: there is no such key."),
     ],

@@ -29,7 +29,7 @@ def experiment(tmp_path):
     turns = [{"from": "human", "value": "<image>\nAny?"}, {"from": "gpt", "value": "No"}]
     entries = [{"image": "parts/good/a.png", "conversations": turns, "metadata": {"anomaly": False}}] * 3
     (tmp_path / "talks.json").write_text(json.dumps(entries))
-    (tmp_path / "test_data.json").write_text("[]")
+    (tmp_path / "test_data.json").write_text(json.dumps([{"image": "parts/good/a.png", "anomaly": False}]))
     (tmp_path / "x.yaml").write_text(EXPERIMENT.format(root=tmp_path))
     return tmp_path / "x.yaml"
 
@@ -37,10 +37,10 @@ def experiment(tmp_path):
 def test_it_shows_what_would_be_done_and_loads_no_heavy_package(experiment):
     shown, last = run_light("check", experiment)
     assert last == "0"
-    assert "train       3 conversations about 3 pictures; of 3 labelled ones 0 are anomalous" in shown
+    assert "train       3 conversations about 1 pictures; of 3 labelled ones 0 are anomalous" in shown
     assert "1 epochs of 2 steps of 2" in shown
     assert "parts: industrial/folder" in shown and "1 normal and 1 anomalous" in shown
-    assert "visa: visa_dr" in shown
+    assert "visa: visa_dr in" in shown and "1 questions about 1 samples" in shown
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,16 @@ def test_it_shows_what_would_be_done_and_loads_no_heavy_package(experiment):
         ("model.path=nowhere", "model.path: nothing at nowhere. Make a model folder with `anomaly-ov convert"),
         ("train.talks.path=no.json", "train.talks: no.json"),
         ("test.parts.root=nowhere", "parts: no folder nowhere"),
-        ("questions.visa.path=no.json", "questions.visa: nothing at no.json"),
+        ("questions.visa.path=no.json", "questions.visa: no.json: cannot be read (No such file"),
+        ("questions.visa.path={talks}", "questions.visa: "),
+        ("questions.visa.options={a: 1}", "option"),
         ("questions.visa.kind=visa", "questions.visa.kind: 'visa' is none of visa_dr"),
         ("tune.part=[newline]", "tune.part: no such key. Did you mean tune.parts?"),
         ("stage=3", "stage: this file is of stage 2, not 3"),
     ],
 )
 def test_mistakes_are_one_line(experiment, override, line, capsys):
+    override = override.replace("{talks}", str(experiment.with_name("talks.json")))
     assert main(["check", str(experiment), override]) == 2
     error = capsys.readouterr().err
     assert error.startswith("anomaly-ov: ") and line in error and error.count("\n") == 1

@@ -92,6 +92,7 @@ def test_the_digest_follows_what_the_numbers_follow_from(experiment):
         return reasoning.digest(reasoning.load(experiment, list(overrides)))
 
     shown = ["out=/elsewhere", "workers=3", "trainer.enable_progress_bar=false", "checkpoint=c", "expect.a=[0, 1]"]
+    shown += ["trainer.devices=8", "trainer.num_nodes=2"]
     assert of() == of(*shown)
     changed = ["seed=1", "tune.labels=published", "optim.grouped=false", "train.a.path=/b.json", "model.path=/other"]
     assert len({of(), *map(of, changed)}) == 1 + len(changed)

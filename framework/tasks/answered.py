@@ -62,7 +62,7 @@ def write(
     run = common | {"checkpoint": str(checkpoint), "settings": asdict(config), "card": shown}
     folder = write_run(Path(config.out), run, rows, samples, [], attached)
     for row in rows:
-        if row.category == ALL and row.metric in ("auroc", "balanced_accuracy", "rouge_l", "accuracy"):
+        if row.category == ALL and row.metric in ("auroc", "balanced_accuracy", "rouge_l", "accuracy", "coverage"):
             say(f"{row.tested_on}: {row.level} {row.metric} {100 * row.value:.1f}")
     say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,5 +44,6 @@ class Labelled:
         return self.index.records[position]
 
     def views(self, position: int) -> Sequence[np.ndarray]:
-        """Views of one sample."""
-        return list(self.index.reader.read(self.index.records[position]).views)
+        """Views of one sample, without its truth, of which answers need no more than the label."""
+        record = dataclasses.replace(self.index.records[position], truth_path=None)
+        return list(self.index.reader.read(record).views)

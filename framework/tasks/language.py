@@ -32,12 +32,7 @@ def open_tests(config: Reasoning) -> list[Tested]:
     """
     free_text.check(config.text)
     labelled = [Labelled(open_index(name, part), config.answer.question) for name, part in config.test.items()]
-    asked = []
-    for name, part in config.questions.items():
-        try:
-            asked.append(open_questions(name, part))
-        except UserError as error:
-            raise type(error)(f"questions.{name}: {error}") from None
+    asked = [open_questions(name, part) for name, part in config.questions.items()]
     sets: list[Tested] = [*labelled, *asked]
     known = [f"{s.name}.{level}_{metric}" for s in sets for level, metric in numbers(config, s)]
     for key in config.expect:
@@ -103,9 +98,9 @@ def answer_sets(config: Reasoning, checkpoint: Path, sets: Sequence[Tested], ran
 
 def _key(config: Reasoning, source: Tested, model: str) -> str:
     """What the answers about a set follow from."""
+    set_of = source.index.config if isinstance(source, Labelled) else config.questions[source.name]
     questions = [(q.id, q.questions) for q in source.quizzes]
-    reader = source.index.config.reader if isinstance(source, Labelled) else {}
-    return hashed([model, asdict(config.answer), config.model.dtype, reader, questions])
+    return hashed([model, asdict(config.answer), config.model.dtype, asdict(set_of), questions])
 
 
 @contextmanager

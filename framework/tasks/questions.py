@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from framework.data.decoding import pixels_of
-from framework.data.questions import mmad, sdls, visa_dr
+from framework.data.questions import mmad
 from framework.data.questions.items import Item
-from framework.errors import UserError
-from framework.progress import say
+from framework.data.questions.opening import open_items
 from framework.reasoning import QuestionConfig
-from framework.registry import unknown
 from framework.tasks.quiz import Quiz
 from framework.types import Record
-
-READERS: dict[str, Callable[..., list[Item]]] = {
-    "visa_dr": visa_dr.detection,
-    "visa_dr_reasoning": visa_dr.reasoning,
-    "mmad": mmad.questions,
-    "sdls": sdls.questions,
-}
-PATHS = ("references", "knowledge")  # options that name a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +22,7 @@ class Asked:
 
     Attributes:
         name: in the experiment.
-        kind: key of ``READERS``.
+        kind: key of ``opening.READERS``.
         items: the questions.
         quizzes: the same, as they are asked.
     """
@@ -57,19 +45,6 @@ class Asked:
 
 
 def open_questions(name: str, config: QuestionConfig) -> Asked:
-    """Read a question set.
-
-    Raises:
-        UserError: an unknown option, or as its reader.
-    """
-    reader = READERS[config.kind]
-    known = [p for p in inspect.signature(reader).parameters if p not in ("path", "images", "root")]
-    for key in config.options:
-        if key not in known:
-            raise UserError(unknown(f"option of questions {config.kind!r}", key, known))
-    options = {k: Path(v).expanduser() if k in PATHS else v for k, v in config.options.items()}
-    path, images = Path(config.path).expanduser(), Path(config.images).expanduser()
-    items = reader(path, **options) if config.kind == "sdls" else reader(path, images, **options)
-    if config.kind == "visa_dr" and (note := visa_dr.difference(items)):
-        say(f"questions.{name}: {note}")
+    """Read a question set; raises as ``open_items``."""
+    items = open_items(name, config)
     return Asked(name, config.kind, items, [Quiz(item.id, item.questions) for item in items])

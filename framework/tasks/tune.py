@@ -57,7 +57,8 @@ def fit(config: Reasoning) -> Outcome:
     sets = open_tests(config)
     seed_everything(config.seed, workers=True, verbose=False)
     model, chat = _model(config, dtype)
-    measured = measure(talks, chat, config.tune.labels, config.tune.max_length, config.tune.too_long)
+    t = config.tune
+    measured = measure(talks, chat, t.labels, t.max_length, t.too_long, t.unreadable)
     work = Path(config.out) / f".training-{config.name}-{reasoning.digest(config)[:12]}"
     saving = ModelCheckpoint(
         work, filename="last", save_top_k=1, every_n_train_steps=config.tune.save_every, enable_version_counter=False

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import fake_cli
 import pytest
+import torch
 from fake_asker import FakeAsker
 from fake_cli import mistake, picture, runs_of
 from fake_endpoint import serving
+from PIL import Image
+from safetensors.torch import save_file
 
 from framework.cli import main
 from framework.errors import UserError
@@ -62,7 +65,7 @@ def root(tmp_path):
         picture(tmp_path / f"bolt/test/hole/00{number}.png", value)
     (tmp_path / "x.yaml").unlink()
     (tmp_path / "model").mkdir()
-    (tmp_path / "model/model.safetensors").write_bytes(b"weights")
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model/model.safetensors")
     return tmp_path
 
 
@@ -97,6 +100,24 @@ def reasons(root, answers=True):
         entry = {"image": f"VisA/candle/{i}.png", "questions": ["Where is it?", "How was it made?"]}
         entries.append(entry | ({"answers": ["The hole number 0 was drilled.", "It burnt."]} if answers else {}))
     (root / "visa_dr.json").write_text(json.dumps(entries))
+
+
+def test_sets_whose_files_have_the_same_names_have_answers_of_their_own(root, asker):
+    other = root / "other"
+    for path in (root / "bolt").rglob("*.png"):
+        picture(other / path.relative_to(root), 90)
+    sets = LABELLED.replace("test: {{", f"test: {{{{dark: {{{{domain: industrial, dataset: mvtec, root: {other}}}}}, ")
+    _, folder = run_of(root, sets)
+    assert len(asker.asked) == 8
+    answers = json.loads((folder / "answers.json").read_text())
+    logits = {name: [line["logit"] for line in lines] for name, lines in answers.items()}
+    assert logits["dark"] != logits["parts"] and {line["answers"][0] for line in answers["dark"]} == {"No, nothing."}
+
+
+def test_a_mask_that_does_not_fit_stops_no_question(root, asker):
+    Image.new("L", (3, 3)).save(root / "bolt/ground_truth/hole/000_mask.png")
+    run_of(root, LABELLED)
+    assert len(asker.asked) == 4
 
 
 def test_a_labelled_set_gives_the_experts_numbers_and_those_of_the_text(root, asker):

@@ -72,7 +72,8 @@ def test_mistakes(tmp_path):
     with pytest.raises(UserError) as error:
         open_questions("mmad", mmad(tmp_path, templtes=1))
     assert str(error.value) == (
-        "no option of questions 'mmad' called 'templtes'. Did you mean 'templates'? Known: knowledge, templates."
+        "questions.mmad: no option of questions 'mmad' called 'templtes'. Did you mean 'templates'? "
+        "Known: knowledge, templates."
     )
     (tmp_path / "MVTec/bolt/good/0.png").write_bytes(b"no picture")
     with pytest.raises(UnreadableError, match=r"0\.png: "):

@@ -212,6 +212,19 @@ def test_going_on_with_other_conversations_is_refused(root, monkeypatch, capsys)
     fit(root)
 
 
+def test_going_on_with_another_number_of_devices_is_refused(root, monkeypatch, capsys):
+    monkeypatch.setattr(Reason, "training_step", cut)
+    assert main(["fit", str(root / "x.yaml")]) == 130
+    monkeypatch.undo()
+    capsys.readouterr()
+    (work,) = runs_of(root)[1]
+    noted = json.loads((work / tune.NOTED).read_text())
+    (work / tune.NOTED).write_text(json.dumps(noted | {"the number of devices": 8}))
+    assert main(["fit", str(root / "x.yaml")]) == 2
+    told = "the number of devices has changed since this run was interrupted"
+    assert told in capsys.readouterr().err
+
+
 def test_a_run_stopped_after_its_training_only_asks(root, plain, monkeypatch):
     asked, options = tune.answer_sets, [TESTED.format(root=root)]
     monkeypatch.setattr(tune, "answer_sets", cut)

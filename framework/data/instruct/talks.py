@@ -19,6 +19,7 @@ from framework.models.onevision.chat import Chat, Prompt
 from framework.models.onevision.layout import IGNORED
 from framework.progress import say, track
 
+MEND = "Mend it, or leave such out with tune.unreadable=skip."
 GROUPED = 50  # batches whose conversations are sorted by length together
 
 
@@ -39,7 +40,9 @@ class Measured:
     learned: int
 
 
-def measure(talks: Sequence[Conversation], chat: Chat, labels: str, longest: int, too_long: str) -> list[Measured]:
+def measure(
+    talks: Sequence[Conversation], chat: Chat, labels: str, longest: int, too_long: str, unreadable: str = "stop"
+) -> list[Measured]:
     """Look at every picture's header and count every conversation's tokens, before any training.
 
     Args:
@@ -48,17 +51,25 @@ def measure(talks: Sequence[Conversation], chat: Chat, labels: str, longest: int
         labels: "assistant" or "published".
         longest: most tokens of a conversation.
         too_long: "stop" or "skip", what to do with longer ones.
+        unreadable: "stop" or "skip", what to do with those whose picture has no header that can be read.
 
     Raises:
-        UnreadableError: a picture whose header cannot be read.
+        UnreadableError: a picture whose header cannot be read, or of none it can.
         UserError: conversations that do not fit, with their count; or a text that cannot be encoded.
     """
     limit = min(longest, chat.longest)
-    found, over, most = [], 0, 0
+    found: list[Measured] = []
+    over, most = 0, 0
     for talk in track(talks, len(talks), "measuring conversations"):
         try:
             sizes = tuple(size_of(path) for path in talk.images)
             tokens, learned = chat.measure(talk.turns, sizes, labels)
+        except UnreadableError as error:
+            told = f"{talk.origin}: {error}"
+            if unreadable == "stop" or (talk is talks[-1] and not found and not over):
+                raise UnreadableError(f"{told} {MEND}") from None
+            say(f"left out {told}")
+            continue
         except UserError as error:
             raise type(error)(f"{talk.origin}: {error}") from None
         if tokens > limit:
@@ -102,8 +113,7 @@ class Talks(Dataset[dict[str, Any]]):
             views = [pixels_of(path, self.decode) for path in found.talk.images]
         except UnreadableError as error:
             if self.unreadable == "stop":
-                hint = "Mend it, or leave such out with tune.unreadable=skip."
-                raise UnreadableError(f"{found.talk.origin}: {error} {hint}") from None
+                raise UnreadableError(f"{found.talk.origin}: {error} {MEND}") from None
             say(f"left out {found.talk.origin}: {error}")
             views = [np.zeros((3, *size), np.uint8) for size in found.sizes]
             prompt, weight = Prompt(prompt.ids, [IGNORED] * len(prompt.ids), prompt.pictures), 0.0

@@ -115,7 +115,7 @@ def judge(
     replies = Replies(cache)
     keys = [[_key(endpoint.model, q, repeat) for repeat in range(repeats)] for q in questions]
     asked = {keys[i][r]: (q, r) for i, q in enumerate(questions) for r in range(repeats)}
-    missing = {key: work for key, work in asked.items() if replies.get(key) is None}
+    missing = {key: work for key, work in asked.items() if _left(replies, key, tries)}
     if missing:
         _ask_all(endpoint, replies, missing, workers, tries)
     scores = {key: _cached(replies, key) for key in asked}
@@ -144,13 +144,13 @@ def _ask_all(
     """Several at a time; after an error or Ctrl-C those under way still come in and are kept."""
 
     def ask(key: str, question: Question, repeat: int) -> None:
-        for number in range(tries):
+        for number in _left(replies, key, tries):
             reply = chat.ask(messages(question), seed=repeat + SEEDS * number)
             score = read_score(reply)
+            entry = {"prompt": PROMPT, "model": endpoint.model, "repeat": repeat, "score": score, "reply": reply}
+            replies.put(key, entry | {"tries": number + 1})
             if score is not None:
                 break
-        entry = {"prompt": PROMPT, "model": endpoint.model, "repeat": repeat, "score": score, "reply": reply}
-        replies.put(key, entry | {"tries": number + 1})
 
     with closing(Chat(endpoint)) as chat, ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(ask, key, *work) for key, work in missing.items()]
@@ -165,6 +165,15 @@ def _key(model: str, question: Question, repeat: int) -> str:
     """Sha256 of all that a judgement depends on."""
     parts = [PROMPT, model, question.question, question.reference, question.candidate, repeat]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _left(replies: Replies, key: str, tries: int) -> range:
+    """Numbers of the tries that a judgement may still take; none where a reply holds a score."""
+    reply = replies.get(key)
+    if reply is None:
+        return range(tries)
+    made = reply.get("tries")
+    return range(made if reply.get("score") is None and type(made) is int else tries, tries)
 
 
 def _cached(replies: Replies, key: str) -> float:

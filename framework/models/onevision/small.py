@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast, Qwen2Config
 
 from framework.errors import UserError
-from framework.files import make_folder
+from framework.files import as_readable, make_folder
 from framework.models.backbones.embedded import network
 from framework.models.backbones.sources import hush
 from framework.models.checkpoints import load_expert_weights
@@ -61,6 +61,8 @@ def build(out: Path, texts: Iterable[str], expert: Path | None = None, seed: int
     try:
         with hush():
             model.save_pretrained(partial)
+        for weights in partial.glob("*.safetensors"):
+            as_readable(weights, partial / "config.json")
         words.save_pretrained(partial)
         keep_origins(partial, expert)
         partial.rename(out)

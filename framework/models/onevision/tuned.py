@@ -18,7 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from framework.errors import UnreadableError, UserError
-from framework.files import write_whole
+from framework.files import as_readable, write_whole
 from framework.models.backbones.sources import hush, one_line
 from framework.models.onevision import loading
 from framework.models.onevision.chat import Chat
@@ -28,8 +28,8 @@ from framework.reasoning import LoraConfig, TuneConfig
 
 FILE = "tuned.safetensors"
 KEY = "anomaly_ov"
-SCHEMA = 1  # of the card
-ENDS = 1 << 20  # bytes at each end of a file that its fingerprint reads
+SCHEMA = 2  # of the card
+PIECES, PIECE = 16, 4096  # of each tensor a fingerprint reads so many pieces of so many bytes, its ends among them
 MODULES = {
     "projector": "model.multi_modal_projector.",
     "language_model": "model.language_model.",
@@ -150,16 +150,33 @@ def load(path: Path, dtype: str = "auto", attention: str = "sdpa", base: str = "
 
 
 def fingerprint(folder: Path) -> str:
-    """What tells the weights of a folder from others: sha256 of names, sizes and both ends of their files."""
+    """What tells the weights of a folder from others: sha256 of names, shapes and pieces of each tensor.
+
+    Training changes a tensor all over, so pieces tell as much as the whole, which for 16 GB would take a minute.
+
+    Raises:
+        UnreadableError: a file is no safetensors.
+    """
     found = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
-        size = path.stat().st_size
-        found.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as f:
-            found.update(f.read(ENDS))
-            f.seek(max(0, size - ENDS))
-            found.update(f.read(ENDS))
+            header = f.read(min(int.from_bytes(f.read(8), "little"), path.stat().st_size))
+            found.update(header)
+            for start, size in _extents(header, path):
+                last = max(0, size - PIECE)
+                for place in sorted({last * i // (PIECES - 1) for i in range(PIECES)}):
+                    f.seek(start + place)
+                    found.update(f.read(min(PIECE, size)))
     return found.hexdigest()
+
+
+def _extents(header: bytes, path: Path) -> list[tuple[int, int]]:
+    """Where each tensor of a safetensors file starts, and its size in bytes."""
+    try:
+        tensors = [entry["data_offsets"] for name, entry in json.loads(header).items() if name != "__metadata__"]
+        return sorted((8 + len(header) + start, end - start) for start, end in tensors)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UnreadableError(f"{path}: damaged, or not whole. Convert it again.") from None
 
 
 def identity(path: Path) -> str:
@@ -189,6 +206,8 @@ def merge(path: Path, out: Path, base: str = "") -> Path:
     try:
         with hush():
             model.save_pretrained(partial)
+            for weights in partial.glob("*.safetensors"):
+                as_readable(weights, partial / "config.json")
             chat.tokenizer.save_pretrained(partial)
         write_origins(partial, card_of(path)["trained_on"])
         partial.rename(out)

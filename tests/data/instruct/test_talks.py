@@ -94,7 +94,17 @@ def test_a_header_that_cannot_be_read_is_named(folder, chat):
     (folder / "1.png").write_bytes(b"no picture")
     with pytest.raises(UnreadableError, match=rf"^{folder}/talks.json, entry 2: {folder}/1\.png: not a") as error:
         measure(talks, chat, "assistant", 10_000, "stop")
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and str(error.value).endswith("leave such out with tune.unreadable=skip.")
+
+
+def test_such_are_left_out_but_for_the_last_there_is(folder, chat, capsys):
+    talks = some(folder)
+    (folder / "1.png").write_bytes(b"no picture")
+    kept = measure(talks, chat, "assistant", 10_000, "stop", "skip")
+    assert [m.talk for m in kept] == [talk for talk in talks if folder / "1.png" not in talk.images]
+    assert f"left out {folder}/talks.json, entry 2: {folder}/1.png: not a" in capsys.readouterr().err
+    with pytest.raises(UnreadableError, match="entry 2"):
+        measure([talks[1]], chat, "assistant", 10_000, "stop", "skip")
 
 
 def test_a_control_token_is_named_with_its_entry(folder, chat):

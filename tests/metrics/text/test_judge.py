@@ -18,7 +18,7 @@ from fake_endpoint import serving
 
 from framework.errors import UnreadableError, UserError
 from framework.metrics.text import judge as module
-from framework.metrics.text.endpoint import Endpoint
+from framework.metrics.text.endpoint import Chat, Endpoint
 from framework.metrics.text.judge import Question, judge, messages, read_score
 
 ROOT = Path(__file__).parents[3]
@@ -92,7 +92,24 @@ def test_a_reply_without_a_score_is_asked_again_with_another_seed_and_then_kept_
         again = judge(ITEMS[:3], at(server), tmp_path / "r")
         np.testing.assert_array_equal(again.scores, found.scores)
     assert len(server.bodies) == 6
-    assert [json.loads(x)["tries"] for x in (tmp_path / "r").read_text().splitlines()] == [2, 3, 1]
+    assert [json.loads(x)["tries"] for x in (tmp_path / "r").read_text().splitlines()] == [1, 2, 1, 2, 3, 1]
+
+
+def test_a_judgement_that_was_stopped_between_two_tries_goes_on_at_the_next(tmp_path, monkeypatch):
+    said = ["rather good", None, "8"]
+
+    def moody(body):
+        if (reply := said.pop(0)) is None:
+            raise KeyboardInterrupt
+        return reply
+
+    monkeypatch.setattr(Chat, "ask", lambda self, messages, seed: moody(messages))
+    with pytest.raises(KeyboardInterrupt):
+        judge(ITEMS[:1], Endpoint("http://127.0.0.1:1", "tiny"), tmp_path / "r")
+    monkeypatch.undo()
+    with serving(then=lambda body: "8") as server:
+        assert judge(ITEMS[:1], at(server), tmp_path / "r").scores.tolist() == [[8]]
+        assert [body["seed"] for body in server.bodies] == [1000]
 
 
 def test_no_score_at_all_has_no_mean(tmp_path):
@@ -159,7 +176,7 @@ import sys
 from pathlib import Path
 sys.path[:0] = sys.argv[1:3]
 from metrics.text.test_judge import ITEMS
-from framework.metrics.text.endpoint import Endpoint
+from framework.metrics.text.endpoint import Chat, Endpoint
 from framework.metrics.text.judge import judge
 judge(ITEMS, Endpoint(sys.argv[3], "tiny"), Path(sys.argv[4]), workers=2)
 """

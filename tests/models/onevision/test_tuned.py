@@ -7,7 +7,7 @@ import fake_language
 import pytest
 import torch
 from fake_language import VIEWS, batch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from framework.errors import UnreadableError, UserError
@@ -145,6 +145,22 @@ def test_the_base_may_move_but_not_change(folder, tmp_path):
         tuned.load(path, base=str(other))
     assert str(error.value) == f"{path}: was tuned from other weights than those in {other}."
     assert tuned.identity(path) != tuned.identity(folder) != tuned.identity(other)
+
+
+def test_a_fingerprint_follows_every_tensor_and_its_place(tmp_path):
+    def of(name, tensors):
+        (tmp_path / name).mkdir()
+        save_file(tensors, tmp_path / name / "model.safetensors")
+        return tuned.fingerprint(tmp_path / name)
+
+    whole = {f"layer{i}": torch.zeros(300_000) for i in range(12)}  # 14 MB
+    changed = {**whole, "layer5": torch.full((300_000,), 0.1)}
+    renamed = {"layer" if name == "layer5" else name: tensor for name, tensor in whole.items()}
+    found = [of(name, t) for name, t in (("a", whole), ("b", changed), ("c", renamed), ("d", dict(whole)))]
+    assert len(set(found)) == 3 and found[0] == found[3]
+    (tmp_path / "a/model.safetensors").write_bytes(b"8 letters and more")
+    with pytest.raises(UnreadableError, match=r"model\.safetensors: damaged, or not whole\. Convert it again\."):
+        tuned.fingerprint(tmp_path / "a")
 
 
 def test_a_tensor_that_does_not_fit_is_named(folder, tmp_path):
