@@ -14,8 +14,9 @@ from framework import registry
 from framework.errors import UserError
 from framework.pictures import write_map
 from framework.progress import say
-from framework.tasks.asking import Asker, Seen
+from framework.tasks.asking import Asker
 from framework.tasks.predictions import stems
+from framework.tasks.seeing import Seen
 from framework.types import Domain, Record, Sample
 
 MAX_NEW_TOKENS = 256

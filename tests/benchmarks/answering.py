@@ -61,7 +61,7 @@ def batched(asker: Asker, views: list[np.ndarray], size: int, tokens: int) -> An
     """``size`` pictures a call."""
     found = []
     for i in range(0, len(views), size):
-        seen = [asker.look([view]) for view in views[i : i + size]]
+        seen = asker.look_all([view] for view in views[i : i + size])
         found += asker.answer(seen, [[(asker.opening(s, QUESTION), None)] for s in seen], tokens)
     return found
 

@@ -16,6 +16,7 @@ from PIL import Image
 from framework.cli import main
 from framework.models.onevision import tuned
 from framework.tasks import ask as module
+from framework.tasks import seeing
 from framework.tasks.ask import Subject, read
 from framework.tasks.asking import Asker
 
@@ -42,8 +43,8 @@ def place(tmp_path, monkeypatch):
 def ready(asker, monkeypatch):
     """The command with a model that was loaded before; counts passes of the tower."""
     passes = []
-    encode = asker._encode
-    monkeypatch.setattr(asker, "_encode", lambda *a: passes.append(len(a[0])) or encode(*a))
+    encode = seeing.encode
+    monkeypatch.setattr(seeing, "encode", lambda *a: passes.append(len(a[1])) or encode(*a))
     monkeypatch.setattr(module, "Asker", lambda *_, **__: asker)
     monkeypatch.setattr(module, "MAX_NEW_TOKENS", 12)
     monkeypatch.setattr(Subject.ask, "__defaults__", (12, None))

@@ -11,8 +11,10 @@ from fake_language import picture
 from numpy.testing import assert_allclose
 
 from framework.errors import UserError
-from framework.tasks.asking import Asker, Seen
+from framework.tasks import seeing
+from framework.tasks.asking import Asker
 from framework.tasks.pooling import pool
+from framework.tasks.seeing import Seen
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,14 @@ def patched(height, width, top, left, side=40, seed=0):
     view = np.full((3, height, width), 110, np.uint8)
     view[:, top : top + side, left : left + side] = picture(side, side, seed)
     return view
+
+
+def same(one, other):
+    assert one.shown == other.shown and one.sizes == other.sizes and one.adverb == other.adverb
+    assert_allclose(one.logits, other.logits, atol=1e-5)
+    for name in ("maps", "tokens"):
+        for a, b in zip(getattr(one, name), getattr(other, name), strict=True):
+            assert_allclose(a, b, atol=1e-4)
 
 
 @pytest.mark.parametrize(("several", "size"), [(False, (320, 480)), (False, (90, 100)), (True, (150, 300))])
@@ -78,17 +88,50 @@ def test_one_view_of_several_is_shown_as_any_single_picture(asker):
 def test_views_in_chunks_are_views_at_once(asker, monkeypatch):
     views = [picture(90, 90 + 5 * i, i) for i in range(5)]
     whole = asker.look(views, most=5)
-    monkeypatch.setattr("framework.tasks.asking.CROPS_AT_ONCE", 2)
+    monkeypatch.setattr("framework.tasks.seeing.CROPS_AT_ONCE", 2)
     parts = asker.look(views, most=5)
-    assert_allclose(whole.logits, parts.logits, atol=1e-5)
-    for name in ("maps", "tokens"):
-        for one, other in zip(getattr(whole, name), getattr(parts, name), strict=True):
-            assert_allclose(one, other, atol=1e-4)
+    same(whole, parts)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.parametrize(("crops", "passes"), [(1, None), (4, None), (64, {1: 2, 3: 1})])
+def test_samples_together_are_samples_alone(asker, monkeypatch, most, crops, passes):
+    samples = [
+        [picture(90, 120 + 9 * i, 10 * i + v) for v in range(views)] for i, views in enumerate([3, 1, 1, 2, 4, 1])
+    ] + [[picture(90, 300, 99)], [picture(330, 310, 98)]]
+    alone = [asker.look(views, most) for views in samples]
+    counted, encode = [], seeing.encode
+    monkeypatch.setattr(seeing, "encode", lambda *a: counted.append([len(p.crops) for p in a[1]]) or encode(*a))
+    monkeypatch.setattr(seeing, "CROPS_AT_ONCE", crops)
+    together = asker.look_all(iter(samples), most)
+    assert len({tuple(seen.logits.tolist()) for seen in alone}) == len(samples) == len(together)
+    for one, other in zip(alone, together, strict=True):
+        same(one, other)
+    assert all(sum(found) <= crops or len(found) == 1 for found in counted)
+    assert sum(map(len, counted)) == 14 + (3 if most == 1 else 0)  # views, and one of several again as a whole
+    if passes:
+        assert len(counted) == passes[most]
+
+
+def test_no_samples_are_none(asker):
+    assert asker.look_all([]) == []
+
+
+def test_a_map_is_merged_only_where_somebody_looks(asker, monkeypatch):
+    merged, merge = [], seeing.cropping.merge
+    monkeypatch.setattr(seeing.cropping, "merge", lambda *a: merged.append(a[1:3]) or merge(*a))
+    seen = asker.look([picture(80, 90, 1), picture(100, 70, 2)])
+    asker.answer([seen], [[(asker.opening(seen, "Why?"), None)]], 2)
+    assert not merged
+    assert seen.maps[1].shape == (100, 70) and merged == [(100, 70)]
+    assert [m.shape for m in seen.maps] == [(80, 90), (100, 70)] == [m.shape for m in seen.maps[:2]]
+    with pytest.raises(IndexError):
+        seen.maps[2]
 
 
 @pytest.mark.parametrize(("score", "adverb"), [(0.29, "slightly"), (0.31, "moderately"), (0.71, "highly")])
 def test_the_adverb_follows_the_published_thresholds(asker, score, adverb):
-    assert asker.adverb(float(np.log(score / (1 - score)))) == adverb
+    assert seeing.adverb(asker.model, float(np.log(score / (1 - score)))) == adverb
 
 
 def test_answers_in_a_batch_are_those_one_by_one(asker):
@@ -112,6 +155,26 @@ def test_an_answer_depends_on_picture_and_history(asker):
     yes, no = asker.answer([dark, dark], told, 10)
     assert yes != no
     assert asker.answer([light], [told[0]], 10) != [yes]
+
+
+@pytest.mark.parametrize(("part", "what"), [("model.get_image_features", "look"), ("generate", "answer")])
+def test_a_device_without_room_is_one_line(asker, monkeypatch, part, what):
+    seen = asker.look([picture(80, 80, 5)])
+    owner = asker.model.model if part.startswith("model.") else asker.model
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee documentation")
+
+    monkeypatch.setattr(owner, part.removeprefix("model."), full)
+    with pytest.raises(UserError) as error:
+        if what == "look":
+            asker.look([picture(80, 80, 5)])
+        else:
+            asker.answer([seen], [[(asker.opening(seen, "Why?"), None)]], 4)
+    assert str(error.value) == (
+        f"device cpu: no room to {what}. Ask about fewer samples at once (test_batch_size), show fewer views "
+        "(answer.views, --views), or take bfloat16 (model.dtype, --dtype)."
+    )
 
 
 def test_pieces_joined_are_the_answer(asker):
