@@ -52,6 +52,11 @@ class Asker:
             raise UserError(f"views: the model must be shown 1 or more, not {views}.")
         self.device = usable(device)
         self.model, self.chat = tuned.load(checkpoint, dtype, attention, base)
+        if attention.startswith("flash") and (self.device.type == "cpu" or self.model.dtype == torch.float32):
+            raise UserError(
+                f"attention {attention!r}: works on a GPU in bfloat16 or float16, not in {self.model.dtype} on "
+                f"{self.device}. Set model.dtype=bfloat16, or model.attention=sdpa."
+            )
         self.views = views
         self._encoded = lru_cache(PROMPTS)(self.chat.encode)
         try:

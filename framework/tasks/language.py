@@ -80,7 +80,9 @@ def answer_sets(config: Reasoning, checkpoint: Path, sets: Sequence[Tested], ran
         if not loaded:
             base = config.model.path if card and not Path(card["model"]).is_dir() else ""  # it may have moved
             place = device(config.trainer.accelerator, rank)
-            loaded.append(Asker(checkpoint, place, config.model.dtype, config.answer.views, base))
+            loaded.append(
+                Asker(checkpoint, place, config.model.dtype, config.answer.views, base, config.model.attention)
+            )
         return loaded[0]
 
     keys = [_key(config, source, model) for source in sets]
@@ -105,7 +107,7 @@ def _key(config: Reasoning, source: Tested, model: str) -> str:
     """What the answers about a set follow from."""
     questions = [(q.id, q.questions) for q in source.quizzes]
     reader = source.index.config.reader if isinstance(source, Labelled) else {}
-    return hashed([model, asdict(config.answer), config.model.dtype, reader, questions])
+    return hashed([model, asdict(config.answer), config.model.dtype, config.model.attention, reader, questions])
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import torch
 from fake_asker import talkative
 from fake_language import picture
 from numpy.testing import assert_allclose
+from transformers.utils import is_flash_attn_2_available
 
 from framework.errors import UserError
 from framework.tasks import seeing
@@ -229,3 +230,33 @@ def test_mistakes_are_told_before_anything_is_loaded(tmp_path, monkeypatch, opti
     with pytest.raises(UserError) as error:
         Asker(Path("nowhere"), **options)
     assert str(error.value).startswith(line) and "\n" not in str(error.value)
+
+
+def test_the_attention_that_is_asked_for_is_taken(asker, tmp_path):
+    folder = talkative(tmp_path / "model")
+    views = [picture(100, 400, 1)]
+    eager = Asker(folder, "cpu", attention="eager")
+    assert eager.model.config.text_config._attn_implementation == "eager"
+    assert asker.model.config.text_config._attn_implementation == "sdpa"
+    one, other = asker.look(views), eager.look(views)
+    turns = [[(asker.opening(one, "Why?"), None)]]
+    assert asker.answer([one], turns, 12) == eager.answer([other], turns, 12)
+
+
+@pytest.mark.skipif(is_flash_attn_2_available(), reason="is no mistake where it is installed")
+def test_an_attention_that_is_not_installed(tmp_path):
+    with pytest.raises(UserError) as error:
+        Asker(talkative(tmp_path / "model"), "cpu", attention="flash_attention_2")
+    line = str(error.value)
+    assert line.startswith("attention 'flash_attention_2': not installed here (") and "\n" not in line
+    assert line.endswith(" Install it, or set model.attention=sdpa.")
+
+
+def test_flash_attention_in_full_precision_is_told_before_it_fails(asker, monkeypatch):
+    monkeypatch.setattr("framework.tasks.asking.tuned.load", lambda *_: (asker.model, asker.chat))
+    with pytest.raises(UserError) as error:
+        Asker(Path("model"), "cpu", attention="flash_attention_2")
+    assert str(error.value) == (
+        "attention 'flash_attention_2': works on a GPU in bfloat16 or float16, not in torch.float32 on cpu. "
+        "Set model.dtype=bfloat16, or model.attention=sdpa."
+    )
