@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import overload
 
@@ -17,7 +20,8 @@ from framework.models.onevision.modeling import AnomalyOV, Encoded
 from framework.tasks.pooling import pool
 
 POOL = "top3"  # view logits -> sample logit, as in stage 1
-CROPS_AT_ONCE = 32  # in one pass of the tower, or those of one picture
+CROPS_AT_ONCE = defaultdict(lambda: 32, cpu=8)  # by device, in one pass of the tower; more leave the caches of a CPU
+CUTTERS = 8  # most threads that cut samples; Pillow lets them run side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,8 @@ class _View:
 def look_all(model: AnomalyOV, chat: Chat, samples: Iterable[Sequence[np.ndarray]], most: int) -> list[Seen]:
     """Encode the views of B samples: a single one as crops, of several each as one padded square.
 
-    The tower runs over crops of all samples together. Samples are cut one after another as they come, and what is held
-    of them are their crops.
+    The tower runs over crops of all samples together. Samples are cut as they come, by several threads, and what is
+    held of them are their crops.
 
     Args:
         model: on its device.
@@ -119,7 +123,8 @@ def look_all(model: AnomalyOV, chat: Chat, samples: Iterable[Sequence[np.ndarray
         samples: of each, V of ``(3, H, W)`` uint8, of any sizes.
         most: how many of each the language model sees, the most suspicious.
     """
-    cut = [_cut(chat, views, most) for views in samples]
+    with ThreadPoolExecutor(min(CUTTERS, os.cpu_count() or 1)) as pool:
+        cut = list(pool.map(lambda views: _cut(chat, views, most), samples))
     views = _encode_all(model, [c.pictures for c in cut])
     logits = [torch.tensor([view.logit for view in found]) for found in views]
     shown = [sorted(each.argsort(descending=True, stable=True)[:most].tolist()) for each in logits]
@@ -163,7 +168,7 @@ def _encode_all(model: AnomalyOV, samples: Sequence[Sequence[Picture]]) -> list[
     pictures = [(picture, len(sample) == 1) for sample in samples for picture in sample]
     found: dict[int, _View] = {}
     order = sorted(range(len(pictures)), key=lambda i: not pictures[i][1])  # those alone first, as ``encode`` wants
-    for part in _parts(order, [len(picture.crops) for picture, _ in pictures]):
+    for part in _parts(order, [len(picture.crops) for picture, _ in pictures], CROPS_AT_ONCE[model.device.type]):
         encoded = encode(model, [pictures[i][0] for i in part], sum(pictures[i][1] for i in part))
         assert encoded.verdict is not None and encoded.crops is not None
         logits, maps = encoded.verdict.logits.float().tolist(), encoded.verdict.maps.split(encoded.crops)
@@ -172,14 +177,14 @@ def _encode_all(model: AnomalyOV, samples: Sequence[Sequence[Picture]]) -> list[
     return [[next(views) for _ in sample] for sample in samples]
 
 
-def _parts(order: Sequence[int], crops: Sequence[int]) -> list[list[int]]:
-    """Pictures in their order, each part of at most ``CROPS_AT_ONCE`` crops or of one picture."""
+def _parts(order: Sequence[int], crops: Sequence[int], most: int) -> list[list[int]]:
+    """Pictures in their order, each part of at most ``most`` crops or of one picture."""
     parts: list[list[int]] = []
     room = 0
     for i in order:
         if crops[i] > room:
             parts.append([])
-            room = CROPS_AT_ONCE
+            room = most
         parts[-1].append(i)
         room -= crops[i]
     return parts
