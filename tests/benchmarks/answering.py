@@ -57,17 +57,19 @@ def published(device: str, dtype: torch.dtype) -> tuple[AnomalyOV, Chat]:
     config.image_token_index = words.convert_tokens_to_ids(chat.IMAGE)
     config.prefix_token_ids = chat.prefix_ids(words)
     plan = json.loads(words.backend_tokenizer.to_str())
-    plan["model"]["vocab"] |= {f"<word {i}>": i for i in range(len(words), config.text_config.vocab_size)}
+    fillers = {f"<word {i}>": i for i in range(len(words), config.text_config.vocab_size)}
+    plan["model"]["vocab"] |= {chat.IMAGE: config.image_token_index} | fillers
     words = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(json.dumps(plan)), eos_token=chat.END, pad_token=words.pad_token
     )
+    talk = Chat(words, config)
     torch.manual_seed(0)
     torch.set_default_dtype(dtype)
     with torch.device(device):
         model = AnomalyOV(config)
     torch.set_default_dtype(torch.float32)
     model.model.anomaly_expert.float()
-    return model.eval(), Chat(words, config)
+    return model.eval(), talk
 
 
 @torch.no_grad()
@@ -167,6 +169,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     options = parser.parse_args()
+    torch.backends.cudnn.allow_tf32 = False  # else float32 is none, and a batch rounds otherwise
     asker = ready(options)
     widen(asker.model)
     views = pictures(options.pictures, options.side)
