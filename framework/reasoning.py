@@ -24,6 +24,7 @@ CHOICES = {
     "tune.too_long": ("stop", "skip"),
     "tune.unreadable": ("stop", "skip"),
     "tune.decode": ("exact", "fast"),
+    "model.attention": ("sdpa", "eager", "flash_attention_2"),
     "model.dtype": ("auto", "float32", "bfloat16", "float16"),
     "trainer.precision": PRECISIONS,
 }

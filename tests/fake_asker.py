@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from framework.errors import UserError
 from framework.models.onevision import small
 from framework.models.onevision.chat import placed
-from framework.tasks.asking import Seen
+from framework.tasks.seeing import Seen
 
 
 def talkative(folder):
@@ -46,6 +46,9 @@ class FakeAsker:
         logits = torch.tensor([(b - 100) / 20 for b in bright])
         shown = list(range(min(len(views), most or 4)))
         return Seen(logits, [], shown, [v.shape[1:] for v in views], [torch.tensor(max(bright))], "slightly")
+
+    def look_all(self, samples, most=None):
+        return [self.look(views, most) for views in samples]
 
     def opening(self, seen, question):
         return placed(question, len(seen.shown))

@@ -42,6 +42,7 @@ def test_overrides_reach_every_level(experiment):
         ("tune.average=batch", "tune.average: 'batch' is none of conversation, token."),
         ("tune.too_long=cut", "tune.too_long: 'cut' is none of stop, skip."),
         ("tune.unreadable=ignore", "tune.unreadable: 'ignore' is none of stop, skip."),
+        ("model.attention=fast", "model.attention: 'fast' is none of sdpa, eager, flash_attention_2."),
         ("model.dtype=int8", "model.dtype: 'int8' is none of auto, float32, bfloat16, float16."),
         ("trainer.precision=8", "trainer.precision: '8' is none of 32-true"),
         ("optim.lr=0", "optim.lr: must be positive and finite, is 0.0."),

@@ -23,11 +23,11 @@ from framework.models.onevision import tuned
 from framework.models.onevision.conversion import origins
 from framework.progress import say
 from framework.reasoning import Reasoning
-from framework.tasks.asking import POOL
 from framework.tasks.free_text import free_numbers, free_rows
 from framework.tasks.job import device, job
 from framework.tasks.labelled import Labelled
 from framework.tasks.questions import Asked
+from framework.tasks.seeing import POOL
 from framework.tasks.verdicts import PUBLISHED, RULES, STRICT, Line, answer_rows, mmad_rows, score_rows
 
 JUDGED = "judged.jsonl"  # replies of the judge, beside the runs: what was judged once is not paid for again

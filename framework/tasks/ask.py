@@ -12,13 +12,16 @@ import numpy as np
 
 from framework import registry
 from framework.errors import UserError
+from framework.files import make_folder
 from framework.pictures import write_map
 from framework.progress import say
-from framework.tasks.asking import Asker, Seen
-from framework.tasks.predictions import stems
+from framework.tasks.asking import Asker
+from framework.tasks.predictions import stems, tidy
+from framework.tasks.seeing import Seen
 from framework.types import Domain, Record, Sample
 
 MAX_NEW_TOKENS = 256
+LINES = "answers.jsonl"  # files asked about, a line each
 
 
 class Subject:
@@ -51,14 +54,17 @@ class Subject:
     def save(self, out: Path) -> dict[str, Any]:
         """Write a map of each view that the model was shown, ``<name>_view<number>.png``, and tell what is known.
 
+        It is told to ``<out>/answers.jsonl`` too, so that another file of this name gets names of its own.
+
         Raises:
             UserError: a map cannot be written.
         """
         path, maps = self.sample.record.path, []
+        stem = _stem(path, out)
         for i in self.seen.shown:
             scores = self.seen.maps[i].cpu().numpy().astype(np.float64)
-            maps.append(write_map(self.sample.views[i], scores, out / f"{stems([path])[path]}_view{i}"))
-        return {
+            maps.append(write_map(self.sample.views[i], scores, out / f"{stem}_view{i}"))
+        told = {
             "file": str(path),
             "domain": self.domain,
             "score": self.seen.score,
@@ -67,6 +73,9 @@ class Subject:
             "shown": self.seen.shown,
             "maps": [str(m["map"]) for m in maps],
         }
+        with (out / LINES).open("a", encoding="utf-8") as f:
+            f.write(json.dumps(told | {"file": str(path.resolve())}) + "\n")
+        return told
 
 
 def ask(
@@ -118,6 +127,13 @@ def read(path: Path, options: dict[str, Any]) -> tuple[str, Sample]:
     name = registry.domain_of(path)
     reader: Domain = registry.build("domain", name, **options)
     return name, reader.read(Record(path, anomalous=False, category=path.parent.name))
+
+
+def _stem(path: Path, out: Path) -> str:
+    """What the maps of a file are called in ``out``: no other file's are, of those that were asked about before."""
+    make_folder(out)
+    others = [line for file, line in tidy(out / LINES).items() if file != str(path.resolve())]
+    return stems([path], {Path(m).name.rpartition("_view")[0] for line in others for m in line.get("maps", [])})[path]
 
 
 def _answer(subject: Subject, question: str) -> None:

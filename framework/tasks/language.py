@@ -75,7 +75,9 @@ def answer_sets(config: Reasoning, checkpoint: Path, sets: Sequence[Tested], ran
         if not loaded:
             base = config.model.path if card and not Path(card["model"]).is_dir() else ""  # it may have moved
             place = device(config.trainer.accelerator, rank)
-            loaded.append(Asker(checkpoint, place, config.model.dtype, config.answer.views, base))
+            loaded.append(
+                Asker(checkpoint, place, config.model.dtype, config.answer.views, base, config.model.attention)
+            )
         return loaded[0]
 
     keys = [_key(config, source, model) for source in sets]
@@ -100,7 +102,8 @@ def _key(config: Reasoning, source: Tested, model: str) -> str:
     """What the answers about a set follow from."""
     set_of = source.index.config if isinstance(source, Labelled) else config.questions[source.name]
     questions = [(q.id, q.questions) for q in source.quizzes]
-    return hashed([model, asdict(config.answer), config.model.dtype, asdict(set_of), questions])
+    how = [asdict(config.answer), config.model.dtype, config.model.attention]
+    return hashed([model, *how, asdict(set_of), questions])
 
 
 @contextmanager

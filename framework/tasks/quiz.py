@@ -14,7 +14,8 @@ from framework.errors import UnreadableError, UserError
 from framework.files import write_whole
 from framework.models.onevision.chat import IMAGE
 from framework.progress import say, track
-from framework.tasks.asking import Asker, Seen
+from framework.tasks.asking import EVERY, Asker
+from framework.tasks.seeing import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +107,12 @@ def collect(folder: Path, key: str) -> list[dict[str, Any]]:
 
 
 def _ask(model: Asker, source: Source, positions: list[int], max_new_tokens: int) -> Iterator[dict[str, Any]]:
-    """Lines of a batch: every sample seen once, then question after question."""
-    seen: dict[int, Seen] = {}
-    for i in positions:
-        try:
-            views = source.views(i)
-            seen[i] = model.look(views, None if source.chosen else len(views))
-        except UnreadableError as error:
-            say(f"anomaly-ov: left out {error}")
-            yield {"position": i, "id": source.quizzes[i].id, "error": str(error)}
+    """Lines of a batch: all samples seen together, then question after question."""
+    unread: dict[int, str] = {}
+    found = model.look_all(_readable(source, positions, unread), None if source.chosen else EVERY)
+    seen: dict[int, Seen] = dict(zip([i for i in positions if i not in unread], found, strict=True))
+    for i, error in unread.items():
+        yield {"position": i, "id": source.quizzes[i].id, "error": error}
     turns: dict[int, list[tuple[str, str | None]]] = {i: [] for i in seen}
     for step in range(max((len(source.quizzes[i].questions) for i in seen), default=0)):
         now = [i for i in seen if len(source.quizzes[i].questions) > step]
@@ -127,9 +125,27 @@ def _ask(model: Asker, source: Source, positions: list[int], max_new_tokens: int
         answers = model.answer([seen[i] for i in now], [turns[i] for i in now], max_new_tokens)
         for i, text in zip(now, answers, strict=True):
             turns[i][-1] = (turns[i][-1][0], text)
-    for i, found in seen.items():
+    for i, known in seen.items():
         answers = [text or "" for _, text in turns[i]]
-        yield {"position": i, "id": source.quizzes[i].id, "answers": answers, "logit": found.logit}
+        yield {"position": i, "id": source.quizzes[i].id, "answers": answers, "logit": known.logit}
+
+
+def _readable(source: Source, positions: list[int], unread: dict[int, str]) -> Iterator[Sequence[np.ndarray]]:
+    """Views of one sample after another, so that not all are held; one that cannot be read is told and left out.
+
+    Args:
+        source: of the samples.
+        positions: of the samples.
+        unread: gets the reason for each that cannot be read.
+    """
+    for i in positions:
+        try:
+            views = source.views(i)
+        except UnreadableError as error:
+            say(f"anomaly-ov: left out {error}")
+            unread[i] = str(error)
+        else:
+            yield views
 
 
 def _check(model: Asker, name: str, seen: Seen, turns: list[tuple[str, str | None]], max_new_tokens: int) -> None:

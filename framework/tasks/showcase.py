@@ -19,7 +19,8 @@ from framework.data.questions.words import what_and_where, yes_or_no
 from framework.files import write_whole
 from framework.metrics.text.answers import anchored
 from framework.progress import track
-from framework.tasks.asking import Asker, Seen
+from framework.tasks.asking import Asker
+from framework.tasks.seeing import Seen
 from framework.types import Record
 
 STYLE = Path(__file__).parents[1] / "leaderboard" / "render" / "page.css"

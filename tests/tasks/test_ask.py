@@ -16,6 +16,7 @@ from PIL import Image
 from framework.cli import main
 from framework.models.onevision import tuned
 from framework.tasks import ask as module
+from framework.tasks import seeing
 from framework.tasks.ask import Subject, read
 from framework.tasks.asking import Asker
 
@@ -42,8 +43,8 @@ def place(tmp_path, monkeypatch):
 def ready(asker, monkeypatch):
     """The command with a model that was loaded before; counts passes of the tower."""
     passes = []
-    encode = asker._encode
-    monkeypatch.setattr(asker, "_encode", lambda *a: passes.append(len(a[0])) or encode(*a))
+    encode = seeing.encode
+    monkeypatch.setattr(seeing, "encode", lambda *a: passes.append(len(a[1])) or encode(*a))
     monkeypatch.setattr(module, "Asker", lambda *_, **__: asker)
     monkeypatch.setattr(module, "MAX_NEW_TOKENS", 12)
     monkeypatch.setattr(Subject.ask, "__defaults__", (12, None))
@@ -67,7 +68,8 @@ def test_an_answer_a_score_and_a_map_beside(place, ready, asker, capsys):
     assert head == (f"score {seen.score:.3f}, {seen.adverb} suspicious; maps: answers/bolt.v2_view0.png")
     wanted = asker.answer([seen], [[("<image>\nWhy?", None)]], 12)[0]
     assert wanted and answer.strip() == wanted
-    assert sorted(p.name for p in (place / "answers").iterdir()) == ["bolt.v2_view0.png", "bolt.v2_view0_scores.png"]
+    names = ["answers.jsonl", "bolt.v2_view0.png", "bolt.v2_view0_scores.png"]
+    assert sorted(p.name for p in (place / "answers").iterdir()) == names
     scores = np.asarray(Image.open(place / "answers/bolt.v2_view0_scores.png"))
     np.testing.assert_allclose(scores / 65535, seen.maps[0], atol=1e-5)
     assert Image.open(place / "answers/bolt.v2_view0.png").size == (90, 60)
@@ -82,6 +84,26 @@ def test_machines_get_one_object(place, ready, capsys):
     assert (told["file"], told["domain"], told["views"], told["shown"]) == ("bolt.v2.png", "industrial", 1, [0])
     assert told["maps"] == ["maps/bolt.v2_view0.png"] and 0 < told["score"] < 1
     assert told["question"] == "Why?" and told["answer"]
+
+
+def test_files_of_one_name_have_maps_of_their_own(place, ready, monkeypatch, capsys):
+    files = [place / folder / "x.png" for folder in ("A", "B", "deep/B")]
+    for value, path in enumerate(files):
+        picture(path, 60 + 80 * value, (60 + value, 90))
+
+    def maps(*arguments):
+        assert main(command(*arguments, "Why?", "--json", "--out", place / "answers")) == 0
+        return [Path(found).name for found in json.loads(capsys.readouterr().out)["maps"]]
+
+    names = ["x_view0.png", "B_x_view0.png", "B_x_2_view0.png"]
+    for _ in range(2):  # asked again, a file's maps replace its own
+        assert [maps(path.relative_to(place)) for path in files] == [[name] for name in names]
+    monkeypatch.chdir(place / "B")
+    assert maps("x.png") == ["B_x_view0.png"]  # the same file, from elsewhere
+    sizes = [Image.open(place / "answers" / name).size for name in names]
+    assert sizes == [(90, 60), (90, 61), (90, 62)]
+    lines = [json.loads(line) for line in (place / "answers/answers.jsonl").read_text().splitlines()]
+    assert {line["file"] for line in lines} == {str(path) for path in files}
 
 
 def test_a_talk_encodes_the_picture_once_and_remembers(place, ready, asker, monkeypatch, capsys):

@@ -120,6 +120,14 @@ def test_a_mask_that_does_not_fit_stops_no_question(root, asker):
     assert len(asker.asked) == 4
 
 
+def test_the_model_is_loaded_as_the_experiment_says(root, asker, monkeypatch):
+    given = []
+    monkeypatch.setattr("framework.tasks.language.Asker", lambda *options: given.append(options) or asker)
+    wanted = ("model.attention=eager", "model.dtype=bfloat16", "answer.views=3", "trainer.accelerator=cpu")
+    run_of(root, LABELLED, *wanted)
+    assert given == [(root / "model", "cpu", "bfloat16", 3, "", "eager")]
+
+
 def test_a_labelled_set_gives_the_experts_numbers_and_those_of_the_text(root, asker):
     rows, folder = run_of(root, LABELLED)
     assert (

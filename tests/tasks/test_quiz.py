@@ -8,6 +8,7 @@ from fake_asker import FakeAsker
 
 from framework.errors import UnreadableError, UserError
 from framework.tasks import quiz
+from framework.tasks.asking import EVERY
 from framework.tasks.quiz import Quiz
 
 KEY = "a1"
@@ -46,11 +47,11 @@ def test_every_sample_gets_its_line_in_order(tmp_path):
     assert model.batches == [3, 3, 1] and model.asked == ["<image>\nWell?"] * 7
 
 
-@pytest.mark.parametrize(("chosen", "most"), [(True, None), (False, 5)])
+@pytest.mark.parametrize(("chosen", "most"), [(True, None), (False, EVERY)])
 def test_a_set_shows_all_its_pictures_or_lets_the_asker_choose(tmp_path, chosen, most):
     model = ask(tmp_path, Source(2, views=5, chosen=chosen))
     assert model.looked == [(4, most), (5, most)]
-    assert model.asked == ["<image>\n" * (most or 4) + "Well?"] * 2
+    assert model.asked == ["<image>\n" * (5 if most else 4) + "Well?"] * 2
 
 
 def test_later_questions_follow_the_models_own_answers(tmp_path):
@@ -72,6 +73,22 @@ def test_after_a_kill_nothing_is_asked_again_but_the_batch_that_ran(tmp_path):
     second = ask(tmp_path, Source(8))
     assert [bright for bright, _ in second.looked] == [3, 4, 5, 6, 7]
     assert [line["position"] for line in quiz.collect(tmp_path, KEY)] == list(range(8))
+
+
+def test_a_device_without_room_ends_it_and_what_was_answered_is_kept(tmp_path):
+    model = FakeAsker(rule)
+    answer = model.answer
+
+    def full(seen, *rest):
+        if len(model.batches) == 2:
+            raise UserError("device cuda: no room to answer.")
+        return answer(seen, *rest)
+
+    model.answer = full
+    with pytest.raises(UserError, match="no room"):
+        ask(tmp_path, Source(9, broken=[7]), model)
+    assert [line["position"] for line in quiz.collect(tmp_path, KEY) if "answers" in line] == list(range(6))
+    assert [bright for bright, _ in ask(tmp_path, Source(9), size=1).looked] == [6, 7, 8]
 
 
 def test_what_a_kill_left_half_written_is_asked_again(tmp_path):
@@ -124,6 +141,7 @@ def test_a_sample_that_cannot_be_read_is_named_and_kept_and_tried_again(tmp_path
     ask(tmp_path, Source(4, broken=[1, 2]))
     lines = quiz.collect(tmp_path, KEY)
     assert lines[1] == {"position": 1, "id": "1.png", "error": "1.png: cut short."}
+    assert [line.get("answers") for line in lines] == [["0 Well? 0"], None, None, ["3 Well? 0"]]
     assert "anomaly-ov: left out 1.png: cut short." in capsys.readouterr().err
     assert quiz.complete(lines, Source(4))
     assert "parts: left out 2 of 4 samples, which could not be read" in capsys.readouterr().err

@@ -154,15 +154,14 @@ class Chat:
     def batch(self, prompts: Sequence[Prompt], pictures: Sequence[Picture], side: str = "right") -> dict[str, Tensor]:
         """Inputs of the model for B prompts and their pictures end to end, padded on ``side``."""
         longest = max(len(p.ids) for p in prompts)
-        pad = self.tokenizer.pad_token_id
-        rows = [(p.ids, p.labels, [1] * len(p.ids)) for p in prompts]
-        found = {}
-        for name, values, filler in zip(
-            ("input_ids", "labels", "attention_mask"), zip(*rows, strict=True), (pad, IGNORED, 0), strict=True
-        ):
-            lines = [[filler] * (longest - len(v)) * (side == "left") + v for v in values]
-            lines = [v + [filler] * (longest - len(v)) for v in lines]
-            found[name] = torch.tensor(lines)
+        shape = len(prompts), longest
+        ids = torch.full(shape, self.tokenizer.pad_token_id)
+        labels, mask = torch.full(shape, IGNORED), torch.zeros(shape, dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            start = longest - len(prompt.ids) if side == "left" else 0
+            place = row, slice(start, start + len(prompt.ids))
+            ids[place], labels[place], mask[place] = torch.tensor(prompt.ids), torch.tensor(prompt.labels), 1
+        found = {"input_ids": ids, "labels": labels, "attention_mask": mask}
         if pictures:
             found["pixel_values"] = torch.from_numpy(np.concatenate([p.crops for p in pictures]))
             found["image_sizes"] = torch.tensor([p.size for p in pictures])

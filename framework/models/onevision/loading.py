@@ -30,8 +30,8 @@ def load(folder: Path, dtype: str = "auto", attention: str = "sdpa") -> tuple[An
         The model, in eval mode on the CPU, and its chat.
 
     Raises:
-        UserError: no such folder, another kind of model, damaged files, or a tensor that is missing, too many or of
-            another shape.
+        UserError: no such folder, another kind of model, damaged files, a tensor that is missing, too many or of
+            another shape, or an attention that is not installed.
     """
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no model folder. Make one with `anomaly-ov convert SOURCE {folder}`.")
@@ -49,8 +49,12 @@ def load(folder: Path, dtype: str = "auto", attention: str = "sdpa") -> tuple[An
                 local_files_only=True,
                 use_safetensors=True,
             )
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, ImportError, SafetensorError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise UserError(f"{folder}: cannot be loaded ({one_line(error)}). Convert it again.") from None
+    except ImportError as error:
+        raise UserError(
+            f"attention {attention!r}: not installed here ({one_line(error)}). Install it, or set model.attention=sdpa."
+        ) from None
     except StrictDataclassError as error:
         raise UserError(f"{folder / 'config.json'}: not a valid config ({one_line(error)}).") from None
     model, report = loaded
