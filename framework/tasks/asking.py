@@ -64,17 +64,26 @@ class Asker:
         dtype: "auto", "float32", "bfloat16" or "float16".
         views: most pictures of a sample that the language model sees.
         base: where the model of a tuned checkpoint lies, "" for where it lay.
+        fast: whether views are cut in the fast way of ``crops.cut``.
 
     Raises:
         UserError: as ``tuned.load``, or a device this machine lacks, which is told before anything is loaded.
     """
 
-    def __init__(self, checkpoint: Path, device: str = "", dtype: str = "auto", views: int = 4, base: str = "") -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        device: str = "",
+        dtype: str = "auto",
+        views: int = 4,
+        base: str = "",
+        fast: bool = False,
+    ) -> None:
         if views < 1:
             raise UserError(f"views: the model must be shown 1 or more, not {views}.")
         self.device = usable(device)
         self.model, self.chat = tuned.load(checkpoint, dtype, base=base)
-        self.views = views
+        self.views, self.fast = views, fast
         try:
             self.model.to(self.device)
         except torch.OutOfMemoryError:
@@ -89,7 +98,7 @@ class Asker:
             most: how many the language model sees, the most suspicious; None for the asker's own number.
         """
         several = len(views) > 1
-        pictures = [self.chat.picture(view, several) for view in views]
+        pictures = [self.chat.picture(view, several, self.fast) for view in views]
         parts = [self._encode(part, several) for part in _chunks(pictures)]
         logits = torch.cat([part.verdict.logits for part in parts]).float()
         crops = [m for part in parts for m in part.verdict.maps.split(part.crops)]
@@ -102,7 +111,7 @@ class Asker:
         tokens = [t for part in parts for t in part.pooler_output]
         told = logits[shown].max()
         if several and len(shown) == 1:  # alone it is shown whole, as any single picture
-            whole = self._encode([self.chat.picture(views[shown[0]], False)], False)
+            whole = self._encode([self.chat.picture(views[shown[0]], False, self.fast)], False)
             tokens[shown[0]], told = whole.pooler_output[0], whole.verdict.logits[0]
         sizes = [pictures[i].size for i in shown]
         return Seen(logits, maps, shown, sizes, [tokens[i] for i in shown], self.adverb(float(told)))

@@ -6,10 +6,9 @@ import fcntl
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
-from framework import registry
+from framework import reasoning, registry
 from framework.data.index import open_index
 from framework.errors import UserError
 from framework.files import make_folder
@@ -80,7 +79,8 @@ def answer_sets(config: Reasoning, checkpoint: Path, sets: Sequence[Tested], ran
         if not loaded:
             base = config.model.path if card and not Path(card["model"]).is_dir() else ""  # it may have moved
             place = device(config.trainer.accelerator, rank)
-            loaded.append(Asker(checkpoint, place, config.model.dtype, config.answer.views, base))
+            fast = config.answer.resize == "fast"
+            loaded.append(Asker(checkpoint, place, config.model.dtype, config.answer.views, base, fast))
         return loaded[0]
 
     keys = [_key(config, source, model) for source in sets]
@@ -105,7 +105,7 @@ def _key(config: Reasoning, source: Tested, model: str) -> str:
     """What the answers about a set follow from."""
     questions = [(q.id, q.questions) for q in source.quizzes]
     reader = source.index.config.reader if isinstance(source, Labelled) else {}
-    return hashed([model, asdict(config.answer), config.model.dtype, reader, questions])
+    return hashed([model, reasoning.answering(config.answer), config.model.dtype, reader, questions])
 
 
 @contextmanager
