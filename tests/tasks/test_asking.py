@@ -10,6 +10,7 @@ from fake_asker import talkative
 from fake_language import picture
 from numpy.testing import assert_allclose
 
+from framework.data import crops
 from framework.errors import UserError
 from framework.tasks.asking import Asker, Seen
 from framework.tasks.pooling import pool
@@ -84,6 +85,24 @@ def test_views_in_chunks_are_views_at_once(asker, monkeypatch):
     for name in ("maps", "tokens"):
         for one, other in zip(getattr(whole, name), getattr(parts, name), strict=True):
             assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_pictures_are_cut_as_the_asker_was_told(asker, several, monkeypatch):
+    asked = []
+    cut = crops.cut
+    monkeypatch.setattr(
+        crops, "cut", lambda view, size, mode, canvas: asked.append(mode) or cut(view, size, mode, canvas)
+    )
+    views = [picture(130, 190, i) for i in range(1 + several)]
+    exact = asker.look(views, most=1)
+    monkeypatch.setattr(asker, "fast", True)
+    fast = asker.look(views, most=1)
+    modes = ["square", "square", "anyres"] if several else ["anyres"]
+    assert asked == [*modes, *(f"{mode}-fast" for mode in modes)]
+    for one, other in zip(fast.maps, exact.maps, strict=True):
+        assert_allclose(one, other, atol=0.05)
+    assert Asker.__init__.__defaults__[-1] is False
 
 
 @pytest.mark.parametrize(("score", "adverb"), [(0.29, "slightly"), (0.31, "moderately"), (0.71, "highly")])

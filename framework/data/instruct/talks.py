@@ -82,7 +82,7 @@ class Talks(Dataset[dict[str, Any]]):
         chat: of the model.
         labels: "assistant" or "published".
         unreadable: "stop", or "skip": a conversation whose picture breaks in mid-epoch is named and teaches nothing.
-        decode: "exact"; "fast": cut in the fast way of ``crops.cut``; "draft": read by ``decoding.pixels_of`` as one, too.
+        decode: "exact"; "fast": cut in the fast way of ``crops.cut``; "draft": read as a draft, too (``pixels_of``).
     """
 
     def __init__(
