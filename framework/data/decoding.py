@@ -38,8 +38,8 @@ def pixels_of(path: Path, draft: bool = False) -> np.ndarray:
         draft: whether to reduce a JPEG far above the limit by a whole factor while it is decoded, and to resize in the
             fast way of ``crops.resized``, instead of what ``crops.cut`` makes of the whole picture, bit for bit. Of a
             JPEG so reduced 99.9 % of a photograph's values stay within 2 of 255 and those at hard edges do not
-            (``tests/benchmarks/crops.py``); of all other pictures every value does. Cut fast after that, one value in two
-            billion was 3 off, on repeated black and white tiles.
+            (``tests/benchmarks/crops.py``); of all other pictures every value does. Cut fast after that, one
+            value in two billion was 3 off, on repeated black and white tiles.
 
     Returns:
         ``(3, h, w)`` uint8, a view of pixels that lie side by side; h and w are ``crops.capped(*size_of(path))``.
