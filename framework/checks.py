@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("32-true", "32", "16-mixed", "bf16-mixed", "16", "bf16", "16-true", "bf16-true", "64-true", "64")
 CHOICES = {  # a strategy is for Lightning to judge: plug-ins of its own add names
-    "model.crops": ("base", "anyres"),
+    "model.crops": ("base", "anyres", "base-fast", "anyres-fast"),
     "optim.labels": ("view", "sample"),
     "store.mode": ("auto", "always", "never"),
     "store.dtype": ("float16", "float32"),

@@ -56,7 +56,7 @@ class ModelConfig:
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     expert: ExpertConfig = field(default_factory=ExpertConfig)
-    crops: str = "anyres"  # anyres: base crop and tiles as published; base: the whole view only
+    crops: str = "anyres"  # anyres: base crop and tiles as published; base: the whole view only; -fast: within 2 of 255
     pool: str = "top3"  # view logits -> sample logit: max, mean, or topK, the mean of the K highest
 
 

@@ -23,7 +23,8 @@ CHOICES = {
     "tune.average": ("conversation", "token"),
     "tune.too_long": ("stop", "skip"),
     "tune.unreadable": ("stop", "skip"),
-    "tune.decode": ("exact", "fast"),
+    "tune.decode": ("exact", "fast", "draft"),
+    "answer.resize": ("exact", "fast"),
     "model.attention": ("sdpa", "eager", "flash_attention_2"),
     "model.dtype": ("auto", "float32", "bfloat16", "float16"),
     "trainer.precision": PRECISIONS,
@@ -83,7 +84,7 @@ class TuneConfig:
     max_length: int = 32768  # tokens of a conversation, pictures included
     too_long: str = "stop"  # or skip
     unreadable: str = "stop"  # a picture that cannot be opened, before or in mid-epoch; or skip
-    decode: str = "exact"  # fast: pictures far above 1024 pixels are reduced while read, values within about 2 of 255
+    decode: str = "exact"  # as published; fast: within 2 of 255; draft: so, large JPEGs read reduced, edges farther off
     at_once: int = 1  # conversations in one pass of a device; more are accumulated
     checkpointing: bool = True  # recompute activations in the backward pass: less memory, a third more time
     save_every: int = 1000  # optimiser steps between resumable checkpoints
@@ -108,6 +109,7 @@ class AnswerConfig:
     question: str = ""  # "": the published one, in the words of the domain
     max_new_tokens: int = 256  # longest answer
     views: int = 4  # most pictures of a cloud or scan, its most suspicious
+    resize: str = "exact"  # of pictures, as published; fast: within 2 of 255
 
 
 @dataclass
@@ -162,8 +164,16 @@ def load(path: Path, overrides: list[str]) -> Reasoning:
 
 def digest(config: Reasoning) -> str:
     """Sha256 of what the numbers follow from; batches and weights of conversations are the same on any devices."""
-    shown = ["enable_progress_bar", "devices", "num_nodes"]
-    return sha(asdict(config), ("out", "workers", "expect", "checkpoint"), {"trainer": shown})
+    plain, shown = (
+        asdict(config) | {"answer": answering(config.answer)},
+        ["enable_progress_bar", "devices", "num_nodes"],
+    )
+    return sha(plain, ("out", "workers", "expect", "checkpoint"), {"trainer": shown})
+
+
+def answering(config: AnswerConfig) -> dict[str, Any]:
+    """What answers follow from; the exact resize is not told, so that hashes are those of before there was a choice."""
+    return {key: value for key, value in asdict(config).items() if (key, value) != ("resize", "exact")}
 
 
 def _check(config: Reasoning, path: Path) -> None:

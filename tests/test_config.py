@@ -62,7 +62,7 @@ def test_roots_come_from_the_environment(experiment, monkeypatch):
         ("plugins={a: 1}", "plugins: write a list, for example [a, b], not {'a': 1}."),
         ("optim={lr: ${x}}", "override 'optim={lr: ${x}}': not valid YAML after the equals sign; quote text"),
         ("optim.lr=-1", "optim.lr: must be positive and finite, is -1"),
-        ("model.crops=bse", "model.crops: 'bse' is none of base, anyres. Did you mean base?"),
+        ("model.crops=bse", "model.crops: 'bse' is none of base, anyres, base-fast, anyres-fast. Did you mean base?"),
         ("model.pool=median", "model.pool: 'median' is none of max, mean, topK"),
         ("test.b.domain=industrial", "test.b.dataset: needs a value."),
         (

@@ -43,6 +43,8 @@ def test_overrides_reach_every_level(experiment):
         ("tune.too_long=cut", "tune.too_long: 'cut' is none of stop, skip."),
         ("tune.unreadable=ignore", "tune.unreadable: 'ignore' is none of stop, skip."),
         ("model.attention=fast", "model.attention: 'fast' is none of sdpa, eager, flash_attention_2."),
+        ("tune.decode=quick", "tune.decode: 'quick' is none of exact, fast, draft."),
+        ("answer.resize=draft", "answer.resize: 'draft' is none of exact, fast."),
         ("model.dtype=int8", "model.dtype: 'int8' is none of auto, float32, bfloat16, float16."),
         ("trainer.precision=8", "trainer.precision: '8' is none of 32-true"),
         ("optim.lr=0", "optim.lr: must be positive and finite, is 0.0."),
@@ -96,4 +98,11 @@ def test_the_digest_follows_what_the_numbers_follow_from(experiment):
     shown += ["trainer.devices=8", "trainer.num_nodes=2"]
     assert of() == of(*shown)
     changed = ["seed=1", "tune.labels=published", "optim.grouped=false", "train.a.path=/b.json", "model.path=/other"]
+    changed += ["tune.decode=fast", "tune.decode=draft", "answer.resize=fast"]
     assert len({of(), *map(of, changed)}) == 1 + len(changed)
+
+
+def test_digests_of_before_pictures_could_be_cut_fast_still_hold():
+    config = reasoning.Reasoning(name="a")
+    config.model.path = "m"
+    assert reasoning.digest(config).startswith("1464f5728be6d24a")  # of commit 9e8e776

@@ -48,7 +48,7 @@ def read_rgb(path: Path, bits: int = 16) -> np.ndarray:
                 "Set the reader's bits (at most 16) or save the file with 8 bits."
             )
         return np.repeat((grey >> (bits - 8)).astype(np.uint8)[..., None], 3, axis=2)
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def read_mask(path: Path) -> np.ndarray:

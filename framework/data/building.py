@@ -44,7 +44,7 @@ class Builder:
 
     Args:
         backbone: frozen, on its device.
-        crops: "base" or "anyres".
+        crops: "base" or "anyres", or these with "-fast".
         config: of the store.
         workers: processes that read samples.
         rank: of this process.

@@ -1,4 +1,4 @@
-"""A picture file -> its size; its pixels within the published limit of 1024 a side, exact, or fast and near to that."""
+"""A picture file -> its size; its pixels within the published limit of 1024 a side, exact, or a draft near to that."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 
-from framework.data.crops import LONGEST, capped
+from framework.data.crops import LONGEST, capped, opened, resized
 from framework.errors import UnreadableError
 from framework.pictures import FORMATS
 
-MODES = ("exact", "fast")
-SPARE = 3  # pixels a side that "fast" keeps for each pixel of the result, before the bicubic resize
+SPARE = 3  # pixels a side that a draft keeps for each pixel of the result, before the bicubic resize
 HALF = 1.9  # as SPARE, where a JPEG is only halved: 12 megapixels are about 4000 pixels a side
 BROKEN = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # of Pillow
 
@@ -30,42 +30,46 @@ def size_of(path: Path) -> tuple[int, int]:
         raise _unreadable(path, error) from None
 
 
-def pixels_of(path: Path, mode: str = "exact") -> np.ndarray:
+def pixels_of(path: Path, draft: bool = False) -> np.ndarray:
     """RGB of a picture file, resized to the published limit where it is larger: nothing that ``crops.cut`` would miss.
 
     Args:
         path: the file.
-        mode: "exact": what ``crops.cut`` makes of the whole picture, bit for bit. "fast": pictures far above the limit
-            are first reduced by a whole factor, a JPEG while it is decoded. Of a photograph 99.9 % of the values stay
-            within 2 of 255; those at hard edges may not (``tests/benchmarks/crops.py``).
+        draft: whether to reduce a JPEG far above the limit by a whole factor while it is decoded, and to resize in the
+            fast way of ``crops.resized``, instead of what ``crops.cut`` makes of the whole picture, bit for bit. Of a
+            JPEG so reduced 99.9 % of a photograph's values stay within 2 of 255 and those at hard edges do not
+            (``tests/benchmarks/crops.py``); of all other pictures every value does. Cut fast after that, one
+            value in two billion was 3 off, on repeated black and white tiles.
 
     Returns:
         ``(3, h, w)`` uint8, a view of pixels that lie side by side; h and w are ``crops.capped(*size_of(path))``.
 
     Raises:
         UnreadableError: it is damaged or of another kind.
-        ValueError: an unknown mode.
     """
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
     try:
         with Image.open(path, formats=FORMATS) as image:
-            pixels = np.asarray(_limited(image, mode == "fast"))  # (h, w, 3)
+            pixels = np.asarray(_limited(image, draft))  # (h, w, 3)
     except BROKEN as error:
         raise _unreadable(path, error) from None
     return pixels.transpose(2, 0, 1)
 
 
-def _limited(image: Image.Image, fast: bool) -> Image.Image:
+def _limited(image: Image.Image, draft: bool) -> Image.Image | Tensor:
     height, width = capped(image.height, image.width)
-    if (width, height) == image.size:
-        return image.convert("RGB")
-    if not fast:
-        return image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+    if not draft or (width, height) == image.size:
+        return resized(_rgb(image), (height, width))
     spare = SPARE if max(image.size) >= 2 * SPARE * LONGEST else HALF
     drafted = image.draft(None, (round(spare * width), round(spare * height)))  # None: no JPEG, or too small a one
-    box = drafted[1] if drafted else None  # an odd side is no whole number of reduced pixels
-    return image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC, box, reducing_gap=SPARE)
+    if drafted and drafted[1][2:] != image.size:  # an odd side is no whole number of reduced pixels
+        return _rgb(image).resize((width, height), Image.Resampling.BICUBIC, drafted[1])
+    return resized(opened(np.asarray(_rgb(image)), fast=True), (height, width))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """The picture in colour; itself where it has three, which spares a copy."""
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _unreadable(path: Path, error: BaseException) -> UnreadableError:

@@ -47,7 +47,7 @@ def manifest(index: Index, identity: dict[str, Any], crops: str, dtype: str) -> 
     Args:
         index: the set; its content enters by fingerprint.
         identity: of the backbone: library, blocks, preprocessing, hash of the weights.
-        crops: "base" or "anyres".
+        crops: "base" or "anyres", or these with "-fast".
         dtype: "float16" or "float32".
     """
     content = {

@@ -23,7 +23,7 @@ class RawSamples(Dataset[dict[str, Any]]):
     Args:
         index: the set.
         size: side of a crop in pixels.
-        mode: "base" or "anyres".
+        mode: "base" or "anyres", or these with "-fast".
         keep: whether batches carry the samples themselves, for their truth.
     """
 

@@ -127,6 +127,11 @@ def _sample(source: Tested, line: Line, told: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _resize(config: Reasoning) -> str:
+    """How pictures were resized, where that is not as published."""
+    return "" if config.answer.resize == "exact" else f", {config.answer.resize} resize"
+
+
 def _tested(source: Tested, told: list[dict[str, Any]]) -> dict[str, Any]:
     """The columns that are the same in every row of a set; of published questions, these are part of its content."""
     records = [source.record(line["position"]) for line in told]
@@ -149,7 +154,7 @@ def _common(
     name = torch.cuda.get_device_name(0) if place.startswith("cuda") else place
     return provenance.stamp(config.name, reasoning.digest(config)) | {
         "seed": card["run"]["seed"] if card else config.seed,
-        "model": f"anomaly_ov, {config.answer.views} views shown, views {POOL}",
+        "model": f"anomaly_ov, {config.answer.views} views shown, views {POOL}{_resize(config)}",
         "backbone": Path(card["model"] if card else checkpoint).resolve().name,
         "weights": model,
         "trained_on": SEPARATOR.join(origin["name"] for origin in trained_on) or NOTHING,

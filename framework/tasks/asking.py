@@ -34,6 +34,7 @@ class Asker:
         views: most pictures of a sample that the language model sees.
         base: where the model of a tuned checkpoint lies, "" for where it lay.
         attention: of transformers: "sdpa", "eager", "flash_attention_2".
+        fast: whether views are cut in the fast way of ``crops.cut``.
 
     Raises:
         UserError: as ``tuned.load``, or a device this machine lacks, which is told before anything is loaded.
@@ -47,6 +48,7 @@ class Asker:
         views: int = 4,
         base: str = "",
         attention: str = "sdpa",
+        fast: bool = False,
     ) -> None:
         if views < 1:
             raise UserError(f"views: the model must be shown 1 or more, not {views}.")
@@ -57,7 +59,7 @@ class Asker:
                 f"attention {attention!r}: works on a GPU in bfloat16 or float16, not in {self.model.dtype} on "
                 f"{self.device}. Set model.dtype=bfloat16, or model.attention=sdpa."
             )
-        self.views = views
+        self.views, self.fast = views, fast
         self._encoded = lru_cache(PROMPTS)(self.chat.encode)
         try:
             self.model.to(self.device)
@@ -79,7 +81,7 @@ class Asker:
             UserError: the device has not enough memory.
         """
         with self._room("look"):
-            return seeing.look_all(self.model, self.chat, samples, most or self.views)
+            return seeing.look_all(self.model, self.chat, samples, most or self.views, self.fast)
 
     def opening(self, seen: Seen, question: str) -> str:
         """The first question with its pictures in front."""

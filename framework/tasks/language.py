@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from framework import registry
+from framework import reasoning, registry
 from framework.data.index import open_index
 from framework.errors import UserError
 from framework.files import make_folder
@@ -75,9 +75,9 @@ def answer_sets(config: Reasoning, checkpoint: Path, sets: Sequence[Tested], ran
         if not loaded:
             base = config.model.path if card and not Path(card["model"]).is_dir() else ""  # it may have moved
             place = device(config.trainer.accelerator, rank)
-            loaded.append(
-                Asker(checkpoint, place, config.model.dtype, config.answer.views, base, config.model.attention)
-            )
+            model, answer = config.model, config.answer
+            how = (model.dtype, answer.views, base, model.attention, answer.resize == "fast")
+            loaded.append(Asker(checkpoint, place, *how))
         return loaded[0]
 
     keys = [_key(config, source, model) for source in sets]
@@ -102,7 +102,7 @@ def _key(config: Reasoning, source: Tested, model: str) -> str:
     """What the answers about a set follow from."""
     set_of = source.index.config if isinstance(source, Labelled) else config.questions[source.name]
     questions = [(q.id, q.questions) for q in source.quizzes]
-    how = [asdict(config.answer), config.model.dtype, config.model.attention]
+    how = [reasoning.answering(config.answer), config.model.dtype, config.model.attention]
     return hashed([model, *how, asdict(set_of), questions])
 
 

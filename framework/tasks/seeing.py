@@ -111,7 +111,9 @@ class _View:
 
 
 @torch.inference_mode()
-def look_all(model: AnomalyOV, chat: Chat, samples: Iterable[Sequence[np.ndarray]], most: int) -> list[Seen]:
+def look_all(
+    model: AnomalyOV, chat: Chat, samples: Iterable[Sequence[np.ndarray]], most: int, fast: bool = False
+) -> list[Seen]:
     """Encode the views of B samples: a single one as crops, of several each as one padded square.
 
     The tower runs over crops of all samples together. Samples are cut as they come, by several threads, and what is
@@ -122,13 +124,14 @@ def look_all(model: AnomalyOV, chat: Chat, samples: Iterable[Sequence[np.ndarray
         chat: of the model.
         samples: of each, V of ``(3, H, W)`` uint8, of any sizes.
         most: how many of each the language model sees, the most suspicious.
+        fast: whether views are cut in the fast way of ``crops.cut``.
     """
     with ThreadPoolExecutor(min(CUTTERS, os.cpu_count() or 1)) as pool:
-        cut = list(pool.map(lambda views: _cut(chat, views, most), samples))
+        cut = list(pool.map(lambda views: _cut(chat, views, most, fast), samples))
     views = _encode_all(model, [c.pictures for c in cut])
     logits = [torch.tensor([view.logit for view in found]) for found in views]
     shown = [sorted(each.argsort(descending=True, stable=True)[:most].tolist()) for each in logits]
-    alone = [[chat.picture(c.views[at[0]], several=False)] for c, at in zip(cut, shown, strict=True) if c.views]
+    alone = [[chat.picture(c.views[at[0]], False, fast)] for c, at in zip(cut, shown, strict=True) if c.views]
     again = iter(_encode_all(model, alone))  # alone it is shown whole, as any single picture
     seen = []
     for c, found, each, at in zip(cut, views, logits, shown, strict=True):
@@ -156,9 +159,9 @@ def encode(model: AnomalyOV, pictures: Sequence[Picture], alone: int) -> Encoded
     )
 
 
-def _cut(chat: Chat, views: Sequence[np.ndarray], most: int) -> _Cut:
+def _cut(chat: Chat, views: Sequence[np.ndarray], most: int, fast: bool) -> _Cut:
     several = len(views) > 1
-    pictures = [chat.picture(view, several) for view in views]
+    pictures = [chat.picture(view, several, fast) for view in views]
     sizes = [(view.shape[1], view.shape[2]) for view in views]
     return _Cut(pictures, sizes, views if several and most == 1 else ())
 

@@ -36,6 +36,17 @@ def noise(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (3, height, width), dtype=np.uint8)
 
 
+@pytest.fixture
+def rows_first(monkeypatch):
+    """Pillow before version 13, with which the published numbers were made; 13 begins with columns that shrink more."""
+    whole = Image.Image.resize
+
+    def resize(image, size, *options, **named):
+        return whole(whole(image, (size[0], image.height), *options, **named), size, *options, **named)
+
+    monkeypatch.setattr(Image.Image, "resize", resize)
+
+
 def cell_means(crops, cells):
     """What a backbone with ``cells`` patches a side sees: mean brightness of each patch, ``(K, cells, cells)``."""
     patch = crops.shape[-1] // cells
@@ -52,7 +63,7 @@ def test_crops_are_the_published_tiles(case):
 
 @pytest.mark.parametrize("size", [224, 384])
 @pytest.mark.parametrize("shape", SIZES)
-def test_crops_are_those_of_transformers(shape, size):
+def test_crops_are_those_of_transformers(shape, size, rows_first):
     view = noise(*shape)
     processor = LlavaOnevisionImageProcessorPil(
         size={"height": size, "width": size},
@@ -68,7 +79,7 @@ def test_crops_are_those_of_transformers(shape, size):
 
 @pytest.mark.parametrize("size", [56, 384])
 @pytest.mark.parametrize("shape", SIZES)
-def test_a_square_is_what_transformers_makes_of_one_picture_of_several(shape, size):
+def test_a_square_is_what_transformers_makes_of_one_picture_of_several(shape, size, rows_first):
     view = noise(*shape)
     processor = LlavaOnevisionImageProcessorPil(
         size={"height": size, "width": size}, image_mean=[0.5] * 3, do_rescale=False, do_normalize=False
@@ -92,11 +103,70 @@ def test_a_square_is_grey_on_both_sides_of_the_view(upright):
     ("shape", "capped"),
     [((1500, 1100), (1024, 750)), ((800, 2047), (400, 1024)), ((3000, 1025), (1024, 349)), ((2100, 10), (1024, 4))],
 )
-def test_a_longer_side_is_first_resized_to_1024(shape, capped):
+def test_a_longer_side_is_first_resized_to_1024(shape, capped, rows_first):
     view = noise(*shape)
     image = Image.fromarray(view.transpose(1, 2, 0)).resize((capped[1], capped[0]))
     for mode in ("base", "anyres", "square"):
         assert_array_equal(cut(view, 384, mode), cut(np.asarray(image).transpose(2, 0, 1), 384, mode))
+
+
+@pytest.mark.parametrize("mode", ["base", "anyres", "square"])
+def test_rows_are_resized_before_columns_whatever_pillow_does(mode, monkeypatch):
+    asked = []
+    resize = Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda i, size, how: asked.append((i.size, size)) or resize(i, size, how)
+    )
+    cut(noise(1100, 500), 128, mode)
+    assert asked[:2] == [((500, 1100), (465, 1100)), ((465, 1100), (465, 1024))]
+    assert all((old[0] == new[0]) + (old[1] == new[1]) == 1 for old, new in asked)
+
+
+def checks(height, width, period, low, high):
+    """Hard edges at every ``period`` pixels of both axes."""
+    rows, columns = np.indices((height, width)) // period
+    return np.repeat(np.where((rows + columns) % 2, high, low).astype(np.uint8)[None], 3, 0)
+
+
+def worst(shape, seed):
+    """Views on which resizing errs most: noise, noise of black and white, and edges that a whole period apart recur."""
+    yield noise(*shape, seed)
+    yield noise(*shape, seed) // 128 * 255
+    yield np.broadcast_to(np.arange(shape[1]) % 256, (3, *shape)).astype(np.uint8)
+    for period in (1, 2, 3):
+        yield checks(*shape, period, 1, 252)
+
+
+@pytest.mark.parametrize("mode", ["anyres", "square"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (37, 53), (700, 500), (384, 384), (640, 1024), (1500, 1301)])
+def test_fast_crops_are_within_2_of_255_of_the_exact_ones(shape, mode):
+    differ = False
+    for view in worst(shape, seed=sum(shape)):
+        exact, fast = cut(view, 224, mode), cut(view, 224, f"{mode}-fast")
+        assert fast.shape == exact.shape and fast.dtype == np.uint8
+        assert len(exact) == count(*shape, 224, f"{mode}-fast")
+        gap = np.abs(fast.astype(int) - exact)
+        assert gap.max() <= 2
+        differ |= bool(gap.any())
+    assert differ or shape == (1, 1)
+
+
+@pytest.mark.parametrize("mode", ["base", "anyres", "square"])
+def test_how_the_pixels_of_a_view_lie_does_not_count(mode):
+    view = noise(1200, 700)
+    beside = np.ascontiguousarray(view.transpose(1, 2, 0)).transpose(2, 0, 1)
+    beside.flags.writeable = False
+    for way in ("", "-fast"):
+        crops = cut(beside, 128, mode + way)
+        assert_array_equal(crops, cut(view, 128, mode + way))
+        assert crops.flags.c_contiguous and crops.flags.writeable
+        assert_array_equal(cut(view[:, ::-1], 128, mode + way), cut(view[:, ::-1].copy(), 128, mode + way))
+
+
+def test_maps_of_fast_crops_are_merged_as_those_of_exact_ones():
+    for mode, crops in (("base", 1), ("anyres", 5), ("square", 1)):
+        maps = torch.rand(crops, 4, 4, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(merge(maps, 100, 90, 64, f"{mode}-fast"), merge(maps, 100, 90, 64, mode))
 
 
 def test_a_side_that_would_vanish_keeps_a_pixel():
@@ -135,6 +205,7 @@ def test_the_canvas_is_the_one_transformers_selects(size):
         (np.zeros((8, 8, 3), np.uint8), "base"),
         (np.zeros((3, 0, 8), np.uint8), "base"),
         (np.zeros((3, 8, 8), np.uint8), "tiles"),
+        (np.zeros((3, 8, 8), np.uint8), "tiles-fast"),
     ],
 )
 def test_what_is_no_view_or_no_mode_is_refused(view, mode):

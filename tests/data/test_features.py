@@ -90,7 +90,7 @@ def test_two_ranks_share_the_work(index, tmp_path):
     assert sum(b.calls for b in backbones) == len(index.records) and all(b.calls for b in backbones)
 
 
-@pytest.mark.parametrize("change", ["weights", "content", "crops", "dtype", "reader"])
+@pytest.mark.parametrize("change", ["weights", "content", "crops", "resize", "dtype", "reader"])
 def test_whatever_features_depend_on_makes_another_store(index, tmp_path, change):
     before = builder(tmp_path).open(index).folder
     backbone, crops, dtype = fake.Backbone("1" if change == "weights" else "0"), "base", "float16"
@@ -100,10 +100,19 @@ def test_whatever_features_depend_on_makes_another_store(index, tmp_path, change
         index.reader.option = 1
     if change == "crops":
         crops = "anyres"
+    if change == "resize":
+        crops = "base-fast"
     if change == "dtype":
         dtype = "float32"
     content = features.manifest(index, backbone.identity, crops, dtype)
     assert features.folder_of(tmp_path / "store", content) != before
+
+
+def test_a_store_of_fast_crops_is_not_read_for_exact_ones(index, tmp_path):
+    fast = Builder(fake.Backbone(), "base-fast", StoreConfig(path=str(tmp_path / "store")), 0).build(index)
+    assert builder(tmp_path).open(index).missing() == [0, SHARD, 2 * SHARD]
+    with pytest.raises(UserError, match="made for crops 'base-fast', this experiment has 'base'"):
+        Store(fast.folder, builder(tmp_path).open(index).content)
 
 
 def test_a_folder_with_another_manifest_is_refused(index, tmp_path):

@@ -59,6 +59,15 @@ def test_a_batch_lays_the_crops_of_its_samples_end_to_end(turned):
     assert batch.index == [3, 0] and [s.record for s in batch.samples] == [turned.records[3], turned.records[0]]
 
 
+@pytest.mark.parametrize("mode", ["base", "anyres"])
+def test_fast_crops_are_those_of_cut(turned, mode):
+    found = RawSamples(turned, 24, f"{mode}-fast", keep=False)[(1, 1.0)]
+    views = turned.reader.read(turned.records[1]).views
+    assert_array_equal(found["pixels"], np.concatenate([cut(view, 24, f"{mode}-fast") for view in views]))
+    gap = np.abs(found["pixels"].astype(int) - RawSamples(turned, 24, mode, keep=False)[(1, 1.0)]["pixels"])
+    assert gap.max() <= 2
+
+
 def tensors(features):
     return [*features.levels, features.final]
 

@@ -1,5 +1,6 @@
 """Views and questions in; that answers do not depend on the company, and what cannot be asked is one line."""
 
+import inspect
 from pathlib import Path
 
 import fake_language
@@ -8,8 +9,10 @@ import pytest
 import torch
 from fake_asker import talkative
 from fake_language import picture
+from numpy.testing import assert_allclose
 from transformers.utils import is_flash_attn_2_available
 
+from framework.data import crops
 from framework.errors import UserError
 from framework.tasks.asking import Asker
 from framework.tasks.seeing import Seen
@@ -18,6 +21,24 @@ from framework.tasks.seeing import Seen
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory):
     return Asker(talkative(tmp_path_factory.mktemp("small") / "model"), "cpu")
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_pictures_are_cut_as_the_asker_was_told(asker, several, monkeypatch):
+    asked = []
+    cut = crops.cut
+    monkeypatch.setattr(
+        crops, "cut", lambda view, size, mode, canvas: asked.append(mode) or cut(view, size, mode, canvas)
+    )
+    views = [picture(130, 190, i) for i in range(1 + several)]
+    exact = asker.look(views, most=1)
+    monkeypatch.setattr(asker, "fast", True)
+    fast = asker.look(views, most=1)
+    modes = ["square", "square", "anyres"] if several else ["anyres"]
+    assert asked == [*modes, *(f"{mode}-fast" for mode in modes)]
+    for one, other in zip(fast.maps, exact.maps, strict=True):
+        assert_allclose(one, other, atol=0.05)
+    assert inspect.signature(Asker).parameters["fast"].default is False
 
 
 def test_answers_in_a_batch_are_those_one_by_one(asker):

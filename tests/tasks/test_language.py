@@ -20,7 +20,7 @@ from framework.cli import main
 from framework.errors import UserError
 from framework.leaderboard import leaderboard
 from framework.leaderboard.store import load, load_samples
-from framework.tasks import quiz
+from framework.tasks import language, quiz
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = """
@@ -145,6 +145,19 @@ def test_a_labelled_set_gives_the_experts_numbers_and_those_of_the_text(root, as
     samples = load_samples([folder])
     assert [s["id"] for s in samples] == [line["id"] for line in answers]
     assert [round(s["logit"], 6) for s in samples] == [round(line["logit"], 6) for line in answers]
+
+
+@pytest.mark.parametrize("resize", ["exact", "fast"])
+def test_a_run_is_asked_with_the_crops_it_names_and_its_rows_and_answers_say_so(resize, root, asker, monkeypatch):
+    made, keys = [], []
+    monkeypatch.setattr("framework.tasks.language.Asker", lambda *options: made.append(options) or asker)
+    hashed = language.hashed
+    monkeypatch.setattr(language, "hashed", lambda parts: keys.append(parts) or hashed(parts))
+    rows, _ = run_of(root, LABELLED, f"answer.resize={resize}")
+    assert [options[-1] for options in made] == [resize == "fast"]
+    said = "anomaly_ov, 4 views shown, views top3" + ", fast resize" * (resize == "fast")
+    assert {row.model for row in rows.values()} == {said}
+    assert keys[0][1].get("resize", "exact") == resize
 
 
 def test_both_rows_stand_in_one_leaderboard_in_every_format(root, asker):

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from framework import registry
+from framework.data import crops
 from framework.models import trained
 from framework.tasks import predict as predicting
 from framework.tasks.predict import Predictor
@@ -165,6 +166,21 @@ def test_fewer_crops_at_once_give_the_same_scores(checkpoint, tmp_path, capsys, 
     (parts,) = run(capsys, tmp_path / "c.ckpt", tmp_path / "out", path)
     assert parts["score"] == pytest.approx(whole["score"], abs=1e-6)
     assert np.abs(np.asarray(Image.open(tmp_path / "out/a_map_scores.png")).astype(int) - raw).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["base", "anyres"])
+def test_a_checkpoint_trained_on_fast_crops_is_given_fast_crops(mode, checkpoint, tmp_path, capsys, monkeypatch):
+    path, asked = picture(tmp_path / "a.png", 1, (400, 200)), []
+    cut = crops.cut
+    monkeypatch.setattr(crops, "cut", lambda view, size, how: asked.append(how) or cut(view, size, how))
+    lines = []
+    for how in (mode, f"{mode}-fast"):
+        content = trained.read(checkpoint)
+        content[trained.KEY]["crops"] = how
+        torch.save(content, tmp_path / "c.ckpt")
+        lines += run(capsys, tmp_path / "c.ckpt", tmp_path / "out", path)
+    assert asked == [mode, f"{mode}-fast"]
+    assert lines[0]["score"] == pytest.approx(lines[1]["score"], abs=0.02)
 
 
 def test_a_picture_is_read_by_the_domain_that_was_trained(checkpoint, tmp_path, capsys):

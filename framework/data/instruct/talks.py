@@ -93,7 +93,7 @@ class Talks(Dataset[dict[str, Any]]):
         chat: of the model.
         labels: "assistant" or "published".
         unreadable: "stop", or "skip": a conversation whose picture breaks in mid-epoch is named and teaches nothing.
-        decode: "exact" or "fast", see ``decoding.pixels_of``.
+        decode: "exact"; "fast": cut in the fast way of ``crops.cut``; "draft": read as a draft, too (``pixels_of``).
     """
 
     def __init__(
@@ -110,14 +110,15 @@ class Talks(Dataset[dict[str, Any]]):
         found = self.measured[position]
         prompt = self.chat.encode(found.talk.turns, found.sizes, self.labels)
         try:
-            views = [pixels_of(path, self.decode) for path in found.talk.images]
+            views = [pixels_of(path, draft=self.decode == "draft") for path in found.talk.images]
         except UnreadableError as error:
             if self.unreadable == "stop":
                 raise UnreadableError(f"{found.talk.origin}: {error} {MEND}") from None
             say(f"left out {found.talk.origin}: {error}")
             views = [np.zeros((3, *size), np.uint8) for size in found.sizes]
             prompt, weight = Prompt(prompt.ids, [IGNORED] * len(prompt.ids), prompt.pictures), 0.0
-        pictures = [self.chat.picture(view, several=len(views) > 1) for view in views]
+        fast = self.decode != "exact"
+        pictures = [self.chat.picture(view, several=len(views) > 1, fast=fast) for view in views]
         return {"prompt": prompt, "pictures": pictures, "weight": weight}
 
 

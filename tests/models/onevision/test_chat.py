@@ -3,6 +3,7 @@
 import copy
 
 import fake_language
+import numpy as np
 import pytest
 import torch
 from fake_language import QUESTION, picture
@@ -177,6 +178,10 @@ def test_a_picture_of_several_is_a_square_and_a_large_one_is_capped(chat):
     view = picture(600, 2048)
     assert chat.picture(view, several=True).crops.shape == (1, 3, 160, 160)
     assert chat.picture(view, several=False).crops.shape == (1 + 2 * 6, 3, 160, 160)
+    for several in (False, True):
+        exact, fast = (chat.picture(view, several, fast).crops.astype(int) for fast in (False, True))
+        assert_array_equal(chat.picture(view, several).crops, exact)
+        assert 0 < np.abs(fast - exact).max() <= 2
     assert chat.picture(view, several=False).size == chat.picture(view, several=True).size == (300, 1024)
 
 
