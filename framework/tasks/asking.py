@@ -17,7 +17,7 @@ from framework.models.onevision import tuned
 from framework.models.onevision.chat import Chat, Picture, Prompt, placed
 from framework.models.onevision.configuration import ADVERBS
 from framework.models.onevision.modeling import Encoded
-from framework.tasks.job import usable
+from framework.tasks.devices import usable
 from framework.tasks.pooling import pool
 
 POOL = "top3"  # view logits -> sample logit, as in stage 1
