@@ -118,7 +118,7 @@ def _model(config: Reasoning, dtype: str) -> tuple[AnomalyOV, Chat]:
     whole = config.trainer.precision in ("bf16-true", "16-true")
     tuned.prepare(model, config.tune, None if whole else torch.float32)
     if config.tune.checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        tuned.recompute(model)
     return model, chat
 
 

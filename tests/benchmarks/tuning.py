@@ -113,7 +113,7 @@ def build(name: str, rank: int, precision: str, checkpointing: bool, device: str
     tune = TuneConfig(parts=parts, lora=LoraConfig(rank=rank))
     tuned.prepare(model, tune, None if precision == "bf16-true" else torch.float32)
     if checkpointing:
-        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        tuned.recompute(model)
     model.train().model.vision_tower.eval()  # as in tuning
     return model, before
 

@@ -4,22 +4,19 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from fake_language import TEXTS, VIEWS, batch
+from fake_language import TEXTS, VIEWS, batch, siglip
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 from torch.testing import assert_close
-from transformers import SiglipVisionConfig
 
 from framework.models.onevision import small, tuned
 from framework.models.onevision.chat import Chat
-from framework.models.onevision.configuration import canvases
 from framework.models.onevision.modeling import AnomalyOV
 from framework.models.onevision.sharding import shard
 from framework.reasoning import LoraConfig, TuneConfig
 
 SHARES = [VIEWS[:1], VIEWS[1:]]  # what each process sees
 ADAPTERS = TuneConfig(parts=["projector", "newline"], lora=LoraConfig(rank=2, dropout=0.0))
-TOWER = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 5, "num_attention_heads": 2}
 CASES = {  # ties, what is tuned, the expert's arithmetic
     "tied": (True, TuneConfig(), "safe"),
     "untied": (False, TuneConfig(), "safe"),
@@ -29,21 +26,14 @@ CASES = {  # ties, what is tuned, the expert's arithmetic
 
 
 def ready(tied, tune, arithmetic):
-    """A model with a SigLIP tower under bf16-mixed: bfloat16, but for the expert and what is tuned; and its chat."""
+    """A model under bf16-mixed: bfloat16, but for the expert and what is tuned; and its chat."""
     words = small.tokenizer(TEXTS)
-    config = small.configure(words)
-    values = config.to_dict()
-    values |= {
-        "vision_config": SiglipVisionConfig(**TOWER, image_size=56, patch_size=14, vision_use_head=False).to_dict()
-    }
-    values |= {"image_grid_pinpoints": canvases(56, 2), "level_layers": [1, 2, 3, 4], "expert_arithmetic": arithmetic}
-    values["tie_word_embeddings"] = values["text_config"]["tie_word_embeddings"] = tied
-    config = type(config).from_dict(values)
+    config = siglip(words, tied, expert_arithmetic=arithmetic)
     torch.manual_seed(0)
     model = AnomalyOV(config).bfloat16()
     model.model.anomaly_expert.float()
     tuned.prepare(model, tune, torch.float32)
-    model.activation_checkpointing_enable({"use_reentrant": False})
+    tuned.recompute(model)
     return model.train(), Chat(words, config)
 
 
