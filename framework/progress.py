@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -10,19 +9,16 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from framework import processes
+
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
 _shown: list[Progress] = []  # what is on the terminal now, one at most: older rich refuses a second live display
 
 
-def first_process() -> bool:
-    """Whether this process speaks: rank 0 of a distributed run, or the only one."""
-    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
-
-
 def say(text: str) -> None:
     """One line for the user."""
-    if first_process():
+    if processes.first():
         console.print(text, markup=False, soft_wrap=True)
 
 
@@ -32,7 +28,7 @@ def track(items: Iterable[T], total: int, title: str) -> Iterator[T]:
     A bar within a bar is one more line of the outer display. Where standard error is no terminal there is no bar: rich
     would leave an empty line for each.
     """
-    if not first_process() or not console.is_interactive:
+    if not processes.first() or not console.is_interactive:
         yield from items
         return
     with _display() as progress:

@@ -7,9 +7,11 @@ import pytest
 import torch
 from golden.recipe import weight
 from safetensors.torch import save_file
+from transformers import SiglipVisionConfig
 
 from framework.errors import UserError
 from framework.models.onevision import small
+from framework.models.onevision.configuration import AnomalyOVConfig, canvases
 from framework.models.onevision.conversion import convert
 from framework.models.onevision.modeling import AnomalyOV
 
@@ -100,6 +102,16 @@ def whole(folder):
     model, report = AnomalyOV.from_pretrained(folder, output_loading_info=True)
     assert not any(report[fault] for fault in ("missing_keys", "unexpected_keys", "mismatched_keys")), report
     return model
+
+
+def siglip(words, tied=True, **changes):
+    """The configuration of our small model with a small SigLIP in place of the embedded tower."""
+    sizes = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 5, "num_attention_heads": 2}
+    tower = SiglipVisionConfig(**sizes, image_size=56, patch_size=14, vision_use_head=False)
+    values = small.configure(words).to_dict() | {"vision_config": tower.to_dict(), "level_layers": [1, 2, 3, 4]}
+    values |= {"image_grid_pinpoints": canvases(56, 2), "tie_word_embeddings": tied, **changes}
+    values["text_config"]["tie_word_embeddings"] = tied
+    return AnomalyOVConfig.from_dict(values)
 
 
 def picture(height, width, seed=0):

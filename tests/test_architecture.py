@@ -16,7 +16,7 @@ LAYERS = [  # an import points at the same line or at one further down
     {"tasks"},
     {"plan", "plan_language"},
     {"models", "data", "metrics", "leaderboard"},
-    {"lift", "provenance", "pictures", "colours", "files", "progress"},
+    {"lift", "provenance", "pictures", "colours", "files", "progress", "processes"},
     {"reasoning"},
     {"config", "checks"},
     {"registry", "signatures", "types"},

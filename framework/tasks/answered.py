@@ -23,8 +23,8 @@ from framework.models.onevision import tuned
 from framework.models.onevision.conversion import origins
 from framework.progress import say
 from framework.reasoning import Reasoning
+from framework.tasks.devices import device
 from framework.tasks.free_text import free_numbers, free_rows
-from framework.tasks.job import device, job
 from framework.tasks.labelled import Labelled
 from framework.tasks.questions import Asked
 from framework.tasks.seeing import POOL
@@ -41,10 +41,11 @@ def write(
     model: str,
     sets: Sequence[Tested],
     found: Sequence[list[dict[str, Any]]],
+    ranks: int,
 ) -> Path:
-    """Rows of all sets, and the run folder that holds them, every answer and what was tuned."""
+    """Rows of all sets, and the run folder that holds them, every answer and what was tuned; from so many ranks."""
     trained_on = card["trained_on"] if card else origins(checkpoint)
-    common = _common(config, checkpoint, card, model, trained_on)
+    common = _common(config, checkpoint, card, model, trained_on, ranks)
     known = {digest for origin in trained_on for digest in origin["digests"]}
     rows: list[Row] = []
     samples: list[dict[str, Any]] = []
@@ -147,7 +148,12 @@ def _tested(source: Tested, told: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _common(
-    config: Reasoning, checkpoint: Path, card: dict[str, Any] | None, model: str, trained_on: list[dict[str, Any]]
+    config: Reasoning,
+    checkpoint: Path,
+    card: dict[str, Any] | None,
+    model: str,
+    trained_on: list[dict[str, Any]],
+    ranks: int,
 ) -> dict[str, Any]:
     """The columns that are the same in every row of a run."""
     place = device(config.trainer.accelerator, 0)
@@ -158,7 +164,7 @@ def _common(
         "backbone": Path(card["model"] if card else checkpoint).resolve().name,
         "weights": model,
         "trained_on": SEPARATOR.join(origin["name"] for origin in trained_on) or NOTHING,
-        "hardware": provenance.hardware(name, job()[1], torch.get_num_threads()),
+        "hardware": provenance.hardware(name, ranks, torch.get_num_threads()),
         "packages": provenance.packages(),
     }
 

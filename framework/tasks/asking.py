@@ -17,7 +17,7 @@ from framework.models.onevision import tuned
 from framework.models.onevision.chat import Chat, Prompt, placed
 from framework.models.onevision.modeling import Encoded
 from framework.tasks import seeing
-from framework.tasks.job import usable
+from framework.tasks.devices import usable
 from framework.tasks.seeing import Seen
 
 EVERY = sys.maxsize  # views: the model is shown all

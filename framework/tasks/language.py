@@ -14,11 +14,12 @@ from framework.data.index import open_index
 from framework.errors import UserError
 from framework.files import make_folder
 from framework.models.onevision import tuned
+from framework.processes import job
 from framework.reasoning import Reasoning
 from framework.tasks import free_text, quiz
 from framework.tasks.answered import Tested, hashed, numbers, write
 from framework.tasks.asking import Asker
-from framework.tasks.job import device, job
+from framework.tasks.devices import device
 from framework.tasks.labelled import Labelled
 from framework.tasks.questions import open_questions
 from framework.tasks.run import Outcome, expectations
@@ -92,7 +93,7 @@ def answer_sets(config: Reasoning, checkpoint: Path, sets: Sequence[Tested], ran
     with _alone(work) as alone:
         if not alone:
             return Outcome(None, None)
-        folder = write(config, checkpoint, card, model, sets, found)
+        folder = write(config, checkpoint, card, model, sets, found, ranks)
         shutil.rmtree(work)
     written = folder / tuned.FILE
     return Outcome(folder, written if written.exists() else None, expectations(config, folder))

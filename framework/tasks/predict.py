@@ -20,7 +20,7 @@ from framework.models import trained
 from framework.models.scoring import per_sample
 from framework.models.trained import Origin
 from framework.progress import say, track
-from framework.tasks.job import usable
+from framework.tasks.devices import usable
 from framework.tasks.pooling import pool
 from framework.tasks.predictions import LINES, stems, taken, tidy
 from framework.types import Domain, Features, Record, Sample, Verdict

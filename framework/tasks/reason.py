@@ -14,6 +14,7 @@ from transformers import get_cosine_schedule_with_warmup
 from framework.data.instruct.talks import GroupedBatches, Measured, Talks, loader
 from framework.models.onevision.chat import Chat
 from framework.models.onevision.modeling import AnomalyOV
+from framework.models.onevision.sharding import shard
 from framework.models.onevision.tuned import KEY, MODULES
 from framework.reasoning import Reasoning
 
@@ -43,21 +44,11 @@ class Reason(LightningModule):
         return self
 
     def configure_model(self) -> None:
-        """Under FSDP2, shard the blocks of tower and language model, then the rest, over the devices of a node."""
+        """Under FSDP2, share the model out over the devices of a node."""
         mesh = getattr(self, "device_mesh", None)
         if mesh is None or getattr(self, "_sharded", False):
             return
-        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
-
-        inner = self.model.model
-        blocks = [*inner.language_model.layers]
-        if hasattr(inner.vision_tower, "encoder"):
-            blocks += [*inner.vision_tower.encoder.layers]
-        for block in blocks:
-            fully_shard(block, mesh=mesh)
-        fully_shard(self.model, mesh=mesh)
-        for method in ("losses", "generate"):
-            register_fsdp_forward_method(self.model, method)
+        shard(self.model, mesh)
         self._sharded = True
 
     def on_train_batch_start(self, _: Inputs, number: int) -> None:

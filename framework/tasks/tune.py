@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from framework import plan_language, provenance, reasoning, registry
@@ -106,7 +106,7 @@ def _answer(config: Reasoning, work: Path, sets: list[Tested], rank: int, ranks:
             say(f"run {folder}; compare runs: anomaly-ov leaderboard {Path(folder).parent}")
             found = Outcome(Path(folder), Path(folder) / tuned.FILE, status)
     if found.folder is None:  # each was told that another writes
-        return answer_sets(config, work / tuned.FILE, sets, 0, 1)
+        return answer_sets(config, work / tuned.FILE, sets, 0, ranks)
     return found
 
 
@@ -119,7 +119,7 @@ def _model(config: Reasoning, dtype: str) -> tuple[AnomalyOV, Chat]:
     whole = config.trainer.precision in ("bf16-true", "16-true")
     tuned.prepare(model, config.tune, None if whole else torch.float32)
     if config.tune.checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        tuned.recompute(model)
     return model, chat
 
 
@@ -149,6 +149,8 @@ def _trainer(config: Reasoning, saving: ModelCheckpoint, data: TalkData) -> Trai
     strategy: Any = config.trainer.strategy
     if strategy == "fsdp2":  # one file, as else: Lightning's folders of shards cannot leave out what is frozen
         strategy = ModelParallelStrategy(save_distributed_checkpoint=False)
+    elif strategy == "ddp":
+        strategy = DDPStrategy(gradient_as_bucket_view=True)  # gradients lie in what is sent, not beside it
     trainer = make_trainer(config, [saving], strategy=strategy)
     trainer.accumulate_grad_batches = data.batches(0, trainer.world_size).accumulate
     return trainer

@@ -287,4 +287,5 @@ def test_two_processes_tune_what_one_does(strategy, close, root, plain):
     assert not left
     assert_close(tensors(folder), plain[0], rtol=close, atol=close)
     values = [{(r.level, r.metric): r.value for r in load([f])} for f in (folder, plain[1])]
+    assert {row.hardware.split()[0] for row in load([folder])} == {"2"}
     assert values[0] == pytest.approx(values[1])

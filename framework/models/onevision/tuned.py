@@ -82,6 +82,15 @@ def adapt(model: AnomalyOV, lora: LoraConfig) -> None:
         parameter.requires_grad_(True)
 
 
+def recompute(model: AnomalyOV) -> None:
+    """Let the layers of the language model compute their activations again in the backward pass.
+
+    Asked of the whole model, the library would also make the first embeddings of the frozen tower ask for gradients: it
+    would keep all activations of the tower, and go back through it for nothing.
+    """
+    model.model.language_model.activation_checkpointing_enable({"use_reentrant": False})
+
+
 def save(path: Path, tensors: Mapping[str, Tensor], card: dict[str, Any]) -> None:
     """Write trained tensors and their card, whole."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -6,12 +6,14 @@ import shutil
 import fake_language
 import pytest
 import torch
-from fake_language import VIEWS, batch
+from fake_language import TEXTS, VIEWS, batch, siglip
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from framework.errors import UnreadableError, UserError
 from framework.models.onevision import conversion, loading, small, tuned
+from framework.models.onevision.chat import Chat
+from framework.models.onevision.modeling import AnomalyOV
 from framework.reasoning import LAYERS, LoraConfig, TuneConfig
 
 ORIGIN = {"name": "talks", "source": "conversations", "fingerprint": "f", "digests": ["d"], "reader": {}}
@@ -117,6 +119,21 @@ def test_a_loss_teaches_what_is_trained_and_nothing_else(config, fresh):
     assert taught == {name for name in names if ".lora_A." not in name}  # B is 0 at first, so A has no gradient yet
     frozen = {name for name, p in model.named_parameters() if p.grad is not None} - set(names)
     assert not frozen and not any("tower" in name or "expert" in name for name in names)
+
+
+@pytest.mark.parametrize("config", [TuneConfig(), LORA])
+def test_recomputing_keeps_nothing_of_the_frozen_tower(config):
+    """The library would make its first embeddings ask for gradients, and the backward pass go through it."""
+    words = small.tokenizer(TEXTS)
+    model = AnomalyOV(siglip(words))
+    tuned.prepare(model, config)
+    tuned.recompute(model)
+    seen, computed = [], []
+    model.model.vision_tower.encoder.layers[-1].register_forward_hook(lambda _, __, found: seen.append(found))
+    model.model.language_model.layers[0].mlp.register_forward_pre_hook(lambda *_: computed.append(1))
+    model.train().losses(**batch(Chat(words, model.config), VIEWS))[0].sum().backward()
+    assert len(seen) == 1 and not seen[0].requires_grad
+    assert len(computed) == 2
 
 
 @pytest.mark.parametrize("config", [TuneConfig(), LORA])

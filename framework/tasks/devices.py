@@ -1,21 +1,11 @@
-"""What torchrun or SLURM tell a process -> its number, how many share the work, and the device it computes on."""
+"""A process's number, or a name -> the device it computes on."""
 
 from __future__ import annotations
-
-import os
 
 import torch
 
 from framework.errors import UserError
 from framework.models.backbones.sources import one_line
-
-
-def job() -> tuple[int, int]:
-    """Number of this process and how many there are; (0, 1) for one alone."""
-    for rank, ranks in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
-        if rank in os.environ and ranks in os.environ:
-            return int(os.environ[rank]), int(os.environ[ranks])
-    return 0, 1
 
 
 def device(accelerator: str, rank: int) -> str:
