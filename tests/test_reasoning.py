@@ -102,7 +102,6 @@ def test_the_digest_follows_what_the_numbers_follow_from(experiment):
     assert len({of(), *map(of, changed)}) == 1 + len(changed)
 
 
-def test_digests_of_before_pictures_could_be_cut_fast_still_hold():
-    config = reasoning.Reasoning(name="a")
-    config.model.path = "m"
-    assert reasoning.digest(config).startswith("1464f5728be6d24a")  # of commit 9e8e776
+def test_the_exact_resize_is_not_told_so_that_digests_are_those_of_before_there_was_a_choice():
+    assert "resize" not in reasoning.answering(reasoning.AnswerConfig())
+    assert reasoning.answering(reasoning.AnswerConfig(resize="fast"))["resize"] == "fast"

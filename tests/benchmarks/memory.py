@@ -12,6 +12,7 @@ work      the input of every layer, and what is computed with
 sum       trained, frozen and the most that gathered and work come to at one moment, which is named
           head: its logits, its bfloat16 copy and the gradients of both; layer: its activations, recomputed, and its
           bfloat16 copy; end: gradients of the embeddings, one a use; step: what AdamW puts aside
+          of the largest tensor
 
 The moments were counted off a step on tensors without content; kernels' buffers, an allocator's gaps and CUDA's own
 gigabyte come on top. ``tuning.py`` prints this sum beside the peak it measures.
@@ -38,8 +39,8 @@ def numbers(module: nn.Module, tuned_ones: bool) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad == tuned_ones)
 
 
-def moments(model: AnomalyOV, tokens: int, learned: int, shards: int, foreach: bool) -> dict[str, tuple[float, float]]:
-    """Moment of a step -> bytes gathered and of work; ``foreach``: AdamW takes all tensors at once, as on a GPU."""
+def moments(model: AnomalyOV, tokens: int, learned: int, shards: int) -> dict[str, tuple[float, float]]:
+    """Moment of a step -> bytes gathered and of work."""
     text, block = model.config.text_config, model.model.language_model.layers[0]
     head, adapted = numbers(model.lm_head, True), numbers(block, False) > 0
     size, tied = model.lm_head.weight.numel(), text.tie_word_embeddings
@@ -47,9 +48,7 @@ def moments(model: AnomalyOV, tokens: int, learned: int, shards: int, foreach: b
     layers = stream * text.num_hidden_layers * tokens * text.hidden_size
     wide, narrow = (19, 40) if adapted else (10, 36)  # adapters: float32 inputs, their dropout and its masks
     layer = tokens * (wide * text.intermediate_size + narrow * text.hidden_size) + 2 * numbers(block, True)
-    step = (
-        4 * numbers(model, True) if foreach and shards == 1 else 8 * max(p.numel() for p in model.parameters()) / shards
-    )
+    step = 8 * max(p.numel() for p in model.parameters() if p.requires_grad) / shards
     work = {
         "head": layers + max(2 * head + 12 * learned * text.vocab_size, 6 * head),
         "layer": layers + layer + (4 * head if tied else 0),
@@ -69,16 +68,14 @@ def moments(model: AnomalyOV, tokens: int, learned: int, shards: int, foreach: b
     return {name: (gathered[name], work[name]) for name in work}
 
 
-def line(
-    name: str, rank: int, way: str, devices: int, tokens: int, learned: int, foreach: bool = True
-) -> tuple[dict[str, float], str]:
+def line(name: str, rank: int, way: str, devices: int, tokens: int, learned: int) -> tuple[dict[str, float], str]:
     """Bytes of each column at the fullest moment, and its name."""
     parts = ["projector", "newline"] if rank else ["projector", "newline", "language_model"]
     with torch.device("meta"):
         model = AnomalyOV(configure(name))
         tuned.prepare(model, TuneConfig(parts=parts, lora=LoraConfig(rank=rank)))
     shards = devices if way == "fsdp2" else 1
-    found = moments(model, tokens, learned, shards, foreach)
+    found = moments(model, tokens, learned, shards)
     fullest = max(found, key=lambda moment: sum(found[moment]))
     gathered, work = found[fullest]
     frozen = 2 * numbers(model, False) + 2 * numbers(model.model.anomaly_expert, False)

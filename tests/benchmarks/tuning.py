@@ -164,7 +164,7 @@ def sum_of(options: argparse.Namespace, tokens: int) -> float:
     """GB that ``memory.py`` computes."""
     from memory import line  # which takes sizes from here
 
-    found, _ = line(options.size, options.rank, "alone", 1, tokens, options.learned, options.device == "cuda")
+    found, _ = line(options.size, options.rank, "alone", 1, tokens, options.learned)
     return sum(found.values()) / 1e9
 
 
