@@ -12,6 +12,7 @@ from domains.medical.geometry import BROKEN, Geometry
 from framework.errors import TruthError, UnreadableError
 from framework.files import write_whole
 
+IMPORTS = ("nibabel", "monai.data.meta_tensor", "monai.transforms.io.array", "monai.transforms.spatial.array")
 _CHUNK = 1 << 20  # bytes
 _COMPRESSION = 4  # of gzip: float maps shrink hardly more above it and cost three times as long
 
