@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import TextStreamer
+from transformers import StoppingCriteria, TextStreamer
 
 from framework.data import crops as cropping
 from framework.errors import UserError
@@ -142,6 +143,7 @@ class Asker:
         turns: Sequence[Sequence[tuple[str, str | None]]],
         max_new_tokens: int,
         stream: Callable[[str], None] | None = None,
+        stopped: Callable[[], bool] | None = None,
     ) -> list[str]:
         """The next answer of each of B conversations, greedy.
 
@@ -150,6 +152,7 @@ class Asker:
             turns: of each; the answer of the last is None.
             max_new_tokens: longest answer.
             stream: called with each piece of the answer as it is made, of one conversation.
+            stopped: asked after every token; True ends the answers with what was said.
 
         Raises:
             UserError: as ``prompt``.
@@ -168,6 +171,7 @@ class Asker:
             eos_token_id=self.chat.end_id,
             pad_token_id=self.chat.tokenizer.pad_token_id,
             streamer=streamer,
+            stopping_criteria=[_Stopping(stopped)] if stopped else None,
         )
         return [self.chat.text(ids) for ids in found[:, longest:]]
 
@@ -191,6 +195,17 @@ class _Streamer(TextStreamer):
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """As the library calls it."""
         self.stream(text)
+
+
+class _Stopping(StoppingCriteria):
+    """Ends all answers of a batch."""
+
+    def __init__(self, stopped: Callable[[], bool]) -> None:
+        self.stopped = stopped
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        """``(B,)`` bool, as the library calls it."""
+        return torch.full((len(input_ids),), self.stopped(), device=input_ids.device)
 
 
 def _chunks(pictures: list[Picture]) -> list[list[Picture]]:
