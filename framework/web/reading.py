@@ -2,7 +2,7 @@
 
 What no reader may survive (a small file that unpacks to terabytes, one that makes a library crash or never end) ends
 that process and is one line to whom it belongs. Views come back as a plain array, without pickle. Processes are forked
-from one that has loaded what readers need (``warm.py``), which takes ten times as long as to read a scan.
+from one that has loaded what readers need (``warm.py``), which takes far longer than to read a scan.
 """
 
 from __future__ import annotations
