@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 
 from framework import registry
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it with the server, without a traceback
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that spin take the cores from the model
 for _domain in registry.domains():
     registry.load_domain(_domain)
