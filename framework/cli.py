@@ -16,6 +16,7 @@ from framework import config as configs
 from framework import reasoning
 from framework.errors import UserError
 
+ASKER = ("device", "dtype", "views", "base")  # options of `ask` and `serve` that load the model
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)  # faults of the place written to, not of the program
 
@@ -139,10 +140,9 @@ def ask(arguments: argparse.Namespace) -> int:
     """Ask a language model about a picture, cloud or scan; without a question, talk about it."""
     from framework.tasks.ask import ask
 
-    names = ("device", "dtype", "views", "base")
-    options = {name: getattr(arguments, name) for name in names}
-    reader = configs.options(arguments.reader)
-    ask(arguments.checkpoint, arguments.file, arguments.question, arguments.out, arguments.json, options, reader)
+    options = {name: getattr(arguments, name) for name in ASKER}
+    reader, given = configs.options(arguments.reader), arguments
+    ask(given.checkpoint, given.file, given.question, given.out, given.json, options, reader, given.domain)
     return 0
 
 
@@ -150,8 +150,9 @@ def serve(arguments: argparse.Namespace) -> int:
     """Show a web page that takes a file of any domain, shows what the model sees, and answers questions."""
     from framework.web.server import serve
 
-    options = {name: getattr(arguments, name) for name in ("device", "views", "base")}
-    serve(arguments.checkpoint, options, arguments.host, arguments.port, arguments.most_mb)
+    options = {name: getattr(arguments, name) for name in ASKER}
+    reader = configs.options(arguments.reader)
+    serve(arguments.checkpoint, options, arguments.host, arguments.port, arguments.most_mb, reader)
     return 0
 
 
@@ -261,9 +262,10 @@ def _language_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     p.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
     p.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
     p.add_argument("--reader", action="append", default=[], metavar="key=value", help="option of the domain's reader")
+    p.add_argument("--domain", default="", help="that reads the file (default: the first that reads its kind)")
     p.add_argument("--json", action="store_true", help="one JSON object instead of text")
     p.add_argument("file", type=Path, metavar="FILE")
-    p.add_argument("question", nargs="?", default="", metavar="QUESTION", help="none: talk")
+    p.add_argument("question", nargs="?", default=None, metavar="QUESTION", help="in quotes; none: talk")
     p = verb("serve", serve)
     p.add_argument("--checkpoint", type=Path, required=True, help="folder of `convert`, or tuned.safetensors of a run")
     p.add_argument("--base", default="", help="the model of a tuned checkpoint, where it is not where it was tuned")
@@ -271,6 +273,8 @@ def _language_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     p.add_argument("--port", type=int, default=7860, help="0 takes a free one (default: 7860)")
     p.add_argument("--views", type=int, default=4, help="most pictures of a cloud or scan (default: 4)")
     p.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
+    p.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
+    p.add_argument("--reader", action="append", default=[], metavar="key=value", help="of the domains that have it")
     p.add_argument("--most-mb", type=int, default=200, help="largest file that is taken, in MB (default: 200)")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from framework.colours import overlay
 from framework.files import write_whole
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")  # Pillow goes by content, and would hand an EPS to Ghostscript
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of half the pixels that Pillow refuses
 FULL = 65535  # what a score of 1 is in a file of scores
 
 

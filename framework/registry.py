@@ -55,18 +55,22 @@ def load_plugins(modules: list[str]) -> None:
             raise UserError(f"plugins: no module {error.name!r}; install it or put its folder on PYTHONPATH.") from None
 
 
-def domain_of(path: Path, preferred: Sequence[str] = ()) -> str:
+def domain_of(path: Path, preferred: Sequence[str] = (), only: str = "") -> str:
     """Which domain reads a file, by the end of its name.
 
     Args:
         path: of the file; need not exist.
         preferred: domains to ask first, best first. Several read pictures, each in its own way.
+        only: the one that is asked; "" asks all.
 
     Raises:
-        UserError: no domain reads it, neither a built-in one nor one of a plug-in that was loaded.
+        UserError: no domain reads it, neither a built-in one nor one of a plug-in that was loaded; or not the one that
+            is asked, or there is none of that name.
     """
+    if only:
+        load_domain(only)
     known: set[str] = set()
-    for name in dict.fromkeys([*preferred, *domains(), *names("domain")]):
+    for name in [only] if only else dict.fromkeys([*preferred, *domains(), *names("domain")]):
         if name in domains():
             load_domain(name)
         elif ("domain", name) not in _TABLE:
@@ -75,7 +79,8 @@ def domain_of(path: Path, preferred: Sequence[str] = ()) -> str:
         if path.name.lower().endswith(suffixes):
             return name
         known.update(suffixes)
-    raise UserError(f"{path}: no domain reads this kind of file. Known endings: {', '.join(sorted(known))}.")
+    who = f"domain {only!r} does not read" if only else "no domain reads"
+    raise UserError(f"{path}: {who} this kind of file. Known endings: {', '.join(sorted(known))}.")
 
 
 def names(kind: str) -> list[str]:
@@ -115,6 +120,11 @@ def check(kind: str, name: str, options: dict[str, Any], given: int = 0) -> None
     for key, parameter in named.items():
         if parameter.default is parameter.empty and key not in options:
             raise UserError(f"{kind} {name!r} needs the option {key!r}, which has no default.")
+
+
+def options(kind: str, name: str) -> list[str]:
+    """Names of the options that a registered thing takes."""
+    return list(inspect.signature(get(kind, name)).parameters)
 
 
 def build(kind: str, name: str, /, *args: Any, **options: Any) -> Any:

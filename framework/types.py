@@ -92,7 +92,11 @@ class Sample:
 
 
 class Domain(Protocol):
-    """Turns raw files into samples and scores back into files. Built with the options of the YAML."""
+    """Turns raw files into samples and scores back into files. Built with the options of the YAML.
+
+    A class may also name modules that ``read`` imports where it uses them, as ``imports: ClassVar[tuple[str, ...]]``:
+    ``serve`` loads them before the first file comes.
+    """
 
     element: ClassVar[str]
     """What one element is: "pixel", "point", "voxel", or a plug-in's word."""

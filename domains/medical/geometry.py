@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from framework.errors import MissingPackageError, TruthError, UnreadableError
 
+MOST_VOXELS = 1 << 31  # 8 GB as they are read
 SUFFIXES = (".nii", ".nii.gz")
 BROKEN = (OSError, EOFError, ValueError, MemoryError, zlib.error)  # what a damaged file makes a reader raise
 _TOLERANCE_MM = 1e-3  # masks are often saved by another tool, which rounds
@@ -75,6 +77,11 @@ def read(path: Path) -> Geometry:
         )
     if not 2 <= len(stored) <= 4 or 0 in stored:
         raise UnreadableError(f"{path}: shape {stored} is not a volume of three dimensions.")
+    if math.prod(stored) > MOST_VOXELS:
+        raise UnreadableError(
+            f"{path}: its header says {' x '.join(map(str, stored))} voxels, more than {MOST_VOXELS:,}. It is damaged, "
+            "or cut the scan into parts."
+        )
     affine = np.asarray(header.affine, np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise UnreadableError(f"{path}: its affine {affine[:3].tolist()} maps no volume; repair its sform or qform.")
@@ -131,4 +138,6 @@ def open_file(path: Path) -> Any:
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its name where it has none."""
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

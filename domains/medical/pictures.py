@@ -53,7 +53,10 @@ def _open(path: Path) -> Image.Image:
         with Image.open(path, formats=FORMATS) as picture:
             picture.load()
             return picture
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise UnreadableError(f"{path}: more than {limit:,} pixels. Cut the picture into smaller ones.") from None
+    except UnidentifiedImageError as error:
         raise UnreadableError(f"{path}: not a readable picture ({error}).") from None
     except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError for a broken PNG chunk
         raise UnreadableError(f"{path}: truncated or corrupt ({error}).") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from domains.medical.geometry import BROKEN, Geometry
 from framework.errors import TruthError, UnreadableError
 from framework.files import write_whole
 
+IMPORTS = ("nibabel", "monai.data.meta_tensor", "monai.transforms.io.array", "monai.transforms.spatial.array")
 _CHUNK = 1 << 20  # bytes
+_BEYOND = 1 << 28  # bytes that may follow the voxels: nobody reads them
 _COMPRESSION = 4  # of gzip: float maps shrink hardly more above it and cost three times as long
 
 
@@ -32,7 +35,7 @@ def load(scan: Geometry, nan: str = "error") -> np.ndarray:
     from monai.transforms.spatial.array import Orientation
 
     try:
-        _check_sum(scan.path)
+        _check_sum(scan)
         voxels = LoadImage(reader="NibabelReader", image_only=True)(scan.path)
     except (RuntimeError, *BROKEN) as error:
         raise _corrupt(scan.path, error.__cause__ or error) from None  # MONAI wraps the reader's own error
@@ -44,7 +47,7 @@ def load(scan: Geometry, nan: str = "error") -> np.ndarray:
 def peek(scan: Geometry) -> np.ndarray:
     """What ``load`` returns before it looks for NaN, through nibabel alone: listing slices must not load torch."""
     try:
-        _check_sum(scan.path)
+        _check_sum(scan)
         voxels = np.asarray(geometry.open_file(scan.path).dataobj, np.float32)
     except BROKEN as error:
         raise _corrupt(scan.path, error) from None
@@ -106,12 +109,23 @@ def create(volume: np.ndarray, affine: np.ndarray, path: Path) -> Path:
     return write_whole(path, gzip.compress(image.to_bytes(), _COMPRESSION, mtime=0))
 
 
-def _check_sum(path: Path) -> None:
-    """Read a compressed file to its end, where its check sum is: nibabel stops before and takes damage for voxels."""
-    if path.name.lower().endswith(".gz"):
-        with gzip.open(path) as file:
-            while file.read(_CHUNK):
-                pass
+def _check_sum(scan: Geometry) -> None:
+    """Read a compressed file to its end, where its check sum is: nibabel stops before and takes damage for voxels.
+
+    Raises:
+        ValueError: it unpacks to less than its header says, or to so much more that its end is not worth waiting for.
+    """
+    if not scan.path.name.lower().endswith(".gz"):
+        return
+    image = geometry.open_file(scan.path)
+    wanted = int(image.dataobj.offset) + math.prod(scan.stored) * image.get_data_dtype().itemsize
+    count = 0
+    with gzip.open(scan.path) as file:
+        while count <= wanted + _BEYOND and (part := file.read(_CHUNK)):
+            count += len(part)
+    if not wanted <= count <= wanted + _BEYOND:
+        less = "less" if count < wanted else "far more"
+        raise ValueError(f"it unpacks to {less} than the {wanted:,} bytes that its header says")
 
 
 def _corrupt(path: Path, cause: BaseException) -> UnreadableError:

@@ -34,6 +34,7 @@ class PointCloud:
     element: ClassVar[str] = "point"
     unit: ClassVar[str] = "object"
     suffixes: ClassVar[tuple[str, ...]] = (".pcd", ".ply", ".obj", ".stl")
+    imports: ClassVar[tuple[str, ...]] = ("open3d", *(f"{__name__}.{part}" for part in ("mesh", "render", "truth")))
 
     views: int = 9
     size: int = 384

@@ -18,6 +18,8 @@ import numpy as np
 from domains.pointcloud.library import open3d
 from framework.errors import UnreadableError
 
+_LZF = 88  # how many bytes one byte of a compressed .pcd unpacks to at most
+_LONGEST = 1 << 16  # values of one field of a .pcd; the longest descriptors have some thousand
 FEWEST_POINTS = 16  # of a cloud: fewer have no surface
 _PLY_TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -62,6 +64,8 @@ def load(path: Path) -> Shape:
         shape = {".pcd": _pcd, ".ply": _ply, ".obj": _obj, ".stl": _stl}[path.suffix.lower()](path, raw)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise UnreadableError(f"{path}: truncated or corrupt ({' '.join(str(error).split())}).") from None
+    except MemoryError:
+        raise UnreadableError(f"{path}: needs more memory than there is. Cut it into parts, or thin it out.") from None
     place = shape.points[shape.finite]
     if shape.faces is None and len(place) < FEWEST_POINTS:
         raise UnreadableError(f"{path}: {len(place)} finite points; a cloud needs {FEWEST_POINTS} or more.")
@@ -80,8 +84,11 @@ def _pcd(path: Path, raw: bytes) -> Shape:
     header = {words[0]: words[1:] for words in lines if words}
     count = int(header["POINTS"][0]) if "POINTS" in header else int(header["WIDTH"][0]) * int(header["HEIGHT"][0])
     if kind.strip() == b"binary_compressed":
+        _check_count(count, "points", len(body) * _LZF)
         return _compressed_pcd(path, count)
     each = header.get("COUNT", ["1"] * len(header["FIELDS"]))
+    if max(map(int, each)) > _LONGEST:
+        raise ValueError(f"a field of {max(map(int, each)):,} values")
     types = [f"<{kind.lower()}{size}" for kind, size in zip(header["TYPE"], header["SIZE"], strict=True)]
     fields = [
         (f"{name}{i}" if name == "_" else name, dtype, (int(n),))  # "_" is padding and may occur many times
@@ -117,6 +124,7 @@ def _ply(path: Path, raw: bytes) -> Shape:
     table = _table(body, dtype, count, ascii=encoding == "ascii")
     points, normals = _columns(table, "x", "y", "z"), _normals(table, "nx", "ny", "nz")
     faces = elements.get("face", (0, []))[0]
+    _check_count(faces, "faces", len(body))
     return Shape(points, normals, _ply_faces(path, count, faces) if faces else None)
 
 
@@ -182,6 +190,9 @@ def _stl(path: Path, raw: bytes) -> Shape:
 
 def _table(body: bytes, dtype: np.dtype, count: int, ascii: bool) -> np.ndarray:
     """``(count,)`` records; ValueError where the data end early or a row is too short."""
+    values = sum(int(np.prod(dtype[name].shape)) for name in dtype.names or ())
+    least = 2 * values if ascii else dtype.itemsize  # bytes of a point: a digit and a space for each value
+    _check_count(count, "points", (len(body) + 1) // max(1, least))
     if not ascii:
         return np.frombuffer(body, dtype, count)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # no rows: counted below
@@ -189,6 +200,12 @@ def _table(body: bytes, dtype: np.dtype, count: int, ascii: bool) -> np.ndarray:
     if len(table) != count:
         raise ValueError(f"{len(table)} points where its header says {count}")
     return table
+
+
+def _check_count(count: int, what: str, most: int) -> None:
+    """Refuse what a file of this size cannot hold before room is made for it."""
+    if not 0 <= count <= most:
+        raise ValueError(f"its header says {count:,} {what}, its data have room for {most:,}")
 
 
 def _columns(table: np.ndarray, *names: str) -> np.ndarray:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,8 @@ from framework.types import Domain, Record, Sample
 
 MAX_NEW_TOKENS = 256
 LINES = "answers.jsonl"  # files asked about, a line each
+NAME = 255  # longest name of a file
+HELP = "Ask about it, line by line. Ctrl-C stops an answer; an empty line or Ctrl-D ends the talk."
 
 
 class Subject:
@@ -39,15 +45,21 @@ class Subject:
         self.turns: list[tuple[str, str | None]] = []
 
     def ask(
-        self, question: str, max_new_tokens: int = MAX_NEW_TOKENS, stream: Callable[[str], None] | None = None
+        self,
+        question: str,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        stream: Callable[[str], None] | None = None,
+        stopped: Callable[[], bool] | None = None,
     ) -> str:
         """The answer to the next question; what was said before is remembered, the pictures are not encoded again.
+
+        An answer that was stopped is remembered as far as it was said.
 
         Raises:
             UserError: the talk no longer fits into the model's context, or the question holds a control token.
         """
         asked = question if self.turns else self.asker.opening(self.seen, question)
-        (answer,) = self.asker.answer([self.seen], [[*self.turns, (asked, None)]], max_new_tokens, stream)
+        (answer,) = self.asker.answer([self.seen], [[*self.turns, (asked, None)]], max_new_tokens, stream, stopped)
         self.turns.append((asked, answer))
         return answer
 
@@ -81,33 +93,34 @@ class Subject:
 def ask(
     checkpoint: Path,
     path: Path,
-    question: str,
+    question: str | None,
     out: Path,
     as_json: bool,
     options: dict[str, Any],
     reader: dict[str, Any] | None = None,
+    domain: str = "",
 ) -> None:
     """Answer one question, or talk until the user has had enough.
 
     Args:
         checkpoint: model folder or tuned checkpoint.
         path: of the file.
-        question: "" talks.
+        question: None talks.
         out: folder for the maps.
         as_json: one JSON object on standard output; else the answer streams.
         options: of ``Asker``.
         reader: options of the domain's reader.
+        domain: name of the one that reads the file; "" for the first that reads its kind.
 
     Raises:
-        UserError: as ``read``, ``Asker`` and ``Subject``.
+        UserError: as ``read``, ``Asker`` and ``Subject``; a question that is none.
     """
-    if as_json and not question:
-        raise UserError("--json answers a question: give one.")
-    domain, sample = read(path, reader or {})  # first: to load a model may take minutes
-    subject = Subject(Asker(checkpoint, **options), domain, sample)
+    _check(question, as_json)
+    name, sample = read(path, reader or {}, domain)  # first: to load a model may take minutes
+    subject = Subject(Asker(checkpoint, **options), name, sample)
     told = subject.save(out)
     if as_json:
-        print(json.dumps(told | {"question": question, "answer": subject.ask(question)}))
+        print(json.dumps(told | {"question": question, "answer": subject.ask(str(question))}))
         return
     print(f"score {told['score']:.3f}, {told['adverb']} suspicious; maps: {', '.join(told['maps'])}")
     if question:
@@ -116,15 +129,18 @@ def ask(
         _talk(subject)
 
 
-def read(path: Path, options: dict[str, Any]) -> tuple[str, Sample]:
+def read(path: Path, options: dict[str, Any], domain: str = "") -> tuple[str, Sample]:
     """The domain that reads a file, and its sample.
 
     Raises:
-        UserError: no such file, no domain reads it, its reader has no such option, or it cannot be read.
+        UserError: no such file, no domain (or not ``domain``) reads it, its reader has no such option, or it cannot be
+            read.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: a folder. Ask about one file of it; `anomaly-ov predict` scores many.")
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
-    name = registry.domain_of(path)
+    name = registry.domain_of(path, only=domain)
     reader: Domain = registry.build("domain", name, **options)
     return name, reader.read(Record(path, anomalous=False, category=path.parent.name))
 
@@ -136,32 +152,88 @@ def _stem(path: Path, out: Path) -> str:
     return stems([path], {Path(m).name.rpartition("_view")[0] for line in others for m in line.get("maps", [])})[path]
 
 
-def _answer(subject: Subject, question: str) -> None:
+def _check(question: str | None, as_json: bool) -> None:
+    """Refuse what cannot be meant as a question."""
+    if question is None:
+        if as_json:
+            raise UserError("--json answers a question: give one.")
+        return
+    if not question.strip():
+        raise UserError("the question is empty. Write one, or none at all to talk.")
+    if Path(question[:NAME]).is_file():
+        raise UserError(f"{question}: a second file where the question belongs. Ask about one file at a time.")
+
+
+def _answer(subject: Subject, question: str, stopped: Callable[[], bool] | None = None) -> None:
     """Show the answer while it is made."""
-    subject.ask(question, stream=lambda text: print(text, end="", flush=True))
+    subject.ask(question, stream=lambda text: print(_shown(text), end="", flush=True), stopped=stopped)
     print()
+
+
+def _shown(text: str) -> str:
+    """The text without what would command a terminal."""
+    if not sys.stdout.isatty():
+        return text
+    return "".join(c for c in text if c.isprintable() or c in "\n\t")
 
 
 def _talk(subject: Subject) -> None:
     """Answer line after line. A mistake of a person at the keyboard is told and does not end the talk."""
-    for line in _lines():
-        try:
+    if not sys.stdin.isatty():
+        for line in _lines():
             _answer(subject, line)
+        return
+    say(HELP)
+    for line in _typed():
+        try:
+            with _stoppable() as stopped:
+                _answer(subject, line, stopped)
         except UserError as error:
-            if not sys.stdin.isatty():
-                raise
             say(f"anomaly-ov: {error}")
 
 
 def _lines() -> Iterator[str]:
-    """What the user types, until an empty line or the end."""
+    """The lines of standard input that are not empty."""
+    try:
+        for line in sys.stdin:
+            if line.strip():
+                yield line.strip()
+    except UnicodeDecodeError:
+        raise UserError("standard input: a question that is no text in UTF-8.") from None
+
+
+def _typed() -> Iterator[str]:
+    """What the user types, until an empty line, a word that ends, Ctrl-D or Ctrl-C."""
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 (lines can be edited, called again, and longer than a terminal's 4096 bytes)
     while True:
-        if sys.stdin.isatty():
-            print("> ", end="", flush=True)
         try:
-            line = sys.stdin.readline().strip()
-        except UnicodeDecodeError:
-            raise UserError("standard input: a question that is no text in UTF-8.") from None
-        if not line:
+            line = input("> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            print()
             return
-        yield line
+        except UnicodeDecodeError:
+            say("anomaly-ov: a question that is no text in UTF-8.")
+            continue
+        if line.lower() in ("?", "help", ":help", "/help"):
+            say(HELP)
+        elif line.lower() in ("", "exit", "quit", ":q", ":quit", "/exit", "/quit"):
+            return
+        else:
+            yield line
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, which ends the answer; pressed again it interrupts, as elsewhere."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

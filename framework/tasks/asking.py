@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import TextStreamer
+from torch import Tensor
+from transformers import StoppingCriteria, TextStreamer
 
 from framework.errors import UserError
 from framework.models.onevision import tuned
@@ -113,6 +115,7 @@ class Asker:
         turns: Sequence[Sequence[tuple[str, str | None]]],
         max_new_tokens: int,
         stream: Callable[[str], None] | None = None,
+        stopped: Callable[[], bool] | None = None,
     ) -> list[str]:
         """The next answer of each of B conversations, greedy.
 
@@ -121,6 +124,7 @@ class Asker:
             turns: of each; the answer of the last is None.
             max_new_tokens: longest answer.
             stream: called with each piece of the answer as it is made, of one conversation.
+            stopped: asked after every token; True ends the answers with what was said.
 
         Raises:
             UserError: as ``prompt``, or the device has not enough memory.
@@ -140,6 +144,7 @@ class Asker:
                 eos_token_id=self.chat.end_id,
                 pad_token_id=self.chat.tokenizer.pad_token_id,
                 streamer=streamer,
+                stopping_criteria=[_Stopping(stopped)] if stopped else None,
             )
         return [self.chat.text(ids) for ids in found[:, longest:]]
 

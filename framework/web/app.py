@@ -6,7 +6,7 @@ import asyncio
 import json
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from framework.files import write_whole
 from framework.tasks.asking import Asker
 from framework.web import reading
 from framework.web.requests import LONGEST, Refused, add_headers, guard, question_of, receive
-from framework.web.talks import Talk, Talks
+from framework.web.talks import Talk, Talks, Turn
 
 WAITING = 20  # questions and files that wait for the model
 AT_ONCE = 2  # uploads that are received and read at the same time
@@ -42,10 +42,17 @@ class Site:
         most_mb: largest upload.
         hosts: names under which the site may be asked for, so that no other site's name can be pointed here; empty:
             any.
+        readers: options of the readers, by domain.
     """
 
-    def __init__(self, asker: Asker, most_mb: int, hosts: Collection[str] = ()) -> None:
-        self.asker, self.most_mb = asker, most_mb
+    def __init__(
+        self,
+        asker: Asker,
+        most_mb: int,
+        hosts: Collection[str] = (),
+        readers: Mapping[str, dict[str, Any]] | None = None,
+    ) -> None:
+        self.asker, self.most_mb, self.readers = asker, most_mb, readers or {}
         self.talks = Talks()
         self.model = ThreadPoolExecutor(1, "model")
         self.waiting = 0
@@ -61,6 +68,7 @@ class Site:
                 web.post("/files", self.upload),
                 web.get("/talks/{secret}/{number:\\d+}/{kind:view|map}.png", self.picture),
                 web.post("/talks/{secret}", self.ask),
+                web.post("/talks/{secret}/stop", self.stop),
                 web.delete("/talks/{secret}", self.forget),
             ]
         )
@@ -70,10 +78,14 @@ class Site:
 
     async def page(self, request: web.Request) -> web.Response:
         """The only page."""
-        suffixes = [registry.get("domain", name).suffixes for name in registry.names("domain")]  # type: ignore[attr-defined]
-        endings = sorted({ending for known in suffixes for ending in known})
+        domains = {name: sorted(registry.get("domain", name).suffixes) for name in registry.names("domain")}  # type: ignore[attr-defined]
+        endings = sorted({ending for known in domains.values() for ending in known})
+        shared = [ending for ending in endings if sum(ending in known for known in domains.values()) > 1]
+        first = registry.domain_of(Path(f"a{shared[0]}")) if shared else ""
         environment = Environment(autoescape=True, loader=FileSystemLoader(_FOLDER), undefined=StrictUndefined)
-        text = environment.get_template("page.html.j2").render(endings=endings, most_mb=self.most_mb, longest=LONGEST)
+        given = {"domains": domains, "endings": endings, "shared": shared, "first": first}
+        template = environment.get_template("page.html.j2")
+        text = template.render(given, most_mb=self.most_mb, longest=LONGEST)
         return web.Response(text=text, content_type="text/html")
 
     async def asset(self, request: web.Request) -> web.Response:
@@ -82,10 +94,10 @@ class Site:
         return web.Response(text=(_FOLDER / name).read_text(encoding="utf-8"), content_type=_ASSETS[name])
 
     async def upload(self, request: web.Request) -> web.Response:
-        """A file as the body, its name in the query; what is known of it, and the secret of its talk."""
+        """A file as the body, its name (and domain) in the query; what is known of it, and the secret of its talk."""
         given = request.query.get("name", "").replace("\\", "/").split("/")[-1]
         name = "".join(c for c in given if c.isprintable())[-100:]
-        domain = registry.domain_of(Path(name))
+        domain = registry.domain_of(Path(name), only=request.query.get("domain", ""))
         known: tuple[str, ...] = registry.get("domain", domain).suffixes  # type: ignore[attr-defined]
         ending = max((s for s in known if name.lower().endswith(s)), key=len)
         self._room()
@@ -96,7 +108,7 @@ class Site:
                 await asyncio.to_thread(write_whole, path, *parts)
                 del parts
                 try:
-                    views = await reading.read(path, domain)
+                    views = await reading.read(path, domain, self.readers.get(domain))
                 except UserError as error:
                     raise UserError(str(error).replace(str(path), name)) from None
         talk = await self._in_turn(Talk, self.asker, name, domain, views)
@@ -111,10 +123,10 @@ class Site:
         return web.Response(body=pictures[number][request.match_info["kind"]], content_type="image/png")
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
-        """A question as ``{"question": text}``; lines of JSON: waiting, text piece by piece, then done or error."""
+        """A question as ``{"question": text}``; lines of JSON: waiting, text by piece, then done, stopped or error."""
         talk = self._talk(request)
         question = await question_of(request)
-        if talk.answering:
+        if talk.answering is not None:
             raise Refused(409, "the last question is still being answered. Wait for its answer.")
         self._room()
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
@@ -124,24 +136,32 @@ class Site:
         def tell(text: str) -> None:
             if gone.is_set() or self.closing.is_set():
                 raise Gone
-            loop.call_soon_threadsafe(lines.put_nowait, {"text": text})
+            if text:
+                loop.call_soon_threadsafe(lines.put_nowait, {"text": text})
 
         lines.put_nowait({"waiting": self.waiting})
-        talk.answering = True
-        answer = asyncio.ensure_future(self._in_turn(talk.ask, question, tell))
+        talk.answering = turn = Turn(talk, question, tell)
+        turn.answer = answer = asyncio.ensure_future(self._in_turn(turn.take))
         answer.add_done_callback(lambda _: lines.put_nowait(None))
         try:
             await response.prepare(request)
             while (line := await lines.get()) is not None:
                 await response.write(_line(line))
-            await response.write(_line(_end(answer)))
+            await response.write(_line(_end(answer, turn.stopped)))
         except ConnectionError:
             pass  # the visitor left
         finally:
             gone.set()
             answer.cancel()
-            talk.answering = False
+            talk.answering = None
         return response
+
+    async def stop(self, request: web.Request) -> web.Response:
+        """End the answer that is being made; what was said of it stays."""
+        turn = self._talk(request).answering
+        if turn is not None:
+            turn.stop()
+        return web.Response(status=204)
 
     async def forget(self, request: web.Request) -> web.Response:
         """End a talk."""
@@ -190,12 +210,14 @@ def _line(told: dict[str, Any]) -> bytes:
     return json.dumps(told).encode() + b"\n"
 
 
-def _end(answer: asyncio.Future[Any]) -> dict[str, Any]:
+def _end(answer: asyncio.Future[Any], stopped: bool) -> dict[str, Any]:
     """The last line of an answer."""
+    if stopped and answer.cancelled():
+        return {"stopped": True}
     try:
         answer.result()
     except UserError as error:
         return {"error": str(error)}
     except (Gone, asyncio.CancelledError):
         return {"error": "the site is closing."}
-    return {"done": True}
+    return {"stopped": True} if stopped else {"done": True}

@@ -1,21 +1,21 @@
 // A file and questions go to the server; pictures, a score and answers come back, shown as text and never as markup.
 "use strict";
 const at = (id) => document.getElementById(id);
-const { mostMb, endings } = document.body.dataset;
+const { mostMb } = document.body.dataset;
 let talk = ""; // the secret under which the server keeps the talk
 let stop = new AbortController(); // ends what is under way when the visitor takes another file
 
 async function send(file) {
   forget();
-  const known = endings.split(" ");
+  const domain = at("domain").value, known = at("domain").selectedOptions[0].dataset.endings.split(" ");
   if (!known.some((ending) => file.name.toLowerCase().endsWith(ending)))
-    return fail(`${file.name}: no domain reads this kind of file. Known endings: ${known.join(", ")}.`);
+    return fail(`${file.name}: ${domain ? `domain '${domain}' does not read` : "no domain reads"} this kind of file. Known endings: ${known.join(", ")}.`);
   if (file.size > mostMb * 2 ** 20) return fail(`${file.name}: the file is larger than ${mostMb} MB. Send a smaller one.`);
   at("choose").hidden = true;
   at("status").textContent = `Reading ${file.name} …`;
   const mine = stop;
   try {
-    const response = await fetch(`files?name=${encodeURIComponent(file.name)}`, {
+    const response = await fetch(`files?name=${encodeURIComponent(file.name)}&domain=${encodeURIComponent(domain)}`, {
       method: "POST", body: file, signal: mine.signal, headers: { "Content-Type": "application/octet-stream" },
     });
     const told = await answered(response);
@@ -39,7 +39,7 @@ function show(told) {
   const several = told.views > 1;
   at("about").textContent = `read as ${told.domain}` + (several ? `; ${told.shown.length} most suspicious of ${told.views} views` : "");
   at("score").textContent = told.score.toFixed(3);
-  at("adverb").textContent = `${told.adverb} suspicious`;
+  at("adverb").textContent = `${several ? "its worst view: " : ""}${told.adverb} suspicious`;
   at("views").className = told.shown.length > 1 ? "" : "one";
   at("views").replaceChildren(...told.shown.map((view, i) => figure(i, several ? `view ${view + 1} of ${told.views}` : "")));
   at("suggested").replaceChildren(...told.questions.map((text) => {
@@ -83,8 +83,9 @@ async function ask(question) {
     for await (const line of lines(response.body)) {
       if (line.error) throw new Error(line.error);
       if (line.waiting) answer.textContent = `Waiting, ${line.waiting} before you …`;
-      if (line.text) { text += line.text; answer.className = "answer"; answer.textContent = text; }
-      if (line.done) { done = true; answer.className = "answer"; answer.textContent = text.trim() || "(The model said nothing.)"; }
+      if (line.text) text += line.text;
+      if (text.trim()) { answer.className = "answer"; answer.textContent = text.trimStart(); }
+      if (line.done || line.stopped) { done = true; end(answer, text.trim(), line.stopped); }
       at("talk").scrollTop = at("talk").scrollHeight;
     }
     if (!done) throw new Error("The answer broke off. Ask again.");
@@ -99,6 +100,18 @@ async function ask(question) {
   at("question").focus();
 }
 
+function end(answer, text, stopped) {
+  answer.className = "answer";
+  answer.textContent = text || (stopped ? "" : "(The model said nothing.)");
+  if (stopped) answer.append(make("span", "stopped", text ? " (stopped)" : "(stopped before it began)"));
+}
+
+function halt() {
+  if (at("stop").hidden || at("stop").disabled) return;
+  at("stop").disabled = true;
+  fetch(`talks/${talk}/stop`, { method: "POST" }).catch(() => {});
+}
+
 async function* lines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = ""; ;) {
@@ -111,7 +124,9 @@ async function* lines(body) {
 }
 
 function busy(is) {
-  at("send").disabled = is;
+  at("send").disabled = at("send").hidden = is;
+  at("stop").hidden = !is;
+  at("stop").disabled = false;
   for (const button of at("suggested").children) button.disabled = is;
 }
 
@@ -144,6 +159,8 @@ function make(tag, kind, text) {
 
 at("file").addEventListener("change", () => { if (at("file").files.length) send(at("file").files[0]); });
 at("new").addEventListener("click", () => { forget(); at("file").focus(); });
+at("stop").addEventListener("click", halt);
+addEventListener("keydown", (event) => { if (event.key === "Escape") halt(); });
 at("opacity").addEventListener("input", fade);
 at("ask").addEventListener("submit", (event) => { event.preventDefault(); ask(at("question").value); });
 at("question").addEventListener("keydown", (event) => {

@@ -1,16 +1,24 @@
 """A file from a stranger and its domain in, its views out: read by a process of its own, which has limits.
 
 What no reader may survive (a small file that unpacks to terabytes, one that makes a library crash or never end) ends
-that process and is one line to whom it belongs. Views come back as a plain array, without pickle.
+that process and is one line to whom it belongs. Views come back as a plain array, without pickle. Processes are forked
+from one that has loaded what readers need (``warm.py``), which takes far longer than to read a scan.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import multiprocessing
+import os
 import resource
 import sys
+import threading
+import time
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -25,46 +33,80 @@ SECONDS = 120
 PIXELS = 200_000_000  # of all views together, about what Pillow opens of one picture
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP")  # pictures are told by content: of EPS it would run Ghostscript
 REFUSED = 2  # exit status
-VIEWS = "views.npy"
+VIEWS, LINE = "views.npy", "refused.txt"
+LOOK_S = 0.1  # how often it is looked whether the visitor is still there
+_CONTEXT = multiprocessing.get_context("forkserver")
 
 
-async def read(path: Path, domain: str) -> np.ndarray:
+def warm_up() -> None:
+    """Start the process that readers are forked from, without waiting for it."""
+    _CONTEXT.set_forkserver_preload(["framework.web.warm"])
+    forkserver.ensure_running()
+
+
+def options_of(reader: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Reader options by domain: each goes to all domains that have it.
+
+    Raises:
+        UserError: no domain has such an option, or it does not fit.
+    """
+    for domain in registry.domains():
+        registry.load_domain(domain)
+    known = {name: registry.options("domain", name) for name in registry.names("domain")}
+    found = {name: {key: value for key, value in reader.items() if key in known[name]} for name in known}
+    for key in reader:
+        if not any(key in options for options in found.values()):
+            raise UserError(
+                registry.unknown("reader option", key, [name for names in known.values() for name in names])
+            )
+    for name, options in found.items():
+        registry.build("domain", name, **options)
+    return found
+
+
+async def read(path: Path, domain: str, options: dict[str, Any] | None = None) -> np.ndarray:
     """Views ``(V, 3, H, W)`` uint8 of a file whose ending ``domain`` reads; leaves ``views.npy`` beside it.
+
+    Args:
+        path: of the file.
+        domain: its name.
+        options: of the domain's reader.
 
     Raises:
         UserError: as the domain's reader; the file needs more memory, time or pixels than one may.
     """
-    words = [sys.executable, "-m", __name__, str(path), domain]
-    nothing, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*words, stdin=nothing, stdout=nothing, stderr=pipe)
+    warm_up()
+    process, gone = _CONTEXT.Process(target=main, args=(path, domain, options or {}), daemon=True), threading.Event()
+    running = asyncio.ensure_future(asyncio.to_thread(_run, process, gone))
     try:
-        async with asyncio.timeout(SECONDS):
-            _, told = await process.communicate()
-    except TimeoutError:
-        raise UnreadableError(f"{path}: cannot be read within {SECONDS} seconds. Send a smaller file.") from None
-    finally:  # also where the visitor has gone
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode == REFUSED:
-        raise UserError(told.decode(errors="replace").strip().splitlines()[-1])
-    if process.returncode:
+        status = await asyncio.shield(running)
+    finally:  # also where the visitor has gone: nothing may write into a folder that is being removed
+        gone.set()
+        await running
+    if status is None:
+        raise UnreadableError(f"{path}: cannot be read within {SECONDS} seconds. Send a smaller file.")
+    if status == REFUSED:
+        raise UserError(path.with_name(LINE).read_text(encoding="utf-8"))
+    if status:
         raise UnreadableError(
             f"{path}: cannot be read with {MEMORY >> 30} GB of memory. It is damaged, or send a smaller file."
         )
     return await asyncio.to_thread(np.load, path.with_name(VIEWS), allow_pickle=False)
 
 
-def main(path: Path, domain: str) -> int:
-    """What the process does; returns its exit status, after a line on standard error where the file is refused."""
+def main(path: Path, domain: str, options: dict[str, Any]) -> NoReturn:
+    """What the process does; its exit status is REFUSED after a line in ``refused.txt``."""
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS * 4, SECONDS * 4))  # over threads, should nobody be left to end it
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # what libraries print is not the server's
+        os.dup2(nowhere, stream)
     Image.init()
     Image.ID[:] = FORMATS
     try:
         registry.load_domain(domain)
-        views = registry.build("domain", domain).read(Record(path, anomalous=False, category="")).views
+        views = registry.build("domain", domain, **options).read(Record(path, anomalous=False, category="")).views
         pixels = views[:, 0].size
         if pixels > PIXELS:
             raise UserError(f"{path}: {pixels:,} pixels in all views, {PIXELS:,} are most. Send a smaller file.")
@@ -72,10 +114,20 @@ def main(path: Path, domain: str) -> int:
         np.save(plain, views, allow_pickle=False)
         write_whole(path.with_name(VIEWS), plain.getbuffer())
     except UserError as error:
-        print(error, file=sys.stderr)
-        return REFUSED
-    return 0
+        path.with_name(LINE).write_text(" ".join(str(error).split()), encoding="utf-8", errors="replace")
+        sys.exit(REFUSED)
+    sys.exit(0)
 
 
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+def _run(process: ForkServerProcess, gone: threading.Event) -> int | None:
+    """Exit status of a process; None where it had to be ended, for its time was over or nobody waits for it."""
+    process.start()  # waits until what it is forked from is warm
+    end = time.monotonic() + SECONDS
+    while process.exitcode is None and time.monotonic() < end and not gone.is_set():
+        process.join(LOOK_S)
+    status = process.exitcode
+    if status is None:
+        process.kill()
+    process.join()
+    process.close()
+    return status

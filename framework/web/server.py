@@ -14,13 +14,16 @@ from aiohttp import web
 
 from framework.errors import UserError
 from framework.tasks.asking import Asker
+from framework.web import reading
 from framework.web.app import Site
 
 CLOSE_S = 1.0  # what answers get to break off in; then everything ends
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
-def serve(checkpoint: Path, options: dict[str, Any], host: str, port: int, most_mb: int) -> None:
+def serve(
+    checkpoint: Path, options: dict[str, Any], host: str, port: int, most_mb: int, reader: dict[str, Any] | None = None
+) -> None:
     """Serve until SIGTERM, or Ctrl-C, which is passed on.
 
     Args:
@@ -29,21 +32,24 @@ def serve(checkpoint: Path, options: dict[str, Any], host: str, port: int, most_
         host: address to listen on.
         port: 0 takes a free one; the line that is printed names it.
         most_mb: largest upload.
+        reader: options of the domains' readers.
 
     Raises:
-        UserError: as ``Asker``; the address cannot be listened on.
+        UserError: as ``Asker``; no domain has such an option; the address cannot be listened on.
     """
     if most_mb < 1:
         raise UserError(f"--most-mb {most_mb}: allow 1 or more.")
+    readers = reading.options_of(reader or {})
     listening = _listen(host, port)
     with listening:
+        reading.warm_up()  # while the model is loaded
         asker = Asker(checkpoint, **options)
-        asyncio.run(_run(asker, listening, host, most_mb))
+        alone = _is_loopback(host)
+        site = Site(asker, most_mb, {*LOOPBACK, host.lower()} if alone else (), readers)
+        asyncio.run(_run(site, listening, host, alone))
 
 
-async def _run(asker: Asker, listening: socket.socket, host: str, most_mb: int) -> None:
-    alone = _is_loopback(host)
-    site = Site(asker, most_mb, {*LOOPBACK, host.lower()} if alone else ())
+async def _run(site: Site, listening: socket.socket, host: str, alone: bool) -> None:
     runner = web.AppRunner(site.app, access_log=None, handler_cancellation=True, shutdown_timeout=CLOSE_S)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)

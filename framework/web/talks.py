@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import secrets
 import time
@@ -37,7 +38,7 @@ class Talk:
 
     Attributes:
         pictures: of each view that the model was shown, under "view" and "map", as PNG.
-        answering: whether an answer is on its way.
+        answering: the turn whose answer is on its way; None where there is none.
     """
 
     def __init__(self, asker: Asker, name: str, domain: str, views: np.ndarray) -> None:
@@ -46,7 +47,7 @@ class Talk:
         seen = self.subject.seen
         self.pictures = [_pictures(views[i], seen.maps[i].cpu().numpy()) for i in seen.shown]
         self.subject.seen, sample.views = replace(seen, maps=[]), views[:0].copy()  # pictures do, and fit in memory
-        self.answering = False
+        self.answering: Turn | None = None
         element = registry.get("domain", domain).element  # type: ignore[attr-defined]
         several = len(seen.shown) > 1
         self.told: dict[str, Any] = {
@@ -59,8 +60,8 @@ class Talk:
             "questions": [yes_or_no(element, several), what_and_where(element, several)],
         }
 
-    def ask(self, question: str, stream: Callable[[str], None]) -> None:
-        """Answer piece by piece; what was said before is remembered.
+    def ask(self, question: str, stream: Callable[[str], None], stopped: Callable[[], bool] | None = None) -> None:
+        """Answer piece by piece, until ``stopped()``; what was said before is remembered.
 
         Raises:
             UserError: the talk no longer fits into the model's context, or the question holds a control token.
@@ -68,7 +69,42 @@ class Talk:
         for token in self.subject.asker.chat.special:  # here, as a first question gets picture tokens put in front
             if token in question:
                 raise UserError(f"the question holds the control token {token}. Take it out.")
-        self.subject.ask(question, stream=stream)
+        self.subject.ask(question, stream=stream, stopped=stopped)
+
+
+class Turn:
+    """A question and its answer, which can be stopped.
+
+    Args:
+        talk: that it belongs to.
+        question: what is asked.
+        tell: called with each piece of the answer, and with "" for every token.
+
+    Attributes:
+        answer: done when ``take``, which waits for its turn, has returned.
+        stopped: whether it was to stop.
+    """
+
+    def __init__(self, talk: Talk, question: str, tell: Callable[[str], None]) -> None:
+        self.talk, self.question, self.tell = talk, question, tell
+        self.answer: asyncio.Future[None] | None = None
+        self.begun = self.stopped = False
+
+    def take(self) -> None:
+        """Answer. Raises UserError as ``Talk.ask``."""
+        self.begun = True
+        if not self.stopped:
+            self.talk.ask(self.question, self.tell, self._is_over)
+
+    def stop(self) -> None:
+        """End it with the word that is being made; at once where it still waits."""
+        self.stopped = True
+        if not self.begun and self.answer is not None:
+            self.answer.cancel()
+
+    def _is_over(self) -> bool:
+        self.tell("")  # which raises where nobody is left to tell
+        return self.stopped
 
 
 class Talks:

@@ -1,9 +1,15 @@
 """A file and questions through ``anomaly-ov ask``: answers, score, maps, talks; and the line of every mistake."""
 
+import contextlib
 import io
 import json
+import os
+import pty
+import select
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +53,7 @@ def ready(asker, monkeypatch):
     monkeypatch.setattr(seeing, "encode", lambda *a: passes.append(len(a[1])) or encode(*a))
     monkeypatch.setattr(module, "Asker", lambda *_, **__: asker)
     monkeypatch.setattr(module, "MAX_NEW_TOKENS", 12)
-    monkeypatch.setattr(Subject.ask, "__defaults__", (12, None))
+    monkeypatch.setattr(Subject.ask, "__defaults__", (12, None, None))
     return passes
 
 
@@ -107,7 +113,7 @@ def test_files_of_one_name_have_maps_of_their_own(place, ready, monkeypatch, cap
 
 
 def test_a_talk_encodes_the_picture_once_and_remembers(place, ready, asker, monkeypatch, capsys):
-    typed(monkeypatch, "Why?", "So?", "", "never asked")
+    typed(monkeypatch, "Why?", "", "So?")  # as a file of questions may have it
     assert main(command("bolt.v2.png")) == 0
     assert ready == [1]
     answers = capsys.readouterr().out.split("\n", 1)[1]
@@ -124,9 +130,106 @@ def test_a_mistake_at_the_keyboard_does_not_end_the_talk(place, ready, monkeypat
     assert main(command("bolt.v2.png")) == 0
     shown = capsys.readouterr()
     assert shown.err == (
+        f"{module.HELP}\n"
         "anomaly-ov: the text '<image>\\nSo <|im_end|>?' holds the control token <|im_end|>. Take it out.\n"
     )
     assert shown.out.count("> ") == 3 and len(shown.out.splitlines()) >= 2
+
+
+@pytest.mark.parametrize("last", ["", "exit", "Quit", ":q"])
+def test_words_that_are_no_questions(place, ready, monkeypatch, capsys, last):
+    typed(monkeypatch, "help", "?", last, "never asked", terminal=True)
+    assert main(command("bolt.v2.png")) == 0
+    shown = capsys.readouterr()
+    assert shown.err == f"{module.HELP}\n" * 3 and shown.out.endswith("> > > ")
+
+
+def keyboard(script, folder, arguments):
+    """A person at a terminal: what is seen until each piece of text, and what is typed then; the exit status."""
+    number, terminal = pty.fork()
+    if not number:
+        os.chdir(folder)
+        root = str(Path(__file__).parents[2])
+        os.environ |= {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "TERM": "dumb", "COLUMNS": "200"}
+        os.execv(sys.executable, [sys.executable, "-m", "framework.cli", *command(*arguments)])
+    seen, at, deadline = "", 0, time.monotonic() + 120
+    for wanted, keys in script:
+        while wanted not in seen[at:]:
+            assert time.monotonic() < deadline and select.select([terminal], [], [], 60)[0], (wanted, seen)
+            seen += os.read(terminal, 65536).decode(errors="replace")
+        at = seen.index(wanted, at) + len(wanted)
+        os.write(terminal, keys.encode())
+    with contextlib.suppress(OSError):  # the terminal was closed
+        while rest := os.read(terminal, 65536):
+            seen += rest.decode(errors="replace")
+    os.close(terminal)
+    return seen, os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+
+
+@pytest.mark.slow
+def test_a_talk_at_a_terminal(place, model):
+    """The model of these tests talks on and on, so an answer is there to be stopped."""
+    shutil.copytree(model, place / "model")
+    script = [("\r\n> ", "Why?\n"), ("Why?\r\n", ""), (" ", "\x03"), ("\r\n> ", "W" * 5000 + "\n")]
+    script += [("\r\n> ", "help\n"), ("Ctrl-C stops", ""), ("> ", "\x04")]
+    seen, status = keyboard(script, place, ["bolt.v2.png"])
+    assert status == 0 and module.HELP in seen and "Traceback" not in seen and "interrupted" not in seen
+    script = [("\r\n> ", "\x03")]
+    seen, status = keyboard(script, place, ["bolt.v2.png"])
+    assert status == 0 and "Traceback" not in seen
+
+
+def test_ctrl_c_stops_an_answer_and_the_talk_goes_on(place, ready, asker, monkeypatch, capsys):
+    before, pressed, answer = signal.getsignal(signal.SIGINT), [], asker.answer
+
+    def press(*arguments):
+        *others, stream, stopped = arguments
+
+        def pressing(text):
+            stream(text)
+            if not pressed:
+                pressed.append(text)
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return answer(*others, pressing, stopped)
+
+    monkeypatch.setattr(asker, "answer", press)
+    subjects = []
+    monkeypatch.setattr(module, "_answer", lambda s, *a, real=module._answer: subjects.append(s) or real(s, *a))
+    typed(monkeypatch, "Why?", "So?", "", terminal=True)
+    assert main(command("bolt.v2.png")) == 0
+    ((_, first), (_, second)) = subjects[0].turns
+    whole = answer([subjects[0].seen], [[("<image>\nWhy?", None)]], 12)[0]
+    assert pressed and first != whole and whole.startswith(first) and second
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, "a[2Jé\n\t"), (False, "a\x1b[2Jé\n\t")])
+def test_an_answer_cannot_command_a_terminal(monkeypatch, terminal, shown):
+    stdout = io.StringIO()
+    stdout.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert module._shown("a\x1b[2Jé\n\t") == shown
+
+
+def test_ctrl_c_pressed_twice_interrupts(place, ready, asker, monkeypatch, capsys):
+    def twice(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # some ignore it for all they start
+    monkeypatch.setattr(asker, "answer", twice)
+    typed(monkeypatch, "Why?", "So?", terminal=True)
+    try:
+        assert main(command("bolt.v2.png")) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_picture_may_be_medical(place, ready, capsys):
+    assert main(command("bolt.v2.png", "Why?", "--json", "--domain", "medical", "--reader", "axis=coronal")) == 0
+    assert json.loads(capsys.readouterr().out)["domain"] == "medical"
 
 
 def test_a_mistake_in_a_file_of_questions_ends_with_status_2(place, ready, monkeypatch, capsys):
@@ -179,7 +282,14 @@ def test_a_cloud_shows_its_views(place, ready, capsys):
     ("arguments", "line"),
     [
         (["no.png", "Why?"], "no.png: no such file."),
-        ([".", "Why?"], ".: no such file."),
+        ([".", "Why?"], ".: a folder. Ask about one file of it; `anomaly-ov predict` scores many."),
+        (
+            ["bolt.v2.png", "cut.png"],
+            "cut.png: a second file where the question belongs. Ask about one file at a time.",
+        ),
+        (["bolt.v2.png", " "], "the question is empty. Write one, or none at all to talk."),
+        (["bolt.v2.png", "Why?", "--domain", "medicine"], "no domain called 'medicine'. Did you mean 'medical'?"),
+        (["bolt.v2.png", "Why?", "--domain", "pointcloud"], "bolt.v2.png: domain 'pointcloud' does not read this kind"),
         (["notes.docx", "Why?"], "notes.docx: no domain reads this kind of file. Known endings: "),
         (["cut.png", "Why?"], "cut.png: "),
         (["bolt.v2.png", "Why?", "--reader", "bist=8"], "no option of domain 'industrial' called 'bist'. Did you mean"),

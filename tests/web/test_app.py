@@ -153,7 +153,9 @@ def test_mistakes_in_a_question_and_then_a_good_one(call, talk, asker, monkeypat
 
 
 def test_markup_of_an_answer_stays_text(call, talk, monkeypatch):
-    monkeypatch.setattr(Asker, "answer", lambda self, seen, prompts, most, stream: stream("<b>é</b>") or ["<b>é</b>"])
+    monkeypatch.setattr(
+        Asker, "answer", lambda self, seen, prompts, most, stream, stopped: stream("<b>é</b>") or ["<b>é</b>"]
+    )
     assert ask(call, talk, "x")[1:] == [{"text": "<b>é</b>"}, {"done": True}]
 
 
@@ -161,7 +163,7 @@ def test_one_answer_at_a_time_and_the_others_wait(call, png, site, monkeypatch):
     first, second = begin(site), begin(site)
     go, running, most, answers = threading.Event(), [], [], {}
 
-    def answer(self, seen, prompts, longest, stream):
+    def answer(self, seen, prompts, longest, stream, stopped):
         running.append(1)
         most.append(len(running))
         assert go.wait(30)
@@ -191,7 +193,7 @@ def test_one_answer_at_a_time_and_the_others_wait(call, png, site, monkeypatch):
 def test_an_answer_nobody_waits_for_is_broken_off(call, site, talk, monkeypatch):
     ended = []
 
-    def answer(self, seen, prompts, longest, stream):
+    def answer(self, seen, prompts, longest, stream, stopped):
         try:
             for _ in range(1000):
                 stream("word ")
@@ -214,6 +216,90 @@ def test_an_answer_nobody_waits_for_is_broken_off(call, site, talk, monkeypatch)
     monkeypatch.undo()
     assert ask(call, talk, "x")[-1] == {"done": True}
     assert len(site.talks.get(talk.split("/")[-1]).subject.turns) == 1
+
+
+def stopping(call, site, talk):
+    """The lines of an answer that is stopped once it is on its way."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    connection.request("POST", talk, '{"question": "x"}')
+    response = connection.getresponse()
+    found = [json.loads(response.readline())]
+    yield found[0]
+    assert call("POST", f"{talk}/stop")[0] == 204
+    found += [json.loads(line) for line in response.read().splitlines()]
+    connection.close()
+    yield found
+
+
+def test_an_answer_is_stopped_and_what_was_said_is_kept(call, site, talk, monkeypatch):
+    steps, real = [], Asker.answer
+
+    def slow(self, seen, prompts, longest, stream, stopped):
+        """The real model, which never comes to an end by itself."""
+        monkeypatch.setattr(self.chat, "end_id", -1)
+
+        def step():
+            steps.append(time.monotonic())
+            time.sleep(0.02)
+            return stopped()
+
+        return real(self, seen, prompts, 3000, stream, step)
+
+    monkeypatch.setattr(Asker, "answer", slow)
+    lines = stopping(call, site, talk)
+    assert next(lines) == {"waiting": 0}
+    deadline = time.monotonic() + 30
+    while len(steps) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    asked = time.monotonic()
+    *pieces, last = next(lines)[1:]
+    assert last == {"stopped": True} and time.monotonic() - asked < 2
+    assert 5 <= len(steps) < 50
+    ((_, answer),) = site.talks.get(talk.split("/")[-1]).subject.turns
+    assert answer == "".join(piece["text"] for piece in pieces).strip()
+    monkeypatch.undo()
+    assert ask(call, talk, "x")[-1] == {"done": True}
+    assert call("POST", f"{talk}/stop")[0] == 204  # where nothing is on its way, nothing is done
+
+
+def test_an_answer_that_waits_is_stopped_at_once(call, site, monkeypatch):
+    go, asked = threading.Event(), []
+
+    def answer(self, seen, prompts, longest, stream, stopped):
+        asked.append(prompts[0][-1][0])
+        assert go.wait(30)
+        return ["yes"]
+
+    monkeypatch.setattr(Asker, "answer", answer)
+    first, second = begin(site), begin(site)
+    thread = threading.Thread(target=ask, args=(call, first, "x"))
+    thread.start()
+    while not asked:
+        time.sleep(0.01)
+    lines = stopping(call, site, second)
+    assert next(lines) == {"waiting": 1} and next(lines) == [{"waiting": 1}, {"stopped": True}]
+    go.set()
+    thread.join()
+    assert len(asked) == 1 and site.waiting == 0
+    assert site.talks.get(second.split("/")[-1]).subject.turns == []
+
+
+def test_the_domain_may_be_chosen(call, png):
+    told = json.loads(call("POST", "/files?name=a.png&domain=medical", png)[2])
+    assert told["domain"] == "medical" and "voxel" not in told["questions"][0]
+    line = refused(call("POST", "/files?name=a.png&domain=pointcloud", png), 422)
+    assert line == (
+        "a.png: domain 'pointcloud' does not read this kind of file. Known endings: .obj, .pcd, .ply, .stl."
+    )
+    assert "no domain called 'nonsense'" in refused(call("POST", "/files?name=a.png&domain=nonsense", png), 422)
+
+
+def test_the_page_offers_the_domains_that_there_are(call):
+    page = call("GET", "/")[2].decode()
+    for name, ending in (("industrial", ".webp"), ("medical", ".nii.gz"), ("pointcloud", ".stl")):
+        (line,) = [line for line in page.splitlines() if line.endswith(f">{name}</option>")]
+        assert ending in line
+    assert ".tif .tiff are read as industrial unless you choose another." in page
 
 
 def test_a_mistake_while_the_file_is_encoded(call, png, monkeypatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import fake_browser
 import pytest
@@ -51,7 +52,7 @@ def test_a_visit(visit, tmp_path, monkeypatch, site):
     (tmp_path / "large.png").write_bytes(bytes((1 << 20) + 1))
     said = "<img src=x onerror=alert(1)> [a](http://evil.example) **yes**"
 
-    def answer(self, seen, prompts, longest, stream):
+    def answer(self, seen, prompts, longest, stream, stopped):
         for piece in (said[:9], said[9:]):
             stream(piece)
         return [said]
@@ -95,6 +96,68 @@ def test_a_visit(visit, tmp_path, monkeypatch, site):
         assert await page.run("document.activeElement.id") == "file"
         async with asyncio.timeout(10):
             while secret in site.talks._talks:
+                await asyncio.sleep(0.05)
+
+    before = set(site.talks._talks)
+    visit(visitor)
+
+
+def test_the_domain_is_chosen_and_an_answer_stopped(visit, tmp_path, monkeypatch, site):
+    picture(tmp_path / "a.png", 200, (40, 50))
+    choose = "(s => { s.value = %r; })(document.querySelector('#domain'))"
+    shown = "document.querySelectorAll('#talk .answer')[%d].textContent"
+    begun = []
+
+    def answer(self, seen, prompts, longest, stream, stopped):
+        """Words without end."""
+        begun.append(1)
+        stream("\n ")  # as an untrained model begins
+        said = []
+        while not stopped():
+            stream("word ")
+            said.append("word")
+            time.sleep(0.02)
+        return [" ".join(said)]
+
+    monkeypatch.setattr(Asker, "answer", answer)
+
+    async def visitor(page):
+        offered = "[...document.querySelectorAll('#domain option')].map(o => o.textContent).join()"
+        assert (await page.run(offered)).startswith("by file ending,industrial,medical,pointcloud")
+        await page.run(choose % "pointcloud")
+        await page.choose("#file", tmp_path / "a.png")
+        line = "a.png: domain 'pointcloud' does not read this kind of file. Known endings: .obj, .pcd, .ply, .stl."
+        assert await page.run(text("#error")) == line
+        await page.run(choose % "medical")
+        await page.choose("#file", tmp_path / "a.png")
+        await page.until(LOADED)
+        assert await page.run(text("#about")) == "read as medical"
+        assert await page.run("document.querySelector('#stop').hidden")
+        await page.run("document.querySelector('#suggested button').click()")
+        await page.until(f"{shown % 0}.startsWith('word word')")  # no empty lines before it
+        assert await page.run("document.querySelector('#send').hidden && !document.querySelector('#stop').hidden")
+        await page.picture(tmp_path / "answering.png")
+        await page.run("document.querySelector('#stop').click()")
+        await page.until(ANSWERED + "1")
+        assert (await page.run(shown % 0)).endswith("word (stopped)")
+        assert await page.run("document.querySelector('#stop').hidden && document.activeElement.id == 'question'")
+        await page.call("Input.insertText", text="Why?")
+        await page.press("Enter", 13)
+        await page.until(f"document.querySelectorAll('#talk .answer').length == 2 && {shown % 1}.startsWith('word')")
+        await page.press("Escape", 27)
+        await page.until(ANSWERED + "2")
+        assert (await page.run(shown % 1)).endswith("(stopped)")
+        (secret,) = set(site.talks._talks) - before
+        first, _ = (answer for _, answer in site.talks.get(secret).subject.turns)
+        assert first and f"{first} (stopped)" == (await page.run(shown % 0)).replace("  ", " ")
+        await page.call("Input.insertText", text="And then?")
+        await page.press("Enter", 13)
+        async with asyncio.timeout(10):
+            while len(begun) < 3:
+                await asyncio.sleep(0.05)
+        await page.call("Page.navigate", url="about:blank")  # leaving ends it, too
+        async with asyncio.timeout(10):
+            while site.waiting or secret in site.talks._talks:
                 await asyncio.sleep(0.05)
 
     before = set(site.talks._talks)

@@ -3,19 +3,20 @@
 import asyncio
 import os
 import pickle
-from pathlib import Path
 
+import fake_readers
 import numpy as np
 import pytest
 from fake_cli import picture
 from numpy.testing import assert_array_equal
+from PIL import Image
 
 from framework import registry
 from framework.errors import UserError
 from framework.types import Record
 from framework.web import reading
 
-ROOT = Path(__file__).parents[2]
+registry.load_domain("industrial")
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
 
 
@@ -73,55 +74,92 @@ def test_ghostscript_is_never_run(tmp_path, monkeypatch):
     """Pillow tells pictures by their content, whatever they are called, and draws EPS with it where it is there."""
     (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     (tmp_path / "gs").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     (tmp_path / "a.png").write_bytes(EPS)
+    monkeypatch.setattr(reading, "main", fake_readers.ghostscript)
     assert "no readable picture" in refusal(tmp_path / "a.png")
     assert not (tmp_path / "ran").exists()
 
 
-def other_process(monkeypatch, tmp_path, code):
-    """What runs instead of the reader."""
-    (tmp_path / "other_reader.py").write_text(code)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(reading, "__name__", "other_reader")
-
-
 def test_a_reader_that_crashes(tmp_path, monkeypatch):
-    other_process(monkeypatch, tmp_path, "import os; os.abort()")
+    monkeypatch.setattr(reading, "main", fake_readers.aborts)
     line = "cannot be read with 8 GB of memory. It is damaged, or send a smaller file."
     assert refusal(tmp_path / "a.png") == f"{tmp_path}/a.png: {line}"
+    monkeypatch.undo()
+    picture(tmp_path / "a.png", 200, (30, 50))
+    assert read(tmp_path / "a.png").shape == (1, 3, 30, 50)  # the next one is read
 
 
-def test_a_reader_that_never_ends_is_ended(tmp_path, monkeypatch):
-    number = tmp_path / "number"
-    code = f"import os, time; open({str(number)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    other_process(monkeypatch, tmp_path, code)
-    monkeypatch.setattr(reading, "SECONDS", 1)
-    assert "cannot be read within 1 seconds" in refusal(tmp_path / "a.png")
+def gone(number):
     with pytest.raises(ProcessLookupError):
         os.kill(int(number.read_text()), 0)
 
 
-REAL = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {root!r})
-from framework import registry
-from framework.web import reading
-{change}
-sys.exit(reading.main(Path(sys.argv[1]), sys.argv[2]))
-"""
+def test_a_reader_that_never_ends_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "main", fake_readers.never_ends)
+    monkeypatch.setattr(reading, "SECONDS", 1)
+    assert "cannot be read within 1 seconds" in refusal(tmp_path / "a.png")
+    gone(tmp_path / "number")
+
+
+def test_a_reader_is_ended_where_the_visitor_leaves(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "main", fake_readers.never_ends)
+
+    async def leave():
+        task = asyncio.ensure_future(reading.read(tmp_path / "a.png", "industrial"))
+        async with asyncio.timeout(30):
+            while not (tmp_path / "number").exists() or not (tmp_path / "number").read_text():
+                await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gone(tmp_path / "number")
+
+    asyncio.run(leave())
 
 
 def test_memory_is_limited(tmp_path, monkeypatch):
-    change = (
-        "registry.build = lambda *_: type('Greedy', (), {'read': lambda self, record: bytearray(reading.MEMORY)})()"
-    )
-    other_process(monkeypatch, tmp_path, REAL.format(root=str(ROOT), change=change))
+    monkeypatch.setattr(reading, "main", fake_readers.greedy)
     assert "cannot be read with 8 GB of memory" in refusal(tmp_path / "a.png")
 
 
 def test_too_many_pixels(tmp_path, monkeypatch):
     picture(tmp_path / "a.png")
-    other_process(monkeypatch, tmp_path, REAL.format(root=str(ROOT), change="reading.PIXELS = 1599"))
+    monkeypatch.setattr(reading, "main", fake_readers.few_pixels)
     assert "a.png: 1,600 pixels in all views, 1,599 are most. Send a smaller file." in refusal(tmp_path / "a.png")
+
+
+def test_what_a_library_prints_is_not_the_servers(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(reading, "main", fake_readers.chatty)
+    assert refusal(tmp_path / "a.png") == "a line and one more"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_readers_need_is_loaded_before_they_begin(tmp_path, monkeypatch):
+    for package in ("monai", "open3d"):
+        pytest.importorskip(package, exc_type=ImportError)
+    picture(tmp_path / "a.png")
+    monkeypatch.setattr(reading, "main", fake_readers.tells_modules)
+    assert read(tmp_path / "a.png").shape == (1, 3, 40, 40)
+    assert (tmp_path / "modules").read_text() == "torch monai.transforms.io.array open3d"
+
+
+def test_options_reach_the_reader(tmp_path):
+    grey = np.full((20, 20), 2000, np.uint16)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    expected = registry.build("domain", "industrial", bits=12).read(Record(tmp_path / "a.png", False, "")).views
+    views = asyncio.run(reading.read(tmp_path / "a.png", "industrial", {"bits": 12}))
+    assert_array_equal(views, expected)
+    assert views.max() > 100  # of 16 bits it would be 7
+
+
+def test_options_go_to_the_domains_that_have_them():
+    found = reading.options_of({"bits": 12, "slices": 8})
+    assert (found["industrial"], found["medical"], found["pointcloud"]) == ({"bits": 12}, {"slices": 8}, {})
+    for options, line in (
+        ({"slizes": 8}, "no reader option called 'slizes'. Did you mean 'slices'?"),
+        ({"slices": "x"}, "option 'slices' of domain 'medical': write a whole number, not 'x'."),
+        ({"bits": 40}, "reader option bits: 16-bit grey uses 9 to 16 bits, not 40."),
+    ):
+        with pytest.raises(UserError) as told:
+            reading.options_of(options)
+        assert str(told.value).startswith(line)

@@ -80,6 +80,8 @@ def test_a_port_that_is_taken(capsys):
         (["--port", "70000"], "--port 70000: cannot listen there ("),
         (["--host", "no.such.host.invalid"], "--host no.such.host.invalid --port 7860: cannot listen there ("),
         (["--most-mb", "0"], "--most-mb 0: allow 1 or more."),
+        (["--reader", "slizes=8"], "no reader option called 'slizes'. Did you mean 'slices'?"),
+        (["--reader", "slices=-1"], "slices: -1 is below 0; write 0 for all, else how many."),
         (["--port", "0"], "nowhere"),
     ],
 )

@@ -99,3 +99,10 @@ def test_beside_an_overlay_lie_the_scores_as_16_bit_grey(tmp_path):
 def test_the_domain_says_that_it_reads_pictures(tmp_path):
     assert set(pictures.SUFFIXES) | {".nii", ".nii.gz"} == set(Medical.suffixes)
     assert domain_of(tmp_path / "a.PNG", ["medical"]) == "medical"
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch, recwarn):
+    Image.new("L", (60, 40)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UnreadableError, match=r"a\.png: more than 2,000 pixels\. Cut the picture into smaller ones\."):
+        read(tmp_path / "a.png")

@@ -1,5 +1,7 @@
+import gzip
 import itertools
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -205,3 +207,33 @@ def test_reading_says_nothing_on_the_side(tmp_path, voxels, caplog, recwarn, cap
     assert not caplog.records
     assert not [w for w in recwarn if "monai" in str(w.filename) or "nibabel" in str(w.filename)]
     assert capfd.readouterr() == ("", "")
+
+
+def compressed(path, shape, data):
+    """A ``.nii.gz`` of float32 whose header says ``shape`` and which holds ``data`` bytes of zeros."""
+    image = nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), np.eye(4))
+    raw = bytearray(image.to_bytes()[:352])
+    raw[40:56] = np.array([len(shape), *shape, *[1] * 7][:8], "<i2").tobytes()
+    path.write_bytes(gzip.compress(bytes(raw) + bytes(data), 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "data", "message"),
+    [
+        ((32767, 32767, 32767), 100, "32767 x 32767 x 32767 voxels, more than 2,147,483,648. It is damaged, or cut"),
+        ((2000, 2000, 200), 100, "unpacks to less than the 3,200,000,352 bytes that its header says"),
+        ((8, 8, 8), 3_000_000, "unpacks to far more than the 2,400 bytes that its header says"),
+    ],
+)
+def test_a_header_that_the_data_do_not_keep_is_refused(tmp_path, monkeypatch, shape, data, message):
+    monkeypatch.setattr(volumes, "_BEYOND", 1 << 20)
+    path = compressed(tmp_path / "a.nii.gz", shape, data)
+    with pytest.raises(UnreadableError, match=re.escape(message)) as told:
+        volumes.load(geometry.read(path))
+    assert str(told.value).startswith(f"{path}: ")
+
+
+def test_what_little_follows_the_voxels_is_left_out(tmp_path):
+    path = compressed(tmp_path / "a.nii.gz", (8, 8, 8), 3000)
+    assert_array_equal(volumes.load(geometry.read(path)), np.zeros((8, 8, 8)))

@@ -180,3 +180,42 @@ def test_points_in_one_place_are_refused(tmp_path, points) -> None:
     o3d.io.write_point_cloud(str(path), cloud(np.ones_like(points)))
     with pytest.raises(UnreadableError, match="all points lie in one place"):
         load(path)
+
+
+PCD = "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT {n} 1 1\nWIDTH {count}\nHEIGHT 1\nPOINTS {count}\nDATA {kind}\n"
+PLY = (
+    "ply\nformat {kind} 1.0\nelement vertex {count}\nproperty float x\nproperty float y\nproperty float z\n"
+    "element face {faces}\nproperty list uchar int vertex_indices\nend_header\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "given", "message"),
+    [
+        ("a.pcd", PCD, {"kind": "ascii"}, "says 1,000,000,000,000 points, its data have room for 72"),
+        ("a.pcd", PCD, {"kind": "binary"}, "says 1,000,000,000,000 points, its data have room for 36"),
+        ("a.pcd", PCD, {"kind": "binary_compressed"}, "says 1,000,000,000,000 points, its data have room for 38,016"),
+        ("a.pcd", PCD, {"kind": "binary", "count": -1}, "says -1 points"),
+        ("a.pcd", PCD, {"kind": "ascii", "count": 20, "n": 400_000_000}, "a field of 400,000,000 values"),
+        ("a.ply", PLY, {"kind": "ascii"}, "says 1,000,000,000,000 points, its data have room for 72"),
+        ("a.ply", PLY, {"kind": "binary_little_endian"}, "says 1,000,000,000,000 points"),
+        ("a.ply", PLY, {"kind": "ascii", "count": 20, "faces": 10**12}, "says 1,000,000,000,000 faces"),
+    ],
+)
+def test_a_header_that_promises_more_than_the_file_holds_is_refused(tmp_path, name, header, given, message) -> None:
+    """Before room is made for it; NumPy's reader of text crashes where one field has hundreds of millions of values."""
+    text = header.format(**{"count": 10**12, "n": 1, "faces": 0} | given)
+    (tmp_path / name).write_bytes(text.encode() + b"0 1 2\n3 4 5\n" * 36)
+    with pytest.raises(UnreadableError, match=message) as told:
+        load(tmp_path / name)
+    assert str(told.value).startswith(f"{tmp_path}/{name}: truncated or corrupt (")
+
+
+def test_a_cloud_that_does_not_fit_into_memory_is_one_line(tmp_path, points, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("domains.pointcloud.files._columns", full)
+    o3d.io.write_point_cloud(str(tmp_path / "a.pcd"), cloud(points))
+    with pytest.raises(UnreadableError, match=r"a\.pcd: needs more memory than there is\."):
+        load(tmp_path / "a.pcd")
