@@ -170,3 +170,14 @@ class _Streamer(TextStreamer):
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """As the library calls it."""
         self.stream(text)
+
+
+class _Stopping(StoppingCriteria):
+    """Ends all answers of a batch."""
+
+    def __init__(self, stopped: Callable[[], bool]) -> None:
+        self.stopped = stopped
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        """``(B,)`` bool, as the library calls it."""
+        return torch.full((len(input_ids),), self.stopped(), device=input_ids.device)
