@@ -131,8 +131,10 @@ def instruct(arguments: argparse.Namespace) -> int:
 
     registry.load_plugins(arguments.plugins)
     options, reader = configs.options(arguments.options), configs.options(arguments.reader)
-    made = write(arguments.name, arguments.root, arguments.out, arguments.split, options, reader, arguments.views)
-    print(f"{made.path}: {made.entries} conversations, {made.yes} about anomalous samples, {made.no} about normal ones")
+    given = arguments
+    made = write(given.name, given.root, given.out, given.split, options, reader, given.views, given.apart)
+    shown = "views" if given.apart else "samples"
+    print(f"{made.path}: {made.entries} conversations, {made.yes} about anomalous {shown}, {made.no} about normal ones")
     return 0
 
 
@@ -251,6 +253,7 @@ def _language_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     p.add_argument("--out", type=Path, required=True, help="folder to write conversations.json and views to")
     p.add_argument("--split", default=None, help="only this split")
     p.add_argument("--views", type=int, default=4, help="most pictures of a cloud or scan (default: 4)")
+    p.add_argument("--apart", action="store_true", help="ask about each view alone, labelled by what it shows")
     p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help="of your own")
     p.add_argument("--option", dest="options", action="append", default=[], metavar="key=value", help="of the dataset")
     p.add_argument("--reader", action="append", default=[], metavar="key=value", help="option of the domain's reader")

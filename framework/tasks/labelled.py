@@ -21,6 +21,7 @@ class Labelled:
     Args:
         index: the set.
         question: "" for the published one, in the words of the domain.
+        shown: most views of a sample that the model sees.
 
     Raises:
         UserError: a file that the index names is not there.
@@ -28,13 +29,13 @@ class Labelled:
 
     chosen = True
 
-    def __init__(self, index: Index, question: str) -> None:
+    def __init__(self, index: Index, question: str, shown: int) -> None:
         self.index, self.name = index, index.name
         for record in index.records:
             if not record.path.is_file():
                 raise UserError(f"{index.name}: no file {record.path}, which its index names.")
         element = index.reader.element
-        asked = question or yes_or_no(element, several=element != "pixel")
+        asked = question or yes_or_no(element, several=element != "pixel" and shown > 1)
         root = Path(index.config.root).expanduser()
         names = [Path(record.id) for record in index.records]
         self.quizzes = [Quiz(str(n.relative_to(root) if n.is_relative_to(root) else n), (asked,)) for n in names]

@@ -32,7 +32,8 @@ def open_tests(config: Reasoning) -> list[Tested]:
         UserError: as ``open_index`` and ``open_questions``, or a number to expect that there will not be.
     """
     free_text.check(config.text)
-    labelled = [Labelled(open_index(name, part), config.answer.question) for name, part in config.test.items()]
+    asking = config.answer
+    labelled = [Labelled(open_index(name, part), asking.question, asking.views) for name, part in config.test.items()]
     asked = [open_questions(name, part) for name, part in config.questions.items()]
     sets: list[Tested] = [*labelled, *asked]
     known = [f"{s.name}.{level}_{metric}" for s in sets for level, metric in numbers(config, s)]

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_cli
 import pytest
@@ -178,6 +180,17 @@ def test_a_question_of_ones_own_is_asked_and_told(root, asker):
     rows, _ = run_of(root, LABELLED, "answer.question=Is it whole? Yes or no?")
     assert set(asker.asked) == {"<image>\nIs it whole? Yes or no?"}
     assert "asked 'Is it whole? Yes or no?'" in rows["answer", "all", "f1"].protocol
+
+
+def test_a_model_that_sees_one_view_is_asked_about_one(root):
+    from framework.config import DataConfig
+    from framework.data.index import open_index
+    from framework.tasks.labelled import Labelled
+
+    index = open_index("parts", DataConfig("industrial", "mvtec", str(root)))
+    cloud = replace(index, reader=SimpleNamespace(element="point"))
+    asked = [Labelled(cloud, "", shown).quizzes[0].questions[0] for shown in (1, 2)]
+    assert "in the image?" in asked[0] and "in the images?" in asked[1]
 
 
 def test_visa_detection_has_macro_pooled_and_each_class(root, asker, capsys):
@@ -422,7 +435,7 @@ def test_a_file_that_an_index_names_and_is_not_there_is_refused(root, asker, mon
     index = open_index("parts", DataConfig("industrial", "mvtec", str(root)))
     index.records[1].path.unlink()
     with pytest.raises(UserError) as error:
-        Labelled(index, "")
+        Labelled(index, "", 4)
     assert str(error.value) == f"parts: no file {index.records[1].path}, which its index names."
 
 

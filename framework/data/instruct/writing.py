@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ class Written:
 
     Attributes:
         path: of the conversations.
-        entries: conversations in it, two for each sample.
-        yes: entries about anomalous samples.
-        no: entries about normal samples; the set is not balanced.
+        entries: conversations in it, two for each sample, or for each view where they are apart.
+        yes: entries about anomalous samples, or views.
+        no: entries about normal ones; the set is not balanced.
         pictures: PNG files written beside it.
         skipped: samples that cannot be read.
     """
@@ -52,6 +52,7 @@ def write(
     options: dict[str, Any] | None = None,
     reader: dict[str, Any] | None = None,
     views: int = 4,
+    apart: bool = False,
 ) -> Written:
     """Write ``out/conversations.json``: for each sample a Yes/No question, and one that asks what and where.
 
@@ -67,6 +68,8 @@ def write(
         options: of the dataset.
         reader: options of the domain's reader.
         views: how many pictures of a sample at most, evenly spread; one of them shows the most of its anomaly.
+        apart: each view is asked about alone, and labelled by what it shows, as ``optim.labels=view`` trains the
+            expert; by its sample where the set has labels only. Else all views of a sample share a conversation.
 
     Raises:
         UserError: unknown name, option or folder; no sample, or none that can be read; ``out`` cannot be written.
@@ -88,8 +91,11 @@ def write(
         chosen = choose(len(sample.views), views, masks)
         pictures, new = _pictures(sample, chosen, Path(os.path.abspath(out)) / "images" / f"{number:06d}")
         drawn += new
-        shown = [] if masks is None else [masks[view] for view in chosen]
-        entries += _conversations(name, number, record, pictures, shown, index.reader.element)
+        for group in [[i] for i in range(len(chosen))] if apart else [list(range(len(chosen)))]:
+            shown = [] if masks is None else [masks[chosen[i]] for i in group]
+            part = f"{number:06d}_{chosen[group[0]]:03d}" if apart else f"{number:06d}"
+            told = _told(record, shown) if apart else record
+            entries += _conversations(name, part, told, [pictures[i] for i in group], shown, index.reader.element)
     if not entries:
         raise UserError(f"{name}: none of {len(unreadable)} samples can be read. The first: {unreadable[0]}")
     path = write_whole(out / "conversations.json", json.dumps(entries, indent=1).encode())
@@ -116,10 +122,15 @@ def _shows(path: Path, view: np.ndarray) -> bool:
         return False
 
 
+def _told(record: Record, masks: list[np.ndarray]) -> Record:
+    """The record of a sample as one of its views shows it: normal where its mask is empty."""
+    return replace(record, anomalous=False, defect="") if masks and not masks[0].any() else record
+
+
 def _conversations(
-    name: str, number: int, record: Record, pictures: list[str], masks: list[np.ndarray], element: str
+    name: str, part: str, record: Record, pictures: list[str], masks: list[np.ndarray], element: str
 ) -> list[dict[str, Any]]:
-    """The two entries of a sample in the published format. The first question is the published one."""
+    """The two entries of a sample, or a view, in the published format. The first question is the published one."""
     if record.anomalous:
         description = describe(masks, record.defect, record.category, element)
     else:
@@ -130,7 +141,7 @@ def _conversations(
     }
     return [
         {
-            "id": f"{number:06d}-{kind}",
+            "id": f"{part}-{kind}",
             "image": pictures[0] if len(pictures) == 1 else pictures,
             "conversations": [
                 {"from": "human", "value": f"{IMAGE}\n" * len(pictures) + question},

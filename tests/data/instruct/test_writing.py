@@ -142,6 +142,30 @@ def test_scans_give_slices_and_medical_words(scans, tmp_path):
     )
 
 
+def test_views_apart_are_labelled_by_what_each_shows(scans, tmp_path):
+    written = write("medical/nifti", scans, tmp_path / "out", options={"category": "brain"}, views=3, apart=True)
+    assert (written.entries, written.yes, written.no, written.pictures) == (12, 2, 10, 6)
+    found = {c.id: c for c in load(written.path, NOWHERE)}
+    assert list(found)[:3] == ["000000_001-answer", "000000_001-description", "000000_003-answer"]
+    ask = "<image>\nAre there any abnormalities in the scan? Please reply with 'Yes' or 'No'."
+    assert found["000001_003-answer"].turns == ((ask, "No"),) and found["000001_003-answer"].anomaly is False
+    assert found["000001_003-description"].turns[0][1] == "No, the brain looks normal."
+    assert found["000001_005-answer"].turns == ((ask, "Yes"),) and found["000001_005-answer"].anomaly is True
+    assert found["000001_005-description"].turns[0][1] == (
+        "Yes, there is a medium-sized tumour in the brain, in the centre of the image."
+    )
+    assert [p.name for p in found["000001_005-answer"].images] == ["000001_005.png"]
+
+
+def test_views_apart_take_the_label_of_the_sample_where_nothing_marks_them(scans, tmp_path):
+    for path in (scans / "test/masks/tumour").iterdir():
+        path.unlink()
+    (scans / "test/masks/tumour").rmdir()
+    (scans / "test/masks").rmdir()
+    written = write("medical/nifti", scans, tmp_path / "out", views=3, apart=True)
+    assert (written.yes, written.no) == (6, 6)
+
+
 def test_a_slice_is_one_picture(scans, tmp_path):
     written = write("medical/nifti_slices", scans, tmp_path / "out")
     assert (written.entries, written.yes, written.no, written.pictures) == (24, 4, 20, 12)
