@@ -52,7 +52,7 @@ def read(config: Reasoning) -> list[Conversation]:
     found: list[Conversation] = []
     for name, part in config.train.items():
         try:
-            found += conversations.load(Path(part.path), Path(part.images), config.seed)
+            found += conversations.load(Path(part.path).expanduser(), Path(part.images).expanduser(), config.seed)
         except UserError as error:
             raise type(error)(f"train.{name}: {error}") from None
     return found

@@ -1,4 +1,4 @@
-"""Lines and progress bars on standard error, from the first process only."""
+"""Lines and progress bars on standard error, from the first process unless another alone knows."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def say(text: str) -> None:
     """One line for the user."""
     if processes.first():
         console.print(text, markup=False, soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """One line for the user from whichever process knows it."""
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def track(items: Iterable[T], total: int, title: str) -> Iterator[T]:

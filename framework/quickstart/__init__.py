@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from markupsafe import Markup
+
 from framework import registry
 from framework.config import Config, digest, load
 from framework.errors import MissingPackageError
@@ -136,7 +138,8 @@ def _publish(out: Path, runs: list[Path], domains: list[str], seconds: float) ->
         "with other objects, textures and contrasts. Backbone and expert start from the embedded weights, which this "
         "project made from procedural pictures of other kinds; training on a source set goes on from there. The line "
         "“nothing” is that start, before any training here: what training is worth is the difference from it.",
-        "The line of the language model is tuned on answers about the industrial source set; answers.html shows some.",
+        "The line of the language model is tuned on answers about the industrial source set; "
+        + Markup('<a href="answers.html">answers.html</a> shows some.'),
     ]
     leaderboard(runs, "markdown", out / "leaderboard.md")
     leaderboard(runs, "html", out / "index.html", title="Quickstart: three domains, one expert", notes=notes)

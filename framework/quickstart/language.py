@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from markupsafe import Markup
+
 from framework import reasoning
 from framework.config import DataConfig
 from framework.data.index import open_index
@@ -86,7 +88,8 @@ def _show(out: Path, run: Path, tested: dict[str, DataConfig]) -> None:
         "It reads the picture through the same tower and anomaly expert as the leaderboard, and the expert's four most "
         "suspicious tokens of each picture; the map beside is the expert's. Its yes and no follow the expert's score. "
         "Its descriptions follow the grammar of what it was tuned on, and are mostly wrong about what and where: it "
-        "is far too small to know more. Clouds and scans it was never tuned on at all.",
+        "is far too small to know more. Clouds and scans it was never tuned on at all. "
+        + Markup('<a href="index.html">The leaderboard</a> says how often it is right.'),
     ]
     sets = [open_index(domain, config) for domain, config in tested.items()]
     asker = Asker(run / tuned.FILE, "cpu", views=1)

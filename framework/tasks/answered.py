@@ -21,7 +21,7 @@ from framework.leaderboard.store import write_run
 from framework.metrics.text.mmad import SUBTASKS
 from framework.models.onevision import tuned
 from framework.models.onevision.conversion import origins
-from framework.progress import say
+from framework.progress import tell
 from framework.reasoning import Reasoning
 from framework.tasks.devices import device
 from framework.tasks.free_text import free_numbers, free_rows
@@ -64,8 +64,8 @@ def write(
     folder = write_run(Path(config.out), run, rows, samples, [], attached)
     for row in rows:
         if row.category == ALL and row.metric in ("auroc", "balanced_accuracy", "rouge_l", "accuracy", "coverage"):
-            say(f"{row.tested_on}: {row.level} {row.metric} {100 * row.value:.1f}")
-    say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
+            tell(f"{row.tested_on}: {row.level} {row.metric} {100 * row.value:.1f}")
+    tell(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
     return folder
 
 
@@ -155,18 +155,32 @@ def _common(
     trained_on: list[dict[str, Any]],
     ranks: int,
 ) -> dict[str, Any]:
-    """The columns that are the same in every row of a run."""
+    """The columns that are the same in every row of a run.
+
+    Two models whose folders share a name, or that one experiment tests, are two methods, so names end in hashes.
+    """
+    base, weights = (Path(card["model"]), card["fingerprint"]) if card else (checkpoint, model)
     place = device(config.trainer.accelerator, 0)
     name = torch.cuda.get_device_name(0) if place.startswith("cuda") else place
     return provenance.stamp(config.name, reasoning.digest(config)) | {
         "seed": card["run"]["seed"] if card else config.seed,
-        "model": f"anomaly_ov, {config.answer.views} views shown, views {POOL}{_resize(config)}",
-        "backbone": Path(card["model"] if card else checkpoint).resolve().name,
+        "model": f"anomaly_ov{_tuned(card)}, {config.answer.views} views shown, views {POOL}{_resize(config)}",
+        "backbone": f"{base.resolve().name} {weights[:8]}",
         "weights": model,
         "trained_on": SEPARATOR.join(origin["name"] for origin in trained_on) or NOTHING,
         "hardware": provenance.hardware(name, ranks, torch.get_num_threads()),
         "packages": provenance.packages(),
     }
+
+
+def _tuned(card: dict[str, Any] | None) -> str:
+    """How a model was tuned, in short: the same for every seed, another for other options or conversations."""
+    if card is None:
+        return ""
+    settings = card["run"]["settings"]
+    trained = [settings["trainer"][key] for key in ("precision", "max_epochs", "gradient_clip_val")]
+    shown = [origin["fingerprint"] for origin in card["trained_on"]]
+    return f" tuned by {card['run']['experiment']} {hashed([settings['tune'], settings['optim'], trained, shown])[:8]}"
 
 
 def hashed(parts: list[Any]) -> str:

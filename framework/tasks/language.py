@@ -53,7 +53,7 @@ def test(config: Reasoning) -> Outcome:
     sets = open_tests(config)
     if not sets:
         raise UserError(f"experiment {config.name}: names no set under test or questions, so there is nothing to ask.")
-    return answer_sets(config, Path(config.checkpoint or config.model.path), sets, *job())
+    return answer_sets(config, Path(config.checkpoint or config.model.path).expanduser(), sets, *job())
 
 
 def answer_sets(config: Reasoning, checkpoint: Path, sets: Sequence[Tested], rank: int, ranks: int) -> Outcome:

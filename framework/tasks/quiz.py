@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
 from framework.errors import UnreadableError, UserError
-from framework.files import write_whole
 from framework.models.onevision.chat import IMAGE
 from framework.progress import say, track
 from framework.tasks.asking import EVERY, Asker
@@ -37,7 +38,8 @@ class Source(Protocol):
     name: str
     quizzes: Sequence[Quiz]
     chosen: bool
-    """Whether the model is shown only the most suspicious views; else all."""
+    """Whether views are of one sample: the model is shown the most suspicious, and their logits are pooled. Else it is
+    shown all, of which the last is asked about and the others may be there to compare."""
 
     def views(self, position: int) -> Sequence[np.ndarray]:
         """Views of one, each ``(3, H, W)`` uint8. Raises UnreadableError."""
@@ -70,7 +72,7 @@ def answer(
         ranks: how many there are.
 
     Raises:
-        UserError: a question that the model cannot be asked, with the sample.
+        UserError: a question that the model cannot be asked, with the sample; another process has the same share.
     """
     done = {line["position"] for line in collect(folder, key) if "error" not in line}
     left = [i for i in range(len(source.quizzes)) if i not in done and i % ranks == rank]
@@ -79,9 +81,10 @@ def answer(
     if not left:
         return
     path = folder / f"{key}-{rank}of{ranks}.jsonl"
-    _mend(path)
-    model = asker()
     with path.open("a", encoding="utf-8") as f:
+        _alone(f, path)
+        _mend(path)
+        model = asker()
         for part in track(_parts(left, batch_size), -(-len(left) // batch_size), f"asking about {source.name}"):
             for line in _ask(model, source, part, max_new_tokens):
                 f.write(json.dumps(line) + "\n")
@@ -127,7 +130,8 @@ def _ask(model: Asker, source: Source, positions: list[int], max_new_tokens: int
             turns[i][-1] = (turns[i][-1][0], text)
     for i, known in seen.items():
         answers = [text or "" for _, text in turns[i]]
-        yield {"position": i, "id": source.quizzes[i].id, "answers": answers, "logit": known.logit}
+        logit = known.logit if source.chosen else float(known.logits[-1])
+        yield {"position": i, "id": source.quizzes[i].id, "answers": answers, "logit": logit}
 
 
 def _readable(source: Source, positions: list[int], unread: dict[int, str]) -> Iterator[Sequence[np.ndarray]]:
@@ -161,14 +165,17 @@ def _parts(positions: list[int], size: int) -> Iterator[list[int]]:
         yield positions[i : i + size]
 
 
+def _alone(f: TextIO, path: Path) -> None:
+    """Keep a second process from the same share of the same questions until the file is closed."""
+    try:
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{path}: another process is answering these questions. Let it end, then run again.") from None
+
+
 def _mend(path: Path) -> None:
     """Cut off a last line that a kill left half written, or what comes next would be joined to it."""
-    if not path.is_file():
-        return
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        write_whole(path, whole)
+    os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
 
 def complete(lines: list[dict[str, Any]], source: Source) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -25,6 +26,7 @@ from framework.files import make_folder
 from framework.leaderboard.rows import ALL
 from framework.leaderboard.store import load
 from framework.models import trained
+from framework.models.backbones.sources import one_line
 from framework.models.trained import KEY, Origin
 from framework.plan import open_checked
 from framework.progress import say
@@ -131,6 +133,8 @@ def told(trainer: Trainer) -> Iterator[None]:
         yield
     except MisconfigurationException as error:
         raise _refused(error) from None
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"{one_line(error).partition('. ')[0]}. Take smaller batches or more devices.") from None
     except SystemExit:
         if not trainer.interrupted:
             raise

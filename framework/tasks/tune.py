@@ -112,7 +112,7 @@ def _answer(config: Reasoning, work: Path, sets: list[Tested], rank: int, ranks:
 
 def _model(config: Reasoning, dtype: str) -> tuple[AnomalyOV, Chat]:
     """The model with what is tuned asking for gradients, and its chat."""
-    base = Path(config.model.path)
+    base = Path(config.model.path).expanduser()
     if base.is_file():
         raise UserError(f"model.path: {base} is no folder; merge a tuned checkpoint: anomaly-ov convert {base} FOLDER.")
     model, chat = tuned.load(base, dtype, config.model.attention)
@@ -192,7 +192,7 @@ def _save(path: Path, task: Reason, trainer: Trainer) -> None:
 def _card(config: Reasoning, talks: list[Conversation]) -> dict[str, Any]:
     """What travels inside the checkpoint."""
     commit, dirty = provenance.commit()
-    base = Path(config.model.path)
+    base = Path(config.model.path).expanduser()
     pictures = sorted({path for talk in talks for path in (*talk.images, *talk.sample) if path.is_file()})
     contents = dict(zip(pictures, digests([Record(p, anomalous=False, category="") for p in pictures]), strict=True))
     shown = hashlib.sha256()

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from fake_asker import FakeAsker
 
 from framework.errors import UnreadableError, UserError
@@ -37,6 +38,30 @@ def ask(folder, source, model=None, key=KEY, size=3, rank=0, ranks=1):
     model = model or FakeAsker(rule)
     quiz.answer(model, source, folder, key, size, 8, rank, ranks)
     return model
+
+
+def test_a_second_process_with_the_same_share_is_told(tmp_path):
+    source, told = Source(4), []
+
+    class Meddling(FakeAsker):
+        def __call__(self):
+            with pytest.raises(UserError) as error:
+                ask(tmp_path, source)
+            told.append(str(error.value))
+            return self
+
+    ask(tmp_path, source, Meddling(rule))
+    path = tmp_path / f"{KEY}-0of1.jsonl"
+    assert told == [f"{path}: another process is answering these questions. Let it end, then run again."]
+    assert len(quiz.collect(tmp_path, KEY)) == 4
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_the_logit_is_that_of_the_sample_or_of_the_picture_that_is_asked_about(tmp_path, chosen):
+    ask(tmp_path, Source(1, views=3, chosen=chosen))
+    (line,) = quiz.collect(tmp_path, KEY)
+    logits = torch.tensor([(v - 100) / 20 for v in range(3)])
+    assert line["logit"] == pytest.approx(float(logits.mean() if chosen else logits[-1]))
 
 
 def test_every_sample_gets_its_line_in_order(tmp_path):

@@ -17,6 +17,7 @@ from torch.testing import assert_close
 from framework.cli import main
 from framework.data.decoding import pixels_of
 from framework.data.instruct import conversations
+from framework.leaderboard.matrix import transfer_matrix
 from framework.leaderboard.store import load
 from framework.models.onevision import small, tuned
 from framework.tasks import tune
@@ -223,6 +224,17 @@ def test_going_on_with_another_number_of_devices_is_refused(root, monkeypatch, c
     assert main(["fit", str(root / "x.yaml")]) == 2
     told = "the number of devices has changed since this run was interrupted"
     assert told in capsys.readouterr().err
+
+
+def test_what_two_recipes_tuned_is_tested_side_by_side_and_seeds_together(root, plain):
+    options = ["trainer.max_epochs=1", "tune.parts=[projector]"]
+    folders = [fit(root, *options, f"optim.lr={lr}", f"seed={seed}") for lr, seed in ((1e-3, 0), (1e-3, 1), (1e-4, 0))]
+    before = set(runs_of(root)[0])
+    for folder in folders:
+        command = ["test", str(root / "x.yaml"), TESTED.format(root=root), f"checkpoint={folder / tuned.FILE}"]
+        assert main([*command, "train={}"]) == 0
+    matrix = transfer_matrix(load(sorted(set(runs_of(root)[0]) - before)), "auroc", "sample")
+    assert sorted(len(cell.rows) for cell in matrix.cells.values()) == [1, 2]
 
 
 def test_a_run_stopped_after_its_training_only_asks(root, plain, monkeypatch):

@@ -101,6 +101,8 @@ def _noun(defect: str, element: str) -> str:
     general = "abnormality" if element == "voxel" else "defect"
     if name in _SAYS_NOTHING:
         return general
+    if name.endswith("missing"):
+        return f"{name} part"
     return f"{name} {general}" if _NO_NOUN.fullmatch(name.split()[-1]) else name
 
 

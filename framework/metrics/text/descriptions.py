@@ -60,7 +60,10 @@ class Embedder:
     def __init__(self, weights: str = EMBEDDER, batch_size: int = 32, device: str = "cpu") -> None:
         from framework.models.backbones.base import digest
 
-        folder = sources.folder(NAME, weights, "config.json", FILES, EXTRAS)
+        try:
+            folder = sources.folder(NAME, weights, "config.json", FILES, EXTRAS)
+        except UserError as error:
+            raise type(error)(str(error).replace(f"backbone {NAME!r}", f"{NAME} (text.similarity)")) from None
         _check_pooling(folder)
         self.weights, self.batch_size, self.device = weights, batch_size, device
         self._tokenizer, model = _load(folder)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from framework.errors import UserError
+from framework.errors import UnreadableError, UserError
 from framework.files import make_folder, write_whole
 from framework.models import trained
 from framework.models.backbones.sources import one_line
@@ -208,9 +208,17 @@ def _report(folder: Path, found: list[Move], notes: list[str]) -> None:
 
 
 def origins(folder: Path) -> list[dict[str, Any]]:
-    """What the model of a folder was trained on, as ``trained.describe`` lists it; none where unknown."""
+    """What the model of a folder was trained on, as ``trained.describe`` lists it; none where unknown.
+
+    Raises:
+        UnreadableError: the file that says so is damaged.
+    """
     path = folder / ORIGINS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        return [{key: origin[key] for key in trained.Origin.__dataclass_fields__} for origin in found]
+    except (ValueError, KeyError, TypeError):
+        raise UnreadableError(f"{path}: damaged. Copy it again; without it nobody knows what was trained on.") from None
 
 
 def keep_origins(folder: Path, expert: Path | None, base: Path | None = None) -> None:

@@ -139,7 +139,7 @@ def load(path: Path, dtype: str = "auto", attention: str = "sdpa", base: str = "
     if path.is_dir() or not path.exists():
         return loading.load(path, dtype, attention)
     card = card_of(path)
-    folder = Path(base or card["model"])
+    folder = Path(base or card["model"]).expanduser()
     if not folder.is_dir():
         where = "with --base, in an experiment with model.path"
         raise UserError(f"{path}: was tuned from {folder}, which is not here. Say where it is {where}.")

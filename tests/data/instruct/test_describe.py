@@ -117,6 +117,7 @@ def test_names_that_say_nothing_become_general(name):
         ("metal_contamination", "a metal contamination", "metal contaminations"),
         ("Bent-Lead", "a bent lead", "bent leads"),
         ("bent", "a bent defect", "bent defects"),
+        ("missing", "a missing part", "missing parts"),
         ("misplaced", "a misplaced defect", "misplaced defects"),
         ("broken_large", "a broken large defect", "broken large defects"),
         ("oil", "an oil defect", "oil defects"),

@@ -201,6 +201,13 @@ def test_an_interrupted_conversion_leaves_nothing(stop, at, root, found, monkeyp
     assert seen == [True] and sorted(root.rglob("*")) == before
 
 
+@pytest.mark.parametrize("content", ['[{"name": "a"', '[{"name": "a"}]', "[1]"])
+def test_a_damaged_list_of_what_was_trained_on_is_one_line(root, content):
+    (root / conversion.ORIGINS).write_text(content)
+    with pytest.raises(UnreadableError, match=rf"^{root}/{conversion.ORIGINS}: damaged\. Copy it again"):
+        conversion.origins(root)
+
+
 def test_what_an_earlier_interruption_left_does_not_get_in(root, found):
     write(root / "in", found)
     (root / ".partial-out").mkdir()
