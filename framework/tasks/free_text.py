@@ -10,12 +10,12 @@ import numpy as np
 
 from framework.data.questions.items import Item
 from framework.leaderboard.rows import Row
-from framework.metrics.text.agreement import agreement
+from framework.metrics.text.agreement import Agreement, agreement
 from framework.metrics.text.descriptions import Embedder, rouge_l
 from framework.metrics.text.endpoint import find_endpoint
 from framework.metrics.text.judge import Question, judge
 from framework.models.onevision.chat import IMAGE
-from framework.progress import say
+from framework.progress import say, tell
 from framework.reasoning import TextConfig
 from framework.tasks.verdicts import STRICT, Line, text_rows
 
@@ -83,6 +83,8 @@ def free_rows(
     if config.judge:
         judged = judge(asked, find_endpoint(), cache, config.repeats)
         values |= _judged(judged.scores)
+        if (whole := agreement(judged.scores)) is not None:
+            tell(f"{columns['tested_on']}: {_in_words(whole)}")
         by = f"{judged.prompt} by {judged.model}, {config.repeats} times"
         protocols |= {
             "judge": f"{by}, tenths of the mean score",
@@ -90,6 +92,19 @@ def free_rows(
             "judge_agreement": f"{by}, share of equal scores among pairs of one answer",
         }
     return text_rows(about, values, protocols, columns)
+
+
+def _in_words(found: Agreement) -> str:
+    """The agreement of a judge with itself, for the screen: a share below 0 is no value of a row."""
+    shares = {"Krippendorff's alpha": found.alpha, "weighted kappa": found.kappa}
+    told = [f"{name} {value:.2f}" for name, value in shares.items() if value is not None]
+    return ", ".join(
+        [
+            f"of {found.pairs} pairs of judgements {100 * found.exact:.0f} % are equal",
+            *told,
+            f"scores differ by {found.difference:.1f} of {TOP}",
+        ]
+    )
 
 
 def _judged(scores: np.ndarray) -> dict[str, np.ndarray]:

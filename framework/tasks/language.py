@@ -77,8 +77,8 @@ def answer_sets(config: Reasoning, checkpoint: Path, sets: Sequence[Tested], ran
         if not loaded:
             base = config.model.path if card and not Path(card["model"]).is_dir() else ""  # it may have moved
             place = device(config.trainer.accelerator, rank)
-            model, answer = config.model, config.answer
-            how = (model.dtype, answer.views, base, model.attention, answer.resize == "fast")
+            fast = config.answer.resize == "fast"
+            how = (config.model.dtype, config.answer.views, base, config.model.attention, fast)
             loaded.append(Asker(checkpoint, place, *how))
         return loaded[0]
 

@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 
 from framework.data.questions.items import Item
 from framework.errors import UserError
+from framework.metrics.text.agreement import agreement
 from framework.metrics.text.judge import Judgements
 from framework.reasoning import TextConfig
 from framework.tasks import free_text
@@ -78,13 +79,16 @@ def test_the_judge_is_asked_without_the_places_of_pictures(tmp_path, monkeypatch
     assert (asked[0].question, asked[0].reference, asked[0].candidate) == ("What is it?", "a", "0")
 
 
-def test_judgements_become_tenths_coverage_and_agreement(tmp_path, monkeypatch):
+def test_judgements_become_tenths_coverage_and_agreement(tmp_path, monkeypatch, capsys):
     none = np.nan
     scores = [[8, 8, 8], [4, 5, none], [none, none, none], [6, none, none]]
     rows, _ = judged(monkeypatch, scores, tmp_path)
     assert rows["all", "judge"].value == pytest.approx((0.8 + 0.45 + 0.6) / 3)
     assert rows["all", "judge_coverage"].value == pytest.approx(6 / 12)
     assert rows["all", "judge_agreement"].value == pytest.approx((1 + 0) / 2)  # of the two that were judged twice
+    alpha = agreement(np.array(scores, float)).alpha
+    told = f"of 4 pairs of judgements 75 % are equal, Krippendorff's alpha {alpha:.2f}, scores differ by 0.2 of 10"
+    assert told in capsys.readouterr().err
 
 
 def test_one_judgement_agrees_with_nothing(tmp_path, monkeypatch):
