@@ -1,9 +1,12 @@
-"""Bytes -> files that are there whole or not at all."""
+"""Bytes -> files and folders that are there whole or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from framework.errors import UserError
@@ -17,9 +20,33 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"{folder}: cannot make this folder ({error.strerror}). Choose another.") from None
 
 
-def as_readable(path: Path, model: Path) -> None:
-    """Give a file the mode of another: libraries write weights that only their owner may read."""
-    path.chmod(model.stat().st_mode & 0o777)
+def check_new(out: Path) -> None:
+    """Raises UserError where something is there already."""
+    if out.exists():
+        raise UserError(f"{out}: is there already. Choose another folder, or remove it.")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes ``out`` at the end, or is gone where anything went wrong.
+
+    Whoever may read the folder may read its files: libraries write weights that only their owner may read.
+
+    Raises:
+        UserError: ``out`` is there already, or cannot be made.
+    """
+    check_new(out)
+    partial = out.with_name(f".partial-{out.name}")
+    shutil.rmtree(partial, ignore_errors=True)  # what a kill left
+    make_folder(partial)
+    try:
+        yield partial
+        mode = partial.stat().st_mode & 0o666
+        for path in partial.iterdir():
+            path.chmod(mode)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_whole(path: Path, *parts: bytes | memoryview) -> Path:

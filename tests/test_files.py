@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from framework.errors import UserError
-from framework.files import write_whole
+from framework.files import new_folder, write_whole
 
 
 def test_parts_lie_end_to_end_in_a_folder_that_is_made(tmp_path):
@@ -52,3 +52,22 @@ def test_a_folder_or_a_name_that_cannot_be_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"cannot be written \(File name too long\)"):
         write_whole(tmp_path / ("a" * 300), b"x")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_new_folder_is_there_whole_and_readable_as_any(tmp_path):
+    (tmp_path / ".partial-out").mkdir()
+    (tmp_path / ".partial-out" / "stale").touch()
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "secret").touch(mode=0o600)
+        assert not (tmp_path / "out").exists()
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["secret"]
+    assert (tmp_path / "out/secret").stat().st_mode & 0o777 == (tmp_path / "out").stat().st_mode & 0o666
+    with pytest.raises(UserError, match="out: is there already"), new_folder(tmp_path / "out"):
+        pass
+
+
+def test_a_new_folder_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "out") as folder:
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from framework.errors import UnreadableError, UserError
-from framework.files import make_folder, write_whole
+from framework.files import check_new, new_folder, write_whole
 from framework.models import trained
 from framework.models.backbones.sources import one_line
 from framework.models.checkpoints import NAMED, strip
@@ -68,8 +67,7 @@ def convert(
             ``out`` is there already.
         UnreadableError: a file is missing or damaged.
     """
-    if out.exists():
-        raise UserError(f"{out}: is there already. Choose another folder, or remove it.")
+    check_new(out)
     main = Source(source)
     if _is_expert(main):
         if base is None:
@@ -89,19 +87,13 @@ def convert(
         found = [Move(m.source, "", "tied to the embedding") if m.target == "lm_head.weight" else m for m in found]
     _fit(config, {k: shapes[k] for k in plan}, where)
     words, notes = _tokenizer(tokenizer or folder, tokenizer is not None, config)
-    partial = out.with_name(f".partial-{out.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    make_folder(partial)
-    try:
+    with new_folder(out) as partial:
         parameters = _write(partial, plan, config)
         config.save_pretrained(partial)
         if words is not None:
             words.save_pretrained(partial)
         keep_origins(partial, expert, folder)
         _report(partial, found, notes)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Report(out, found, parameters, notes)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config
 
-from framework.errors import UserError
-from framework.files import as_readable, make_folder
+from framework.files import check_new, new_folder
 from framework.models.backbones.embedded import network
 from framework.models.backbones.sources import hush
 from framework.models.checkpoints import load_expert_weights
@@ -46,8 +44,7 @@ def build(out: Path, texts: Iterable[str], expert: Path | None = None, seed: int
     Raises:
         UserError: ``out`` is there already, or the expert does not fit.
     """
-    if out.exists():
-        raise UserError(f"{out}: is there already. Choose another folder, or remove it.")
+    check_new(out)
     words = tokenizer(texts)
     config = configure(words, canvas)
     with torch.random.fork_rng(devices=[]):
@@ -55,19 +52,11 @@ def build(out: Path, texts: Iterable[str], expert: Path | None = None, seed: int
         model = AnomalyOV(config)
         model.model.vision_tower.network.load_state_dict(network.load().state_dict())
     load_expert_weights(expert or embedded.weights(), model.model.anomaly_expert)
-    partial = out.with_name(f".partial-{out.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    make_folder(partial)
-    try:
+    with new_folder(out) as folder:
         with hush():
-            model.save_pretrained(partial)
-        for weights in partial.glob("*.safetensors"):
-            as_readable(weights, partial / "config.json")
-        words.save_pretrained(partial)
-        keep_origins(partial, expert)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            model.save_pretrained(folder)
+        words.save_pretrained(folder)
+        keep_origins(folder, expert)
     return out
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from framework.errors import UnreadableError, UserError
-from framework.files import as_readable, write_whole
+from framework.files import check_new, new_folder, write_whole
 from framework.models.backbones.sources import hush, one_line
 from framework.models.onevision import loading
 from framework.models.onevision.chat import Chat
@@ -201,8 +200,7 @@ def merge(path: Path, out: Path, base: str = "") -> Path:
     Raises:
         UserError: ``out`` is there already, or as ``load``.
     """
-    if out.exists():
-        raise UserError(f"{out}: is there already. Choose another folder, or remove it.")
+    check_new(out)
     model, chat = load(path, base=base)
     adapted = [(name, module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
     for name, module in adapted:
@@ -210,18 +208,10 @@ def merge(path: Path, out: Path, base: str = "") -> Path:
         model.set_submodule(name, module.get_base_layer())
     if adapted:
         model.delete_adapter("default")  # else the library saves adapters only
-    partial = out.with_name(f".partial-{out.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with hush():
-            model.save_pretrained(partial)
-            for weights in partial.glob("*.safetensors"):
-                as_readable(weights, partial / "config.json")
-            chat.tokenizer.save_pretrained(partial)
-        write_origins(partial, card_of(path)["trained_on"])
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with new_folder(out) as folder, hush():
+        model.save_pretrained(folder)
+        chat.tokenizer.save_pretrained(folder)
+        write_origins(folder, card_of(path)["trained_on"])
     return out
 
 

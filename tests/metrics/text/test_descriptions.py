@@ -127,7 +127,7 @@ def test_broken_files_are_told_in_one_line(copy, broken):
 
 
 def test_a_folder_without_a_model_and_a_device_that_is_not_there_are_told(encoder, tmp_path):
-    with pytest.raises(UserError, match=r"'embeddings': .* has no config\.json"):
+    with pytest.raises(UserError, match=r"embeddings \(text\.similarity\): .* has no config\.json"):
         Embedder(str(tmp_path))
     with pytest.raises(UserError, match=r"^embeddings: no device 'cuda:77' here \(.*\)\. Write cpu\.$"):
         Embedder(str(encoder), device="cuda:77")
