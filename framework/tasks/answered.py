@@ -31,6 +31,7 @@ from framework.tasks.seeing import POOL
 from framework.tasks.verdicts import PUBLISHED, RULES, STRICT, Line, answer_rows, mmad_rows, score_rows
 
 JUDGED = "judged.jsonl"  # replies of the judge, beside the runs: what was judged once is not paid for again
+SHOWN = ("auroc", "accuracy", "balanced_accuracy", "coverage", "rouge_l", "similarity", "judge")  # on the screen
 Tested = Labelled | Asked
 
 
@@ -63,7 +64,7 @@ def write(
     run = common | {"checkpoint": str(checkpoint), "settings": asdict(config), "card": shown}
     folder = write_run(Path(config.out), run, rows, samples, [], attached)
     for row in rows:
-        if row.category == ALL and row.metric in ("auroc", "balanced_accuracy", "rouge_l", "accuracy", "coverage"):
+        if row.category == ALL and row.metric in SHOWN:
             tell(f"{row.tested_on}: {row.level} {row.metric} {100 * row.value:.1f}")
     tell(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
     return folder
