@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import errno
-import importlib.metadata
 import os
 import re
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import NoReturn
 
 from framework import config as configs
 from framework import reasoning
+from framework.arguments import parser
 from framework.errors import UserError
 
 ASKER = ("device", "dtype", "views", "base")  # options of `ask` and `serve` that load the model
@@ -29,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         Ctrl-C.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = parser(VERBS).parse_args(argv)
         return int(arguments.run(arguments) or 0)
     except UserError as error:
         print(f"anomaly-ov: {one_line(error)}", file=sys.stderr)
@@ -181,104 +178,10 @@ def leaderboard(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in one line, like every other mistake."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}. See `{self.prog} --help`.")
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("anomaly-ov")
-    except importlib.metadata.PackageNotFoundError:  # a checkout on PYTHONPATH
-        return "not installed"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="anomaly-ov", description="Find anomalies in photographs, point clouds and medical scans.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
-
-    def verb(name: str, run: object) -> argparse.ArgumentParser:
-        text = (run.__doc__ or "").splitlines()[0]
-        made = verbs.add_parser(name, help=text, description=text)
-        made.set_defaults(run=run)
-        return made
-
-    p = verb("quickstart", quickstart)
-    p.add_argument("--out", type=Path, default=Path("quickstart"), help="folder to write to (default: quickstart)")
-    for name, run in (("check", check), ("fit", fit), ("test", test)):
-        p = verb(name, run)
-        p.add_argument("experiment", type=Path, help="a YAML file, see experiments/README.md")
-        p.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="for example optim.lr=1e-3")
-    p = verb("datasets", datasets)
-    text = "module of your own that registers sets or domains, on PYTHONPATH"
-    p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help=text)
-    actions = p.add_subparsers(dest="action", metavar="check", parser_class=_Parser)
-    p = actions.add_parser("check", help="look through a set on disk", description="Look through a set on disk.")
-    p.add_argument("name", help="domain/dataset, as `anomaly-ov datasets` lists it")
-    p.add_argument("root", type=Path, help="its folder")
-    p.add_argument("--split", default=None, help="only this split")
-    p.add_argument("--option", dest="options", action="append", default=[], metavar="key=value", help="of the dataset")
-    p.add_argument("--reader", action="append", default=[], metavar="key=value", help="option of the domain's reader")
-    p = verb("predict", predict)
-    p.add_argument("--checkpoint", type=Path, required=True, help="written by `anomaly-ov fit`")
-    p.add_argument("--out", type=Path, default=Path("predictions"), help="folder to write to (default: predictions)")
-    p.add_argument("--weights", default="", help="the backbone's weights, where they are not where training had them")
-    p.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
-    p.add_argument(
-        "--reader", action="append", default=[], metavar="key=value", help="reader option, instead of that of training"
-    )
-    p.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    _language_verbs(verb)
-    p = verb("leaderboard", leaderboard)
-    p.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="run folders, or folders of them")
-    p.add_argument("--format", choices=["markdown", "csv", "latex", "html"], default="markdown")
-    p.add_argument("--out", type=Path, default=None, help="file to write instead of printing")
-    return parser
-
-
-def _language_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
-    """Verbs of the language model."""
-    p = verb("convert", convert)
-    p.add_argument("source", type=Path, help="published checkpoint, llava-hf folder, bare expert, or tuned.safetensors")
-    p.add_argument("out", type=Path, help="folder to write")
-    p.add_argument("--expert", type=Path, default=None, help="expert weights, published or expert.ckpt of a run")
-    p.add_argument("--base", type=Path, default=None, help="model that a bare expert or a tuned checkpoint belongs to")
-    p.add_argument("--tokenizer", type=Path, default=None, help="folder of the tokenizer, where SOURCE has none")
-    p = verb("instruct", instruct)
-    p.add_argument("name", help="domain/dataset, as `anomaly-ov datasets` lists it")
-    p.add_argument("root", type=Path, help="its folder")
-    p.add_argument("--out", type=Path, required=True, help="folder to write conversations.json and views to")
-    p.add_argument("--split", default=None, help="only this split")
-    p.add_argument("--views", type=int, default=4, help="most pictures of a cloud or scan (default: 4)")
-    p.add_argument("--apart", action="store_true", help="ask about each view alone, labelled by what it shows")
-    p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help="of your own")
-    p.add_argument("--option", dest="options", action="append", default=[], metavar="key=value", help="of the dataset")
-    p.add_argument("--reader", action="append", default=[], metavar="key=value", help="option of the domain's reader")
-    p = verb("ask", ask)
-    p.add_argument("--checkpoint", type=Path, required=True, help="folder of `convert`, or tuned.safetensors of a run")
-    p.add_argument("--base", default="", help="the model of a tuned checkpoint, where it is not where it was tuned")
-    p.add_argument("--out", type=Path, default=Path("answers"), help="folder for the maps (default: answers)")
-    p.add_argument("--views", type=int, default=4, help="most pictures of a cloud or scan (default: 4)")
-    p.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
-    p.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
-    p.add_argument("--reader", action="append", default=[], metavar="key=value", help="option of the domain's reader")
-    p.add_argument("--domain", default="", help="that reads the file (default: the first that reads its kind)")
-    p.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    p.add_argument("file", type=Path, metavar="FILE")
-    p.add_argument("question", nargs="?", default=None, metavar="QUESTION", help="in quotes; none: talk")
-    p = verb("serve", serve)
-    p.add_argument("--checkpoint", type=Path, required=True, help="folder of `convert`, or tuned.safetensors of a run")
-    p.add_argument("--base", default="", help="the model of a tuned checkpoint, where it is not where it was tuned")
-    p.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
-    p.add_argument("--port", type=int, default=7860, help="0 takes a free one (default: 7860)")
-    p.add_argument("--views", type=int, default=4, help="most pictures of a cloud or scan (default: 4)")
-    p.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
-    p.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
-    p.add_argument("--reader", action="append", default=[], metavar="key=value", help="of the domains that have it")
-    p.add_argument("--most-mb", type=int, default=200, help="largest file that is taken, in MB (default: 200)")
+VERBS = {
+    run.__name__: run
+    for run in (quickstart, check, fit, test, datasets, predict, convert, instruct, ask, serve, leaderboard)
+}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""Verbs -> the parser of the command line: what each takes, and how a mistake in it is told."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from framework.errors import UserError
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line, like every other mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}. See `{self.prog} --help`.")
+
+
+def parser(verbs: Mapping[str, Verb]) -> Parser:
+    """The parser of all verbs; a parsed namespace has the verb's function as ``run``.
+
+    Args:
+        verbs: function of each name that is parsed here; the first line of its docstring is its help.
+    """
+    found = Parser(prog="anomaly-ov", description="Find anomalies in photographs, point clouds and medical scans.")
+    found.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    subparsers = found.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
+    for name, add in ARGUMENTS.items():
+        text = (verbs[name].__doc__ or "").splitlines()[0]
+        made = subparsers.add_parser(name, help=text, description=text)
+        made.set_defaults(run=verbs[name])
+        add(made)
+    return found
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("anomaly-ov")
+    except importlib.metadata.PackageNotFoundError:  # a checkout on PYTHONPATH
+        return "not installed"
+
+
+def _pairs(p: argparse.ArgumentParser, name: str, text: str, **options: Any) -> None:
+    """An option that is given as key=value, any number of times."""
+    p.add_argument(name, action="append", default=[], metavar="key=value", help=text, **options)
+
+
+def _quickstart(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--out", type=Path, default=Path("quickstart"), help="folder to write to (default: quickstart)")
+
+
+def _experiment(p: argparse.ArgumentParser) -> None:
+    p.add_argument("experiment", type=Path, help="a YAML file, see experiments/README.md")
+    p.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="for example optim.lr=1e-3")
+
+
+def _datasets(p: argparse.ArgumentParser) -> None:
+    text = "module of your own that registers sets or domains, on PYTHONPATH"
+    p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help=text)
+    actions = p.add_subparsers(dest="action", metavar="check", parser_class=Parser)
+    p = actions.add_parser("check", help="look through a set on disk", description="Look through a set on disk.")
+    _set(p)
+
+
+def _set(p: argparse.ArgumentParser) -> None:
+    """A set on disk."""
+    p.add_argument("name", help="domain/dataset, as `anomaly-ov datasets` lists it")
+    p.add_argument("root", type=Path, help="its folder")
+    p.add_argument("--split", default=None, help="only this split")
+    _pairs(p, "--option", "of the dataset", dest="options")
+    _pairs(p, "--reader", "option of the domain's reader")
+
+
+def _predict(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--checkpoint", type=Path, required=True, help="written by `anomaly-ov fit`")
+    p.add_argument("--out", type=Path, default=Path("predictions"), help="folder to write to (default: predictions)")
+    p.add_argument("--weights", default="", help="the backbone's weights, where they are not where training had them")
+    _device(p)
+    _pairs(p, "--reader", "reader option, instead of that of training")
+    p.add_argument("files", nargs="+", type=Path, metavar="FILE")
+
+
+def _convert(p: argparse.ArgumentParser) -> None:
+    p.add_argument("source", type=Path, help="published checkpoint, llava-hf folder, bare expert, or tuned.safetensors")
+    p.add_argument("out", type=Path, help="folder to write")
+    p.add_argument("--expert", type=Path, default=None, help="expert weights, published or expert.ckpt of a run")
+    p.add_argument("--base", type=Path, default=None, help="model that a bare expert or a tuned checkpoint belongs to")
+    p.add_argument("--tokenizer", type=Path, default=None, help="folder of the tokenizer, where SOURCE has none")
+
+
+def _instruct(p: argparse.ArgumentParser) -> None:
+    _set(p)
+    p.add_argument("--out", type=Path, required=True, help="folder to write conversations.json and views to")
+    _views(p)
+    p.add_argument("--apart", action="store_true", help="ask about each view alone, labelled by what it shows")
+    p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help="of your own")
+
+
+def _ask(p: argparse.ArgumentParser) -> None:
+    _asker(p)
+    p.add_argument("--out", type=Path, default=Path("answers"), help="folder for the maps (default: answers)")
+    _pairs(p, "--reader", "option of the domain's reader")
+    p.add_argument("--domain", default="", help="that reads the file (default: the first that reads its kind)")
+    p.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    p.add_argument("file", type=Path, metavar="FILE")
+    p.add_argument("question", nargs="?", default=None, metavar="QUESTION", help="in quotes; none: talk")
+
+
+def _serve(p: argparse.ArgumentParser) -> None:
+    _asker(p)
+    p.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
+    p.add_argument("--port", type=int, default=7860, help="0 takes a free one (default: 7860)")
+    _pairs(p, "--reader", "of the domains that have it")
+    p.add_argument("--most-mb", type=int, default=200, help="largest file that is taken, in MB (default: 200)")
+
+
+def _asker(p: argparse.ArgumentParser) -> None:
+    """A language model."""
+    p.add_argument("--checkpoint", type=Path, required=True, help="folder of `convert`, or tuned.safetensors of a run")
+    p.add_argument("--base", default="", help="the model of a tuned checkpoint, where it is not where it was tuned")
+    _views(p)
+    _device(p)
+    p.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
+
+
+def _views(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--views", type=int, default=4, help="most pictures of a cloud or scan (default: 4)")
+
+
+def _device(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
+
+
+def _leaderboard(p: argparse.ArgumentParser) -> None:
+    p.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="run folders, or folders of them")
+    p.add_argument("--format", choices=["markdown", "csv", "latex", "html"], default="markdown")
+    p.add_argument("--out", type=Path, default=None, help="file to write instead of printing")
+
+
+ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "quickstart": _quickstart,
+    "check": _experiment,
+    "fit": _experiment,
+    "test": _experiment,
+    "datasets": _datasets,
+    "predict": _predict,
+    "convert": _convert,
+    "instruct": _instruct,
+    "ask": _ask,
+    "serve": _serve,
+    "leaderboard": _leaderboard,
+}
