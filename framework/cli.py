@@ -9,7 +9,7 @@ import re
 import sys
 
 from framework import config as configs
-from framework import reasoning
+from framework import reading, reasoning
 from framework.arguments import parser
 from framework.errors import UserError
 
@@ -60,7 +60,7 @@ def quickstart(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Validate an experiment without loading torch, and show what it would do."""
-    if configs.stage(arguments.experiment) == reasoning.STAGE:
+    if reading.stage(arguments.experiment) == reasoning.STAGE:
         from framework import plan_language
 
         print(plan_language.plan(reasoning.load(arguments.experiment, arguments.overrides)))
@@ -80,7 +80,7 @@ def datasets(arguments: argparse.Namespace) -> int:
     if arguments.action is None:
         print(inspection.describe())
         return 0
-    options, reader = configs.options(arguments.options), configs.options(arguments.reader)
+    options, reader = reading.options(arguments.options), reading.options(arguments.reader)
     report = inspection.inspect(arguments.name, arguments.root, arguments.split, options, reader)
     print(report)
     return 1 if report.problems else 0
@@ -88,7 +88,7 @@ def datasets(arguments: argparse.Namespace) -> int:
 
 def fit(arguments: argparse.Namespace) -> int:
     """Train the expert (or with stage: 2 tune the language model), test on every set under test, write a run."""
-    if configs.stage(arguments.experiment) == reasoning.STAGE:
+    if reading.stage(arguments.experiment) == reasoning.STAGE:
         tuning = reasoning.load(arguments.experiment, arguments.overrides)
         from framework.tasks.tune import fit as tune
 
@@ -101,7 +101,7 @@ def fit(arguments: argparse.Namespace) -> int:
 
 def test(arguments: argparse.Namespace) -> int:
     """Test a trained expert (or with stage: 2 ask a language model) on every set under test, write a run."""
-    if configs.stage(arguments.experiment) == reasoning.STAGE:
+    if reading.stage(arguments.experiment) == reasoning.STAGE:
         asking = reasoning.load(arguments.experiment, arguments.overrides)
         from framework.tasks.language import test as ask_all
 
@@ -127,7 +127,7 @@ def instruct(arguments: argparse.Namespace) -> int:
     from framework.data.instruct.writing import write
 
     registry.load_plugins(arguments.plugins)
-    options, reader = configs.options(arguments.options), configs.options(arguments.reader)
+    options, reader = reading.options(arguments.options), reading.options(arguments.reader)
     given = arguments
     made = write(given.name, given.root, given.out, given.split, options, reader, given.views, given.apart)
     shown = "views" if given.apart else "samples"
@@ -140,7 +140,7 @@ def ask(arguments: argparse.Namespace) -> int:
     from framework.tasks.ask import ask
 
     options = {name: getattr(arguments, name) for name in ASKER}
-    reader, given = configs.options(arguments.reader), arguments
+    reader, given = reading.options(arguments.reader), arguments
     ask(given.checkpoint, given.file, given.question, given.out, given.json, options, reader, given.domain)
     return 0
 
@@ -150,7 +150,7 @@ def serve(arguments: argparse.Namespace) -> int:
     from framework.web.server import serve
 
     options = {name: getattr(arguments, name) for name in ASKER}
-    reader = configs.options(arguments.reader)
+    reader = reading.options(arguments.reader)
     serve(arguments.checkpoint, options, arguments.host, arguments.port, arguments.most_mb, reader)
     return 0
 
@@ -159,7 +159,7 @@ def predict(arguments: argparse.Namespace) -> int:
     """Score files: one JSON line each, and a map in the file's own geometry."""
     import json
 
-    reader = configs.options(arguments.reader)
+    reader = reading.options(arguments.reader)
     from framework.tasks.predict import predict
 
     lines = predict(arguments.checkpoint, arguments.files, arguments.out, arguments.weights, arguments.device, reader)

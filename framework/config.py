@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any
 
-import yaml
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING
 
-from framework.checks import check_values, plainly
-from framework.errors import UserError
-
-SECOND = ("tune", "answer", "questions", "text", "model.path")  # keys that only an experiment of stage 2 has
-T = TypeVar("T")
+from framework.checks import check_values
+from framework.reading import load_as, sha
 
 
 @dataclass
@@ -130,136 +122,7 @@ def load(path: Path, overrides: list[str]) -> Config:
     return config
 
 
-def stage(path: Path) -> int:
-    """Which stage an experiment belongs to: 1 trains the expert, 2 tunes the language model.
-
-    Raises:
-        UserError: the file cannot be read, or names another stage.
-    """
-    try:
-        content = _read(path, ())
-        found = content.get("stage")
-        second = [key for key in SECOND if OmegaConf.select(content, key) is not None]
-        if found is None and second:
-            raise UserError(f"{path}: stage: {second[0]} belongs to stage 2. Add the line `stage: 2`.")
-    except OmegaConfBaseException as error:
-        raise UserError(f"{path}: stage: {plainly(error)}") from None
-    if found is None:
-        return 1
-    if found not in (1, 2):
-        raise UserError(f"{path}: stage: {found!r} is neither 1 (train the expert) nor 2 (tune the language model).")
-    return int(found)
-
-
-def load_as(schema: type[T], path: Path, overrides: list[str]) -> T:
-    """``load`` for the dataclass ``schema``, whose values are not checked but for their types."""
-    merged = _merge(OmegaConf.structured(schema), _read(path, ()), schema, str(path))
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip("[]. "):
-            raise UserError(f"override {text!r}: write key=value, for example optim.lr=1e-3.")
-        try:  # nothing on the right is the empty text, as in a shell; OmegaConf would take it for null
-            change = OmegaConf.from_dotlist([text if value.strip() else f"{key}=''"])
-        except (OmegaConfBaseException, yaml.YAMLError) as error:
-            raise UserError(f"override {text!r}: {plainly(error)}") from None
-        merged = _merge(merged, change, schema, f"override {text!r}")
-    try:
-        return OmegaConf.to_object(merged)  # type: ignore[return-value]
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or "top level"
-        raise UserError(f"{path}: {key}: {plainly(error)}") from None
-
-
-def options(pairs: list[str]) -> dict[str, Any]:
-    """``["slices=8", "window=[0, 80]"]`` -> typed values, read as YAML."""
-    found: dict[str, Any] = {}
-    for text in pairs:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UserError(f"option {text!r}: write key=value.")
-        try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"option {text!r}: {value!r} is no YAML value.") from None
-    return found
-
-
 def digest(config: Config) -> str:
     """Sha256 of what the numbers follow from: everything but where files go and how progress is shown."""
     shown = {"store": ["path"], "trainer": ["enable_progress_bar"]}
     return sha(asdict(config), ("out", "workers", "expect", "checkpoint"), shown)
-
-
-def sha(plain: dict[str, Any], without: tuple[str, ...], within: dict[str, list[str]]) -> str:
-    """Sha256 of settings, some keys left out: of the top level, and of the mappings named in ``within``."""
-    for key in without:
-        plain.pop(key)
-    for key, inner in within.items():
-        for name in inner:
-            plain[key].pop(name)
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _read(path: Path, seen: tuple[Path, ...]) -> DictConfig:
-    """A YAML file merged over the files it names under ``include``, which are relative to it."""
-    if not path.is_file():
-        fault = "is a folder" if path.is_dir() else "no such file"
-        raise UserError(f"{path}: {fault}. Pass the path of an experiment, see experiments/.")
-    if path.resolve() in seen:
-        raise UserError(f"{path}: includes itself.")
-    try:
-        content = OmegaConf.load(path)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    except OSError as error:
-        if error.errno is not None:  # else it is how OmegaConf refuses a file that holds a single value
-            raise
-        content = None
-    if not isinstance(content, DictConfig):
-        raise UserError(f"{path}: an experiment is a mapping of keys, see experiments/README.md.")
-    bases = [_read(path.parent / parent, (*seen, path.resolve())) for parent in _parents(content, path)]
-    return OmegaConf.merge(*bases, content)  # type: ignore[return-value]
-
-
-def _parents(content: DictConfig, path: Path) -> list[str]:
-    """Take ``include`` out of a file's content: one path or a list of them."""
-    try:
-        found = content.pop("include", [])
-    except OmegaConfBaseException as error:
-        raise UserError(f"{path}: include: {plainly(error)}") from None
-    parents = [found] if isinstance(found, str) else list(found) if isinstance(found, ListConfig) else found
-    if not isinstance(parents, list) or not all(isinstance(parent, str) for parent in parents):
-        raise UserError(f"{path}: include: write the path of a YAML file or a list of such paths, not {found!r}.")
-    return parents
-
-
-def _merge(base: Any, change: DictConfig, schema: type, source: str) -> Any:
-    """Merge, or say in one line which key of ``source`` is wrong."""
-    _check_keys(OmegaConf.to_container(change, resolve=False), schema, "", source)
-    try:
-        return OmegaConf.merge(base, change)
-    except (OmegaConfBaseException, TypeError, ValueError) as error:
-        key = getattr(error, "full_key", None) or "top level"
-        raise UserError(f"{source}: {key}: {plainly(error)}") from None
-
-
-def _check_keys(content: Any, schema: Any, prefix: str, source: str) -> None:
-    """Walk a mapping beside the dataclass that describes it; the first unknown key is the error."""
-    if not isinstance(content, dict):
-        if (is_dataclass(schema) or get_origin(schema) is dict) and content is not None and "${" not in str(content):
-            raise UserError(f"{source}: {prefix.rstrip('.')}: write a mapping of keys, not {content!r}.")
-        return
-    if get_origin(schema) is list:
-        raise UserError(f"{source}: {prefix.rstrip('.')}: write a list, for example [a, b], not {content!r}.")
-    if get_origin(schema) is dict and is_dataclass(get_args(schema)[1]):
-        for name, value in content.items():
-            _check_keys(value, get_args(schema)[1], f"{prefix}{name}.", source)
-    elif is_dataclass(schema):
-        hints = get_type_hints(schema)
-        known = [f.name for f in fields(schema)]
-        for key, value in content.items():
-            if key not in known:
-                close = difflib.get_close_matches(str(key), known, n=1)
-                hint = f" Did you mean {prefix}{close[0]}?" if close else f" Known here: {', '.join(known)}."
-                raise UserError(f"{source}: {prefix}{key}: no such key.{hint}")
-            _check_keys(value, hints[key], f"{prefix}{key}.", source)

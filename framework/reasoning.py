@@ -11,8 +11,9 @@ from typing import Any
 from omegaconf import MISSING
 
 from framework.checks import HIGHEST_SEED, NOT_NEGATIVE, PRECISIONS
-from framework.config import DataConfig, TrainerConfig, load_as, sha
+from framework.config import DataConfig, TrainerConfig
 from framework.errors import UserError
+from framework.reading import load_as, sha
 
 STAGE = 2
 PARTS = ("projector", "language_model", "newline")

@@ -18,7 +18,7 @@ LAYERS = [  # an import points at the same line or at one further down
     {"models", "data", "metrics", "leaderboard"},
     {"lift", "provenance", "pictures", "colours", "files", "progress", "processes"},
     {"reasoning"},
-    {"config", "checks", "arguments"},
+    {"config", "checks", "arguments", "reading"},
     {"registry", "signatures", "types"},
     {"errors"},
 ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from framework import config as configs
-from framework import reasoning, registry
+from framework import reading, reasoning, registry
 from framework.errors import UserError
 from framework.plan import check_names, check_weights
 
@@ -24,7 +24,7 @@ def roots(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: str(p.relative_to(ROOT / "experiments")))
 def test_every_experiment_of_the_project_is_valid(roots, path):
     assert path.read_text().startswith("# Question: ")
-    if configs.stage(path) == 2:
+    if reading.stage(path) == 2:
         reasoning.load(path, [])
         return
     config = configs.load(path, [])
