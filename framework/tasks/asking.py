@@ -17,7 +17,7 @@ from transformers import StoppingCriteria, TextStreamer
 from framework.errors import UserError
 from framework.models.onevision import tuned
 from framework.models.onevision.chat import Chat, Prompt, placed
-from framework.models.onevision.modeling import Encoded
+from framework.models.onevision.encoding import Encoded
 from framework.tasks import seeing
 from framework.tasks.devices import usable
 from framework.tasks.seeing import Seen

@@ -16,7 +16,8 @@ from torch import Tensor
 from framework.data import crops as cropping
 from framework.models.onevision.chat import Chat, Picture
 from framework.models.onevision.configuration import ADVERBS
-from framework.models.onevision.modeling import AnomalyOV, Encoded
+from framework.models.onevision.encoding import Encoded
+from framework.models.onevision.modeling import AnomalyOV
 from framework.tasks.pooling import pool
 
 POOL = "top3"  # view logits -> sample logit, as in stage 1

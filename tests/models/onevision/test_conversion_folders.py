@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from framework.models.experts.look_twice import LookTwice
-from framework.models.onevision import loading, modeling, small, tower
+from framework.models.onevision import encoding, loading, small, tower
 from framework.models.onevision.conversion import convert
 from framework.models.onevision.modeling import AnomalyOV
 
@@ -69,7 +69,7 @@ def test_our_own_folder_gets_another_expert(tmp_path):
     other = {key: value + 1 for key, value in before.model.anomaly_expert.state_dict().items()}
     torch.save(other, tmp_path / "other.pth")
     convert(tmp_path / "in", tmp_path / "out", expert=tmp_path / "other.pth")
-    assert modeling._tower is tower  # else only who imports the loading knows the small model's tower
+    assert encoding._tower is tower  # else only who imports the loading knows the small model's tower
     after, chat = loading.load(tmp_path / "out")
     wanted = before.state_dict() | {f"model.anomaly_expert.{key}": value for key, value in other.items()}
     assert_close(after.state_dict(), wanted, rtol=0, atol=0)
