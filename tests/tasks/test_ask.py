@@ -148,6 +148,7 @@ def keyboard(script, folder, arguments):
     """A person at a terminal: what is seen until each piece of text, and what is typed then; the exit status."""
     number, terminal = pty.fork()
     if not number:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # some ignore it for all they start
         os.chdir(folder)
         root = str(Path(__file__).parents[2])
         os.environ |= {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "TERM": "dumb", "COLUMNS": "200"}
@@ -160,9 +161,9 @@ def keyboard(script, folder, arguments):
         at = seen.index(wanted, at) + len(wanted)
         os.write(terminal, keys.encode())
     with contextlib.suppress(OSError):  # the terminal was closed
-        while rest := os.read(terminal, 65536):
+        while select.select([terminal], [], [], 60)[0] and (rest := os.read(terminal, 65536)):
             seen += rest.decode(errors="replace")
-    os.close(terminal)
+    os.close(terminal)  # which hangs up on a command that did not end
     return seen, os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
