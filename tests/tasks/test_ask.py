@@ -161,8 +161,11 @@ def keyboard(script, folder, arguments):
         at = seen.index(wanted, at) + len(wanted)
         os.write(terminal, keys.encode())
     with contextlib.suppress(OSError):  # the terminal was closed
-        while select.select([terminal], [], [], 60)[0] and (rest := os.read(terminal, 65536)):
-            seen += rest.decode(errors="replace")
+        while time.monotonic() < deadline:
+            if select.select([terminal], [], [], 5)[0]:
+                seen += os.read(terminal, 65536).decode(errors="replace")
+            else:  # as one would again: Python loses a signal that comes just before it waits for a key
+                os.write(terminal, keys.encode())
     os.close(terminal)  # which hangs up on a command that did not end
     return seen, os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
