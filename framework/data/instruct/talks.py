@@ -59,16 +59,16 @@ def measure(
     """
     limit = min(longest, chat.longest)
     found: list[Measured] = []
-    over, most = 0, 0
+    over, most, broken = 0, 0, ""
     for talk in track(talks, len(talks), "measuring conversations"):
         try:
             sizes = tuple(size_of(path) for path in talk.images)
             tokens, learned = chat.measure(talk.turns, sizes, labels)
         except UnreadableError as error:
-            told = f"{talk.origin}: {error}"
-            if unreadable == "stop" or (talk is talks[-1] and not found and not over):
-                raise UnreadableError(f"{told} {MEND}") from None
-            say(f"left out {told}")
+            broken = f"{talk.origin}: {error}"
+            if unreadable == "stop":
+                raise UnreadableError(f"{broken} {MEND}") from None
+            say(f"left out {broken}")
             continue
         except UserError as error:
             raise type(error)(f"{talk.origin}: {error}") from None
@@ -76,6 +76,8 @@ def measure(
             over, most = over + 1, max(most, tokens)
             continue
         found.append(Measured(talk, sizes, tokens, learned))
+    if broken and not (found or over):
+        raise UnreadableError(f"{broken} There is nothing else to train on.")
     if over:
         told = f"{over} of {len(talks)} conversations need more than {limit} tokens, up to {most}"
         if too_long == "stop" or not found:

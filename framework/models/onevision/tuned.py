@@ -160,7 +160,7 @@ def load(path: Path, dtype: str = "auto", attention: str = "sdpa", base: str = "
 def fingerprint(folder: Path) -> str:
     """What tells the weights of a folder from others: sha256 of names, shapes and pieces of each tensor.
 
-    Training changes a tensor all over, so pieces tell as much as the whole, which for 16 GB would take a minute.
+    Training changes layers all over, and with them only some rows of embeddings, so pieces tell what was trained.
 
     Raises:
         UnreadableError: a file is no safetensors.

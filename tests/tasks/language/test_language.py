@@ -9,12 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import fake_cli
 import pytest
 import torch
-from fake_asker import FakeAsker
+from fake_asked import LABELLED, MMAD, VISA, experiment, run_of, visa
 from fake_cli import mistake, picture, runs_of
-from fake_endpoint import serving
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -26,84 +24,7 @@ from framework.leaderboard.store import load, load_samples
 from framework.models.onevision import tuned
 from framework.tasks import language, quiz
 
-ROOT = Path(__file__).parents[2]
-EXPERIMENT = """
-stage: 2
-name: asked
-model: {{path: {root}/model}}
-{sets}
-trainer: {{accelerator: cpu}}
-out: {root}/runs
-"""
-LABELLED = "test: {{parts: {{domain: industrial, dataset: mvtec, root: {root}}}}}"
-VISA = "questions: {{visa: {{kind: visa_dr, path: {root}/test_data.json, images: {root}}}}}"
-REASONS = "questions: {{why: {{kind: visa_dr_reasoning, path: {root}/visa_dr.json, images: {root}{options}}}}}"
-MMAD = "questions: {{mmad: {{kind: mmad, path: {root}/mmad.json, images: {root}}}}}"
-SDLS = "questions: {{lab: {{kind: sdls, path: {root}/sdls}}}}"
-
-
-def rule(bright, question, history):
-    """Broken pictures are the bright ones; between bright and dark it is unsure."""
-    if "Yes" in question:
-        return "Yes, a hole." if bright > 95 else "No, nothing." if bright < 50 else "I cannot say."
-    if "letter" in question:
-        return "B" if bright > 90 else "A"
-    return f"The hole number {len(history)} was drilled."
-
-
-@pytest.fixture
-def asker(monkeypatch):
-    """What every verb asks, and a place where it keeps count."""
-    found = FakeAsker(rule)
-    monkeypatch.setattr("framework.tasks.language.Asker", lambda *_: found)
-    for name in ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS"):
-        monkeypatch.delenv(name, raising=False)
-    return found
-
-
-@pytest.fixture
-def root(tmp_path):
-    """Pictures of one object, dark ones sound, and a model folder of which nothing but its bytes is read."""
-    fake_cli.parts(tmp_path)
-    for number, value in enumerate((150, 240)):  # the rule is unsure of the first
-        picture(tmp_path / f"bolt/test/hole/00{number}.png", value)
-    (tmp_path / "x.yaml").unlink()
-    (tmp_path / "model").mkdir()
-    save_file({"weight": torch.zeros(1)}, tmp_path / "model/model.safetensors")
-    return tmp_path
-
-
-def experiment(root, sets, options=""):
-    path = root / "x.yaml"
-    path.write_text(EXPERIMENT.format(root=root, sets=sets.format(root=root, options=options)))
-    return path
-
-
-def run_of(root, sets, *overrides, options="", status=0):
-    """Rows of the run that ``test`` writes, by level, category and metric; and its folder."""
-    assert main(["test", str(experiment(root, sets, options)), *overrides]) == status
-    finished, left = runs_of(root)
-    (folder,) = (path for path in finished if path.is_dir())  # the judge's replies lie beside
-    assert not left
-    return {(r.level, r.category, r.metric): r for r in load([folder])}, folder
-
-
-def visa(root, count=4):
-    entries = []
-    for i in range(count):
-        name = f"VisA/{'candle' if i < 2 else 'fryum'}/{i}.png"
-        picture(root / name, 90 if i % 2 == 0 else 240)
-        entries.append({"image": name, "anomaly": bool(i % 2)})
-    (root / "test_data.json").write_text(json.dumps(entries))
-
-
-def reasons(root, answers=True):
-    entries = []
-    for i in range(2):
-        picture(root / f"VisA/candle/{i}.png", 240)
-        entry = {"image": f"VisA/candle/{i}.png", "questions": ["Where is it?", "How was it made?"]}
-        entries.append(entry | ({"answers": ["The hole number 0 was drilled.", "It burnt."]} if answers else {}))
-    (root / "visa_dr.json").write_text(json.dumps(entries))
+ROOT = Path(__file__).parents[3]
 
 
 def test_sets_whose_files_have_the_same_names_have_answers_of_their_own(root, asker):
@@ -204,135 +125,6 @@ def test_a_model_that_sees_one_view_is_asked_about_one(root):
     cloud = replace(index, reader=SimpleNamespace(element="point"))
     asked = [Labelled(cloud, "", shown).quizzes[0].questions[0] for shown in (1, 2)]
     assert "in the image?" in asked[0] and "in the images?" in asked[1]
-
-
-def test_visa_detection_has_macro_pooled_and_each_class(root, asker, capsys):
-    visa(root)
-    rows, _ = run_of(root, VISA)
-    assert "questions.visa: 2 normal and 2 anomalous pictures of 2 classes" in capsys.readouterr().err
-    assert {c for _, c, _ in rows} == {"all", "pooled", "candle", "fryum"}
-    assert rows["answer", "pooled", "accuracy"].value == 1.0 and rows["sample", "candle", "auroc"].value == 1.0
-    assert rows["published answer", "all", "balanced_accuracy"].anomalous == 2
-
-
-def test_reasoning_follows_its_own_answers_and_is_compared_with_references(root, asker):
-    reasons(root)
-    rows, folder = run_of(root, REASONS)
-    assert asker.batches == [2, 2] and asker.asked[2:] == ["How was it made?"] * 2
-    answers = json.loads((folder / "answers.json").read_text())["why"][0]["answers"]
-    assert answers == ["The hole number 0 was drilled.", "The hole number 1 was drilled."]
-    assert {metric for _, _, metric in rows} == {"rouge_l"}
-    assert rows["answer", "all", "rouge_l"].value == 0.5  # one word for word, one with nothing in common
-    assert rows["answer", "all", "rouge_l"].anomalous == 4  # answers
-
-
-def test_reasoning_without_references_keeps_answers_and_says_so(root, asker, capsys):
-    reasons(root, answers=False)
-    rows, folder = run_of(root, REASONS)
-    assert rows == {} and "why: no references are known" in capsys.readouterr().err
-    assert len(json.loads((folder / "answers.json").read_text())["why"]) == 2
-
-
-def test_references_may_lie_in_a_file_of_their_own(root, asker):
-    reasons(root, answers=False)
-    (root / "key.json").write_text(json.dumps({"VisA/candle/0.png": ["The hole number 0 was drilled.", "No."]}))
-    rows, _ = run_of(root, REASONS, options=f", options: {{references: {root}/key.json}}")
-    assert rows["answer", "all", "rouge_l"].value == 0.5 and rows["answer", "all", "rouge_l"].anomalous == 2
-
-
-def mmad(root):
-    def asked(kind, right):
-        return {"Question": "Which?", "Answer": right, "Options": {"A": "one", "B": "two"}, "type": kind}
-
-    content = {}
-    for name, value in (("MVTec/bolt/good/0.png", 60), ("MVTec/bolt/bent/0.png", 240)):
-        picture(root / "goods" / name, value)
-        right = "A" if "good/" in name else "B"
-        content[name] = {"conversation": [asked("Anomaly Detection", right), asked("Defect Analysis", "A")]}
-    (root / "mmad.json").write_text(json.dumps(content))
-
-
-def test_mmad_has_its_subtasks_whatever_the_folder_is_called(root, asker):
-    mmad(root)
-    rows, _ = run_of(root, MMAD.replace("images: {root}", "images: {root}/goods"))
-    detection = rows["answer", "Anomaly Detection", "accuracy"]
-    assert detection.value == 1.0 and (detection.normal, detection.anomalous) == (1, 1) and detection.chance == 0.5
-    assert rows["answer", "Defect Analysis", "accuracy"].value == 0.5
-    assert rows["answer", "all", "coverage"].value == 1.0 and ("answer", "all", "accuracy") not in rows
-    assert rows["published answer", "all", "accuracy"].value == 0.75
-
-
-def test_sdls_is_described_and_compared_with_the_reason(root, asker):
-    for folder in ("annotation", "image"):
-        (root / "sdls/data" / folder).mkdir(parents=True)
-    picture(root / "sdls/data/image/1.png", 240)
-    record = {"Image_Id": "data/image/1.png", "step": "s", "phase": "pre", "Detection_Content": "Look at the rack."}
-    record |= {"Anomaly_Label": True, "Anomaly_Label_Description": "The hole number 0 was drilled."}
-    (root / "sdls/data/annotation/records_fix_arm_final.json").write_text(json.dumps([record]))
-    rows, _ = run_of(root, SDLS)
-    assert asker.asked[0].startswith("<image>\nLook at the rack. Is there anything unusual")
-    assert rows["answer", "all", "rouge_l"].value == 1.0
-
-
-def test_other_questions_about_the_same_pictures_are_another_set(root, asker):
-    reasons(root)
-    first, _ = run_of(root, REASONS)
-    content = json.loads((root / "visa_dr.json").read_text())
-    content[0]["questions"][0] = "Where?"
-    (root / "visa_dr.json").write_text(json.dumps(content))
-    assert main(["test", str(root / "x.yaml")]) == 0
-    prints = {row.fingerprint for row in load([root / "runs"])}
-    assert len(prints) == 2 and first["answer", "all", "rouge_l"].fingerprint in prints
-
-
-JUDGE = ("text.judge=true", "text.repeats=2")
-
-
-@pytest.fixture
-def endpoint(monkeypatch):
-    def score(body):
-        return "8" if "burnt" not in body["messages"][1]["content"] else str(3 + body["seed"] % 1000)
-
-    with serving(then=score) as server:
-        monkeypatch.setenv("ANOMALY_OV_JUDGE_URL", server.url)
-        monkeypatch.setenv("ANOMALY_OV_JUDGE_MODEL", "wise")
-        yield server
-
-
-def test_the_judge_scores_answers_and_tells_how_far_it_agrees_with_itself(root, asker, endpoint):
-    reasons(root)
-    rows, folder = run_of(root, REASONS, *JUDGE)
-    values = {metric: r.value for (_, _, metric), r in rows.items()}
-    assert values == {"rouge_l": 0.5, "judge": pytest.approx(0.575), "judge_coverage": 1.0, "judge_agreement": 0.5}
-    assert rows["answer", "all", "judge"].protocol == ("judge/1; judge/1 by wise, 2 times, tenths of the mean score")
-    assert len(endpoint.bodies) == 4 and len((root / "runs/judged.jsonl").read_text().splitlines()) == 4
-    assert "judge agreement" in leaderboard([folder], "markdown", None)
-
-
-def test_without_an_endpoint_nothing_is_asked(root, asker, capsys, monkeypatch):
-    monkeypatch.delenv("ANOMALY_OV_JUDGE_URL", raising=False)
-    reasons(root)
-    line = mistake(capsys, "test", experiment(root, REASONS), *JUDGE)
-    assert line.startswith("anomaly-ov: judge: ANOMALY_OV_JUDGE_URL is not set.")
-    assert asker.asked == [] and not (root / "runs").exists()
-
-
-def test_a_judge_that_refuses_costs_no_answer(root, asker, endpoint, capsys):
-    reasons(root)
-    endpoint.script[:] = ["401"] * 8
-    path = experiment(root, REASONS)
-    assert main(["test", str(path), *JUDGE]) == 2
-    assert "HTTP 401" in capsys.readouterr().err
-    assert runs_of(root)[0] == [] and len(asker.asked) == 4  # not even a file of replies
-    endpoint.script.clear()
-    rows, _ = run_of(root, REASONS, *JUDGE)
-    assert rows["answer", "all", "judge_coverage"].value == 1.0 and len(asker.asked) == 4
-
-
-def test_embeddings_that_are_not_there_are_told_before_anything_is_asked(root, asker, capsys):
-    reasons(root)
-    line = mistake(capsys, "test", experiment(root, REASONS), "text.similarity=./nowhere")
-    assert "folder not found: ./nowhere" in line and asker.asked == []
 
 
 @pytest.mark.parametrize(
