@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -42,6 +42,23 @@ class Record:
         return str(self.path) if self.frame is None else f"{self.path}#{self.frame}"
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A grid that a set's published numbers are measured on, beside the elements; its metrics are rows of their own.
+
+    Attributes:
+        name: of the level in rows, such as "grid336".
+        index: ``(h, w)`` int32, the element that a cell shows; -1 where it shows none, which scores 0.
+        truth: ``(h, w)`` bool, the cells that are anomalous.
+        sigma: cells, of the Gaussian that the scores are smoothed with; 0 for none.
+    """
+
+    name: str
+    index: np.ndarray
+    truth: np.ndarray
+    sigma: float = 0.0
+
+
 @dataclass(slots=True)
 class Sample:
     """What every domain makes of its raw data: a few RGB views, and the way back to native elements.
@@ -57,6 +74,14 @@ class Sample:
         regions: ``(E,)`` int32, 0 for a normal element, else the number (1, 2, ...) of the connected anomalous
             region it belongs to; None: components of the view grid (8-connected in one view, 26-connected
             across the views of a scan), or with an owner, of what a patch of anomalous pixels shows.
+        place: ``(V, E)`` int32, the pixel (row * W + column) of a view that shows an element, -1 where it is hidden;
+            several elements may share a pixel. None: each element is shown by the pixels it owns.
+        weight: ``(V, E)`` float16, how much a view says of an element where views are averaged; None: all the same.
+        fuse: how what several views say of one element joins: "mean" or "max".
+        captions: what each view is, in words ("from the front, above"); empty where there is nothing to say.
+        grid: what published numbers of the set are measured on, or None.
+        counts: what the reader has to tell in numbers, such as ``{"unseen": 12}``.
+        warnings: what the reader has to tell in words: a line each, with the path of the file.
     """
 
     record: Record
@@ -65,6 +90,13 @@ class Sample:
     truth: np.ndarray | None = None
     stand_in: np.ndarray | None = None
     regions: np.ndarray | None = None
+    place: np.ndarray | None = None
+    weight: np.ndarray | None = None
+    fuse: str = "mean"
+    captions: tuple[str, ...] = ()
+    grid: Grid | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Fail here, at the seam, rather than three layers deeper."""
@@ -79,6 +111,17 @@ class Sample:
             array, dtype = getattr(self, name), np.dtype(np.bool_ if name == "truth" else np.int32)
             if array is not None and (array.ndim != 1 or array.dtype != dtype):
                 raise ValueError(f"{self.record.path}: {name} must be {dtype} (E,), got {array.dtype} {array.shape}")
+        for name, kind in (("place", np.int32), ("weight", np.float16)):
+            array = getattr(self, name)
+            if array is not None and (array.shape != (len(v), self.elements) or array.dtype != kind):
+                raise ValueError(
+                    f"{self.record.path}: {name} must be {np.dtype(kind)} {(len(v), self.elements)}, "
+                    f"got {array.dtype} {array.shape}"
+                )
+        if self.fuse not in ("mean", "max"):
+            raise ValueError(f"{self.record.path}: fuse must be mean or max, got {self.fuse!r}")
+        if self.captions and len(self.captions) != len(v):
+            raise ValueError(f"{self.record.path}: {len(self.captions)} captions for {len(v)} views")
         if self.truth is not None and self.owner is None and len(self.truth) != v[:, 0].size:
             raise ValueError(f"{self.record.path}: {len(self.truth)} truths for {v[:, 0].size} view pixels")
 
@@ -88,6 +131,8 @@ class Sample:
         if self.owner is None:
             return int(self.views[:, 0].size)
         known = self.truth if self.truth is not None else self.stand_in
+        if known is None and self.place is not None:
+            return self.place.shape[1]
         return len(known) if known is not None else int(self.owner.max()) + 1
 
 
