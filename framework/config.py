@@ -105,6 +105,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    one_vs_rest: list[str] = field(default_factory=list)  # train on each of these classes alone, test on the others
     checkpoint: str = ""  # for `test`: the trained expert, in place of model.expert
     workers: int = 0  # processes that read samples, per device
     test_batch_size: int = 8  # samples scored at once, per device
