@@ -61,10 +61,11 @@ class PointCloud:
         from domains.pointcloud.truth import regions_of, truth_of
 
         shape = files.load(record.path)
-        truth = truth_of(record, shape.points)
+        truth = truth_of(record, shape)
         views, owner, stand_in = self._draw(record.path, shape)
-        regions = None if truth is None else regions_of(shape.points, truth)
-        return Sample(record, views, owner, truth, stand_in, regions)
+        regions = None if truth.mask is None else regions_of(shape.points, truth.mask)
+        told = (*shape.warnings, *truth.warnings)
+        return Sample(record, views, owner, truth.mask, stand_in, regions, counts=truth.counts, warnings=told)
 
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:
         """Write every point of the file with its score, property ``score``, and a colour to ``stem`` + ".ply".

@@ -215,7 +215,7 @@ def test_a_cloud_that_does_not_fit_into_memory_is_one_line(tmp_path, points, mon
     def full(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("domains.pointcloud.files._columns", full)
+    monkeypatch.setattr("domains.pointcloud.files.clouds._columns", full)
     o3d.io.write_point_cloud(str(tmp_path / "a.pcd"), cloud(points))
     with pytest.raises(UnreadableError, match=r"a\.pcd: needs more memory than there is\."):
         load(tmp_path / "a.pcd")
