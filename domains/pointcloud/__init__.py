@@ -33,7 +33,7 @@ class PointCloud:
 
     element: ClassVar[str] = "point"
     unit: ClassVar[str] = "object"
-    suffixes: ClassVar[tuple[str, ...]] = (".pcd", ".ply", ".obj", ".stl")
+    suffixes: ClassVar[tuple[str, ...]] = files.SUFFIXES
     imports: ClassVar[tuple[str, ...]] = ("open3d", *(f"{__name__}.{part}" for part in ("mesh", "render", "truth")))
 
     views: int = 9

@@ -136,6 +136,8 @@ def inspect(
     )
     _read_all(index, report)
     _compare(index.records, report)
+    if name in registry.names("checks"):  # what only the domain knows: published counts, units
+        report.warnings += registry.get("checks", name)(index.records, index.config.split)
     if 0 in report.counts:
         kind = "anomalous" if report.counts[0] == 0 else "normal"
         report.warnings.append(f"every sample is {kind}: sample-level metrics have no meaning on this set alone.")
