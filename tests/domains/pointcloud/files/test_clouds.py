@@ -114,3 +114,43 @@ def test_a_header_that_promises_more_than_the_file_holds_is_refused(tmp_path, na
     with pytest.raises(UnreadableError, match=message) as told:
         load(tmp_path / name)
     assert str(told.value).startswith(f"{tmp_path}/{name}: truncated or corrupt (")
+
+
+@pytest.mark.parametrize("ending", ["pcd", "ply"])
+@pytest.mark.parametrize("how", [{"write_ascii": True}, {}, {"compressed": True}])
+def test_colours_are_read_as_bytes(tmp_path, points, ending, how) -> None:
+    """A .pcd packs three bytes into a float, a .ply has a property for each."""
+    colours = np.random.default_rng(1).integers(0, 256, (200, 3)).astype(np.uint8)
+    made = cloud(points)
+    made.colors = o3d.utility.Vector3dVector(colours / 255)
+    path = tmp_path / f"a.{ending}"
+    o3d.io.write_point_cloud(str(path), made, **how)
+    found = load(path).colours
+    assert found.dtype == np.uint8
+    assert_array_equal(found, colours)
+
+
+def test_colours_as_floats_and_as_a_whole_number_are_read(tmp_path, points) -> None:
+    path = tmp_path / "a.ply"
+    names = ("x", "y", "z", "red", "green", "blue")
+    header = "ply\nformat ascii 1.0\nelement vertex 200\n" + "".join(f"property float {n}\n" for n in names)
+    path.write_text(header + "end_header\n" + "".join(f"{x} {y} {z} 1 0.5 nan\n" for x, y, z in points))
+    assert_array_equal(load(path).colours[0], [255, 128, 0])
+    path = tmp_path / "a.pcd"
+    header = "FIELDS x y z rgba\nSIZE 4 4 4 4\nTYPE F F F U\nCOUNT 1 1 1 1\nPOINTS 200\nDATA ascii\n"
+    path.write_text(header + "".join(f"{x} {y} {z} {0xFF0A0B0C}\n" for x, y, z in points))
+    assert_array_equal(load(path).colours[0], [10, 11, 12])
+
+
+@pytest.mark.parametrize("delimiter", [" ", ",", "\t"])
+def test_rows_of_text_are_points(tmp_path, points, delimiter) -> None:
+    np.savetxt(tmp_path / "a.xyz", np.c_[points, np.ones(200)], "%.6f", delimiter)
+    assert_allclose(load(tmp_path / "a.xyz").points, points, atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["1 2\n3 4\n", "1 2 3\n4 5\n", "x y z\n1 2 3\n"])
+def test_text_that_is_no_rows_of_points_is_refused(tmp_path, text) -> None:
+    (tmp_path / "a.xyz").write_text(text)
+    with pytest.raises(UnreadableError, match=r"a\.xyz: truncated or corrupt \(") as error:
+        load(tmp_path / "a.xyz")
+    assert "\n" not in str(error.value)

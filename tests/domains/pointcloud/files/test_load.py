@@ -16,7 +16,7 @@ def cloud(points: np.ndarray) -> "o3d.geometry.PointCloud":
     return o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points.astype(np.float64)))
 
 
-@pytest.mark.parametrize("ending", ["pcd", "ply", "obj", "stl"])
+@pytest.mark.parametrize("ending", ["pcd", "ply", "obj", "stl", "xyz"])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -49,3 +49,9 @@ def test_a_cloud_that_does_not_fit_into_memory_is_one_line(tmp_path, points, mon
     o3d.io.write_point_cloud(str(tmp_path / "a.pcd"), cloud(points))
     with pytest.raises(UnreadableError, match=r"a\.pcd: needs more memory than there is\."):
         load(tmp_path / "a.pcd")
+
+
+def test_another_ending_is_refused(tmp_path) -> None:
+    (tmp_path / "a.glb").write_text("x")
+    with pytest.raises(UnreadableError, match=r"a\.glb: not a kind of file that holds points\. Known endings: \.pcd, "):
+        load(tmp_path / "a.glb")

@@ -76,3 +76,33 @@ def test_a_corrupt_obj_is_refused(tmp_path, line) -> None:
     path.write_text(f"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n{line}\n")
     with pytest.raises(UnreadableError, match="truncated or corrupt"):
         load(path)
+
+
+def test_a_mesh_without_faces_is_read_as_a_cloud_and_told(tmp_path) -> None:
+    path = tmp_path / "cloud.obj"
+    path.write_text("".join(f"v {i} {i * i} 0\n" for i in range(20)))
+    shape = load(path)
+    assert shape.faces is None and len(shape.points) == 20
+    assert shape.warnings == (f"{path}: a mesh without faces; it is read as a cloud.",)
+
+
+@pytest.mark.parametrize("ending", ["obj", "stl", "ply"])
+@pytest.mark.parametrize("flipped", [0, 1, 6, 12])
+def test_faces_that_disagree_which_side_is_outside_are_told(tmp_path, cube, ending, flipped) -> None:
+    """All of them flipped agree again: inside out all over, which no edge tells."""
+    box = o3d.geometry.TriangleMesh.create_box()
+    faces = np.asarray(box.triangles).copy()
+    faces[:flipped] = faces[:flipped, ::-1]
+    box.triangles = o3d.utility.Vector3iVector(faces)
+    path = tmp_path / f"box.{ending}"
+    if ending == "stl":
+        stl(path, np.asarray(box.vertices, np.float32)[faces])
+    else:
+        o3d.io.write_triangle_mesh(str(path), box)
+    told = load(path).warnings
+    if flipped in (0, 12):
+        assert told == ()
+    else:
+        disorder = {1: 3, 6: 8}[flipped]  # around a triangle; around three squares in a row
+        assert told[0].startswith(f"{path}: {disorder} of 18 edges are run through twice in one direction, so some")
+        assert len(told) == 1 and "\n" not in told[0]
