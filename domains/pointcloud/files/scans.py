@@ -7,6 +7,9 @@ What a scan was stored with is found by name: ``rgb/NNN.png`` beside ``xyz/NNN.t
 from __future__ import annotations
 
 import io
+import logging
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +35,10 @@ def tiff(path: Path, raw: bytes, background: str) -> Shape:
         MissingPackageError: tifffile is not installed.
         UnreadableError: not one picture of three floats a pixel.
     """
-    xyz, told = _channels_last(path, _pages(path, raw))
+    xyz, told = _channels_last(path, _pages(raw))
     valid = np.isfinite(xyz).all(-1) & (xyz != 0).any(-1)
     constant = (xyz == xyz[0, 0]).all(-1)  # M3DM's copy of Eyecandies puts all of the ground in one place
-    if constant.mean() > FILLER:
+    if constant.sum() > max(1, FILLER * constant.size):
         valid &= ~constant
     picture = path.parent.parent / "rgb" / f"{path.stem}.png" if path.parent.name == "xyz" else None
     rgb = _rgb(picture, valid.shape) if picture is not None and picture.is_file() else None
@@ -83,15 +86,16 @@ def _cut(
     return Shape(points, _unit(normals, pixel), None, colours, scan, told)
 
 
-def _pages(path: Path, raw: bytes) -> np.ndarray:
+def _pages(raw: bytes) -> np.ndarray:
     """What the .tiff holds. Pillow cannot read three floats a pixel."""
     try:
         import tifffile
     except ModuleNotFoundError:
         raise MissingPackageError("scans need the package tifffile; run: uv pip install -e '.[pointcloud]'") from None
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of a damaged file is raised below
     try:
         return np.asarray(tifffile.imread(io.BytesIO(raw)))
-    except (tifffile.TiffFileError, OSError, RuntimeError) as error:
+    except (tifffile.TiffFileError, OSError, RuntimeError, struct.error, zlib.error) as error:
         raise ValueError(str(error)) from None
 
 
@@ -103,8 +107,8 @@ def _channels_last(path: Path, xyz: np.ndarray) -> tuple[np.ndarray, tuple[str, 
         xyz = np.moveaxis(xyz, 0, -1)
     if xyz.ndim != 3 or xyz.shape[-1] != 3:
         raise UnreadableError(f"{path}: an array of {xyz.shape}; write x, y and z of every pixel, (H, W, 3).")
-    if xyz.dtype.kind != "f":
-        raise UnreadableError(f"{path}: holds {xyz.dtype}, as pictures do; coordinates must be float32 or float64.")
+    if xyz.dtype.kind != "f" or xyz.dtype.itemsize < 4:
+        raise UnreadableError(f"{path}: holds {xyz.dtype}; coordinates must be float32 or float64, write them so.")
     return xyz.astype(np.float64 if xyz.dtype.itemsize > 4 else np.float32), told
 
 
