@@ -8,15 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.pointcloud import datasets, files, ply, procedural
+from domains.pointcloud import datasets, files, ply, procedural, styles
 from domains.pointcloud.cameras import LAYOUTS
 from framework.errors import UnreadableError, UserError
 from framework.registry import register, unknown
 from framework.types import Record, Sample
 
 __all__ = ["PointCloud", "datasets", "procedural"]
-
-STYLES = ("shaded", "normals", "depth")  # of shading.py, which needs torch
 
 
 @register("domain", "pointcloud")
@@ -28,13 +26,13 @@ class PointCloud:
         views: how many, V.
         size: pixels a side of a view, S.
         cameras: "fibonacci" all around, "ring" on a turntable, "tilts" nine views before a one-sided scan.
-        style: "shaded" grey, "normals" or "depth".
+        style: "shaded" grey, "normals", "depth", "facing", or several of them as ``styles.parse`` reads them.
     """
 
     element: ClassVar[str] = "point"
     unit: ClassVar[str] = "object"
     suffixes: ClassVar[tuple[str, ...]] = (".pcd", ".ply", ".obj", ".stl")
-    imports: ClassVar[tuple[str, ...]] = ("open3d", *(f"{__name__}.{part}" for part in ("mesh", "render", "truth")))
+    imports: ClassVar[tuple[str, ...]] = ("open3d", *(f"{__name__}.{part}" for part in ("mesh", "splat", "truth")))
 
     views: int = 9
     size: int = 384
@@ -47,8 +45,7 @@ class PointCloud:
             raise UserError(f"pointcloud: views={self.views}, size={self.size}; need 1 view and 32 pixels or more.")
         if self.cameras not in LAYOUTS:
             raise UserError(unknown("pointcloud cameras", self.cameras, list(LAYOUTS)))
-        if self.style not in STYLES:
-            raise UserError(unknown("pointcloud style", self.style, list(STYLES)))
+        styles.parse(self.style)
         LAYOUTS[self.cameras](self.views)
 
     def read(self, record: Record) -> Sample:
@@ -92,24 +89,25 @@ class PointCloud:
 
     def _draw(self, path: Path, shape: files.Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Views, owner and stand-ins ``(E,)`` of a shape; points without a place are left out of the picture."""
-        from domains.pointcloud import geometry, mesh, render
+        from domains.pointcloud import drawing, geometry
 
-        poses = LAYOUTS[self.cameras](self.views)
         kept = np.flatnonzero(shape.finite)
         points = geometry.to_unit_sphere(shape.points[kept])
-        if shape.faces is None:
-            pitch = geometry.pitch(points)
-            normals = geometry.estimate_normals(points, pitch) if shape.normals is None else shape.normals[kept]
-            views, owner = render.render(points, normals, pitch, poses, self.size, self.style)
-        else:
+        faces = None
+        if shape.faces is not None:
             new = np.full(len(shape.points), -1)
             new[kept] = np.arange(len(kept))
             faces = new[shape.faces]
             faces = faces[(faces >= 0).all(1)]
             if not geometry.face_normals(points, faces).any():
                 raise UnreadableError(f"{path}: its faces have no area.")
-            views, owner = mesh.cast(points, faces, poses, self.size, self.style)
-        nearest = kept[geometry.stand_in(points, owner)]
+        normals = None if shape.normals is None or faces is not None else shape.normals[kept]
+        poses = LAYOUTS[self.cameras](self.views)
+        drawn = drawing.draw(points, poses, self.size, faces=faces, normals=normals, style=self.style)
+        views, owner = drawn.views, drawn.owner
+        shown = np.zeros(len(points), bool)
+        shown[owner[owner >= 0]] = True
+        nearest = kept[geometry.stand_in(points, shown)]
         # a point without a place stands beside the finite point before it in the file, as a scanner's rows do
         before = np.searchsorted(kept, np.arange(len(shape.points)), "right").clip(1) - 1
         owner = np.where(owner < 0, -1, kept[owner.clip(0)]).astype(np.int32)
