@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.pointcloud import datasets, files, ply, procedural
+from domains.pointcloud import datasets, files, ply, procedural, synthetic
 from domains.pointcloud.cameras import LAYOUTS
 from framework.errors import UnreadableError, UserError
 from framework.registry import register, unknown
 from framework.types import Record, Sample
 
-__all__ = ["PointCloud", "datasets", "procedural"]
+__all__ = ["PointCloud", "datasets", "procedural", "synthetic"]
 
 STYLES = ("shaded", "normals", "depth")  # of shading.py, which needs torch
 
@@ -60,8 +60,11 @@ class PointCloud:
         """
         from domains.pointcloud.truth import regions_of, truth_of
 
-        shape = files.load(record.path)
-        truth = truth_of(record, shape.points)
+        if record.frame is None:
+            shape = files.load(record.path)
+            truth = truth_of(record, shape.points)
+        else:
+            shape, truth = synthetic.specimen(record.path, record.frame)
         views, owner, stand_in = self._draw(record.path, shape)
         regions = None if truth is None else regions_of(shape.points, truth)
         return Sample(record, views, owner, truth, stand_in, regions)
