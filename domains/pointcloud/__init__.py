@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.pointcloud import datasets, files, ply, procedural, styles
+from domains.pointcloud import datasets, files, ply, procedural, styles, synthetic
 from domains.pointcloud.cameras import LAYOUTS
 from domains.pointcloud.drawing import BACKENDS
 from framework.errors import UserError
 from framework.registry import register, unknown
 from framework.types import Record, Sample
 
-__all__ = ["PointCloud", "datasets", "procedural"]
+__all__ = ["PointCloud", "datasets", "procedural", "synthetic"]
 
 MODALITIES = ("cloud", "rgb", "both")
 FUSES = ("mean", "max", "cosine")
@@ -95,7 +95,7 @@ class PointCloud:
         return f"{made}{both}, points by {self.fuse}"
 
     def read(self, record: Record) -> Sample:
-        """Open the file of ``record`` and its labels, and draw it.
+        """Open the file of ``record`` and its labels, or make its specimen, and draw it.
 
         Raises:
             UnreadableError: the file is missing, corrupt, without a surface or without the photograph asked for.
@@ -104,10 +104,14 @@ class PointCloud:
         """
         from domains.pointcloud import views
         from domains.pointcloud.grid import grid_of
-        from domains.pointcloud.truth import regions_of, truth_of
+        from domains.pointcloud.truth import Truth, regions_of, truth_of
 
-        shape = files.load(record.path, self.light, self.background)
-        truth = truth_of(record, shape)
+        if record.frame is None:
+            shape = files.load(record.path, self.light, self.background)
+            truth = truth_of(record, shape)
+        else:
+            shape, mask = synthetic.specimen(record.path, record.frame)
+            truth = Truth(mask)
         seen = self._seen(record.path, shape)
         stand_in = views.stand_in(shape.points, seen.place)
         hidden = int((shape.finite & (seen.place < 0).all(0)).sum())

@@ -139,7 +139,8 @@ def stand_in(points: np.ndarray, place: np.ndarray) -> np.ndarray:
     """
     finite = np.isfinite(points).all(1)
     kept = np.flatnonzero(finite)
-    nearest = kept[geometry.stand_in(points[kept], (place[:, kept] >= 0).any(0))]
+    shown = np.asarray((place[:, kept] >= 0).any(0))
+    nearest = kept[geometry.stand_in(points[kept], shown)]
     before = np.searchsorted(kept, np.arange(len(points)), "right").clip(1) - 1
     return nearest[before].astype(np.int32)
 
