@@ -1,4 +1,4 @@
-"""Points in; their place in the unit sphere, sampling pitch, normals and nearest shown neighbours out."""
+"""Points in; their place in the unit sphere, sampling, normals of faces and nearest shown neighbours out."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from domains.pointcloud.library import open3d
 from framework.errors import UserError
 
-NEIGHBOURS = 12  # of a normal
-DENSE = 60_000  # from here on normals come from a thinned cloud: twice as fast and less noisy
-THINNED = 50_000
 GRID_SPREAD, GRID_COVER = 1.3, 1.1
 RANDOM_SPREAD, RANDOM_COVER = 2.0, 2.0
 CREASE_COS = math.cos(math.radians(20))  # a corner whose mean normal bends further from its face is shaded flat
@@ -73,24 +69,6 @@ def sampling(points: np.ndarray) -> Sampling:
     step = float(np.median(fourth)) * math.sqrt(math.pi / rank)
     spread = float(np.quantile(nearest, 0.95) / np.median(nearest)) if len(nearest) else 1.0
     return Sampling(step, spread)
-
-
-def estimate_normals(points: np.ndarray, pitch: float) -> np.ndarray:
-    """``(N, 3)`` float32 unit normals of unknown sign, from the nearest ``NEIGHBOURS`` points.
-
-    Args:
-        points: ``(N, 3)`` float64.
-        pitch: their sampling pitch.
-    """
-    o3d = open3d()
-    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
-    nearest = None
-    if len(points) > DENSE and pitch > 0:
-        cloud = cloud.voxel_down_sample(pitch * math.sqrt(len(points) / THINNED))
-        nearest = cKDTree(np.asarray(cloud.points), balanced_tree=False).query(points)[1]
-    cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
-    normals = np.asarray(cloud.normals, np.float32)
-    return normals if nearest is None else normals[nearest]
 
 
 def face_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
