@@ -83,12 +83,12 @@ def vertex_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     The mean over the faces of a vertex, weighted by their angle there, so that the way a plane was cut into triangles
     does not show.
     """
-    flat = _unit(face_normals(points, faces))
+    flat = unit(face_normals(points, faces))
     corners = points[faces]  # (F, 3, 3)
-    ahead, behind = _unit(np.roll(corners, -1, 1) - corners), _unit(np.roll(corners, 1, 1) - corners)
+    ahead, behind = unit(np.roll(corners, -1, 1) - corners), unit(np.roll(corners, 1, 1) - corners)
     angle = np.arccos(np.clip((ahead * behind).sum(-1), -1, 1))  # (F, 3)
     sums = [np.bincount(faces.ravel(), (angle * flat[:, None, axis]).ravel(), len(points)) for axis in range(3)]
-    return _unit(np.stack(sums, 1)).astype(np.float32)
+    return unit(np.stack(sums, 1)).astype(np.float32)
 
 
 def corner_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ def corner_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
     A corner takes the normal of its vertex unless that bends away from its own face.
     """
-    flat = _unit(face_normals(points, faces))
+    flat = unit(face_normals(points, faces))
     mean = vertex_normals(points, faces)[faces]
     bends = (mean * flat[:, None]).sum(-1, keepdims=True) < CREASE_COS
     return np.where(bends, flat[:, None], mean).astype(np.float32)
@@ -119,6 +119,6 @@ def stand_in(points: np.ndarray, shown: np.ndarray) -> np.ndarray:
     return nearest
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
     """Of length one along the last axis; zero stays zero."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-30)
