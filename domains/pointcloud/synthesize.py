@@ -14,8 +14,9 @@ import numpy as np
 
 from domains.pointcloud import files
 from domains.pointcloud.cameras import fibonacci
-from domains.pointcloud.geometry import estimate_normals, pitch, to_unit_sphere
+from domains.pointcloud.geometry import pitch, to_unit_sphere
 from domains.pointcloud.library import open3d
+from domains.pointcloud.normals import estimate_normals
 from domains.pointcloud.procedural import SPARE, Source, write_set
 from domains.pointcloud.shapes import sample
 from framework.errors import UserError
