@@ -141,18 +141,23 @@ def _matched(record: Record, points: np.ndarray, places: np.ndarray, labels: np.
         return Truth(labels)
     kept = np.isfinite(places).all(1)
     places, rows = places[kept], labels[kept]
-    distance, nearest = cKDTree(places).query(found, distance_upper_bound=limit) if len(places) else (found, found)
-    here = np.isfinite(distance) if len(places) else np.zeros(len(found), bool)
+    here, nearest = _within(places, found, limit)
     mask = np.zeros(len(points), bool)
-    ids = np.flatnonzero(finite)[here]
-    mask[ids] = rows[nearest[here]]
-    if len(places) == len(points) and here.all():
+    mask[np.flatnonzero(finite)[here]] = rows[nearest[here]]
+    if len(labels) == len(points) and here.all():
         return Truth(mask)
-    spare = int(np.isinf(cKDTree(found).query(places, distance_upper_bound=limit)[0]).sum()) if len(places) else 0
-    lost = int((~here).sum())
+    lost, spare = int((~here).sum()), int((~_within(found, places, limit)[0]).sum())
     if lost > LOST * len(found) or spare > LOST * len(places):
         raise TruthError(_stranger(record, len(points), len(labels)))
     return Truth(mask, *_told(record, len(points), len(labels), lost, spare))
+
+
+def _within(targets: np.ndarray, queries: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """``(N,)`` bool, which of the queries ``(N, 3)`` have a target ``(M, 3)`` as near, and ``(N,)`` the nearest one."""
+    if not len(targets):
+        return np.zeros(len(queries), bool), np.zeros(len(queries), int)
+    distance, nearest = cKDTree(targets, balanced_tree=False).query(queries, distance_upper_bound=limit)
+    return np.isfinite(distance), nearest
 
 
 def _told(record: Record, points: int, labels: int, lost: int, spare: int) -> tuple[dict[str, int], tuple[str, ...]]:

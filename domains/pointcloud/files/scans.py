@@ -61,8 +61,10 @@ def depth(path: Path, raw: bytes, light: int | str, background: str) -> Shape:
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     focal = np.float32(FOCAL_PX * width)
     xyz = np.stack([(columns - width / 2) / focal * away, (rows - height / 2) / focal * away, away], -1)
+    nowhere = picture == 65535  # the one furthest pixel, or all that look past everything
+    valid = (away > 0) & ~(nowhere & (nowhere.mean() > FILLER))
     rgb = _lit(path, stem, light, away.shape)
-    return _cut(path, xyz, away > 0, rgb, _camera_normals(path, stem, away.shape), background, ())
+    return _cut(path, xyz, valid, rgb, _camera_normals(path, stem, away.shape), background, ())
 
 
 def _cut(

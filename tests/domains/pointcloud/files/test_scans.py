@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from fake_clouds import SIDE, photograph, save, scan, write_candy, write_scan
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 
 from domains.pointcloud.files import load
 from framework.errors import MissingPackageError, UnreadableError
@@ -132,6 +133,15 @@ def test_a_depth_picture_gives_the_points_of_its_camera(tmp_path) -> None:
     assert_array_equal(shape.scan.pixel, np.flatnonzero(shown))
     assert_allclose(shape.points, xyz[shown], atol=2e-6)  # 16 bits over 6 cm
     assert shape.scan.background == (~shown).sum()
+
+
+def test_what_looks_past_everything_is_no_point(tmp_path) -> None:
+    path = write_candy(tmp_path)
+    picture = np.array(Image.open(path))
+    assert (picture == 65535).sum() == 1  # the furthest point, which is one
+    picture[:10] = 65535
+    save(path, picture)
+    assert len(load(path, background="keep").points) == 54 * SIDE
 
 
 def test_normals_of_eyecandies_are_turned_into_the_frame_of_the_points(tmp_path) -> None:
