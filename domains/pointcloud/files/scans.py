@@ -17,7 +17,6 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from domains.pointcloud.files import background as ground
 from domains.pointcloud.files.shape import Scan, Shape
 from framework.errors import MissingPackageError, UnreadableError
 
@@ -77,6 +76,8 @@ def _cut(
     told: tuple[str, ...],
 ) -> Shape:
     """The points of the object in the order of the grid; ``normals (H, W, 3)`` and ``rgb`` are cut with them."""
+    from domains.pointcloud.files import background as ground
+
     kept, why = ground.remove(xyz, valid) if background == "remove" and valid.any() else (valid, "")
     if why:
         told = (*told, f"{path}: {why}; all of the scan is kept.")
