@@ -17,7 +17,7 @@ LAYERS = [  # an import points at the same line or at one further down
     {"plan", "plan_language"},
     {"models", "data", "metrics", "leaderboard"},
     {"lift", "provenance", "pictures", "colours", "files", "progress", "processes"},
-    {"reasoning"},
+    {"reasoning", "folds"},
     {"config", "checks", "arguments", "reading"},
     {"registry", "signatures", "types"},
     {"errors"},

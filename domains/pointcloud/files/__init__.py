@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from domains.pointcloud.files import clouds, meshes, scans
-from domains.pointcloud.files.scans import BACKGROUNDS, LIGHT, LIGHTS
+from domains.pointcloud.files.scans import BACKGROUNDS, LIGHT, LIGHTS, write_grid
 from domains.pointcloud.files.shape import FEWEST_POINTS, Scan, Shape
 from framework.errors import UnreadableError
 
-__all__ = ["BACKGROUNDS", "FEWEST_POINTS", "LIGHT", "LIGHTS", "SUFFIXES", "Scan", "Shape", "load"]
+__all__ = ["BACKGROUNDS", "FEWEST_POINTS", "LIGHT", "LIGHTS", "SUFFIXES", "Scan", "Shape", "load", "write_grid"]
 
 DEPTH = "_depth.png"
 _READERS: dict[str, Callable[[Path, bytes], Shape]] = {

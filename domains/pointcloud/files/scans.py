@@ -19,6 +19,7 @@ from PIL import Image
 
 from domains.pointcloud.files.shape import Scan, Shape
 from framework.errors import MissingPackageError, UnreadableError
+from framework.files import write_whole
 
 LIGHTS = (0, 1, 2, 3, 4, 5, "mean")  # all spots, the bottom, right, top, left one, global; "mean" of the six pictures
 LIGHT = 4  # as published: M3DM's copy of Eyecandies, which later work is measured on, shows this one
@@ -183,3 +184,23 @@ def _open(path: Path, raw: bytes, mode: str = "") -> np.ndarray:
 def _kind(picture: np.ndarray) -> str:
     channels = 1 if picture.ndim == 2 else picture.shape[-1]
     return f"{channels} of {8 * picture.dtype.itemsize}"
+
+
+def write_grid(path: Path, scan: Scan, scores: np.ndarray) -> Path:
+    """Write the scores of a scan's points as a .tiff of its own grid: float32, NaN where there is no point.
+
+    Args:
+        path: of the file.
+        scan: the grid.
+        scores: ``(E,)``.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    import tifffile
+
+    grid = np.full((scan.height, scan.width), np.nan, np.float32)
+    grid.flat[scan.pixel] = scores
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, grid)
+    return write_whole(path, buffer.getvalue())
