@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,12 +112,12 @@ def _seen(record: Record, scan: Scan, marked: np.ndarray) -> Truth:
 def _table(path: Path) -> np.ndarray:
     """``(M, 1)`` labels, or ``(M, 4 or more)`` places and labels, of a text or .npy file."""
     try:
-        table = np.load(path) if path.suffix == ".npy" else _text(path)
+        table = np.asarray(np.load(path, mmap_mode="r")) if path.suffix == ".npy" else _text(path)
     except FileNotFoundError:
         raise TruthError(f"{path}: no such label file. Add it, or say 'good' in the name of a normal cloud.") from None
     except OSError as error:
         raise TruthError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:  # the header of a .npy is Python
         raise TruthError(f"{path}: {_ROWS} ({' '.join(str(error).split())}).") from None
     if table.ndim == 1:
         table = table[:, None]

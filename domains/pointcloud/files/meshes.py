@@ -24,7 +24,7 @@ def obj(path: Path, raw: bytes) -> Shape:
     if not points:
         raise ValueError("no 'v x y z' line")
     if not faces:
-        return Shape(np.array(points), warnings=(f"{path}: a mesh without faces; it is read as a cloud.",))
+        return Shape(np.array(points), warnings=faceless(path))
     triangles = checked(np.array(faces), len(points))
     return Shape(np.array(points), None, triangles, warnings=winding(path, triangles))
 
@@ -53,6 +53,11 @@ def checked(faces: np.ndarray, points: int) -> np.ndarray:
     if faces.min() < 0 or faces.max() >= points:
         raise ValueError(f"a face names point {max(int(faces.max()), -1)} of {points}")
     return faces
+
+
+def faceless(path: Path) -> tuple[str, ...]:
+    """The warning of a file that could hold faces and says that it has none."""
+    return (f"{path}: a mesh without faces; it is read as a cloud.",)
 
 
 def winding(path: Path, faces: np.ndarray) -> tuple[str, ...]:

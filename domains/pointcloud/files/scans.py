@@ -25,6 +25,7 @@ LIGHTS = (0, 1, 2, 3, 4, 5, "mean")  # all spots, the bottom, right, top, left o
 LIGHT = 4  # as published: M3DM's copy of Eyecandies, which later work is measured on, shows this one
 BACKGROUNDS = ("remove", "keep")
 FOCAL_PX = 711.11 / 512  # of Eyecandies' one camera, for each pixel of a row
+_DEFLATE = 1100  # how many bytes one compressed byte unpacks to at most
 FILLER = 0.01  # share of the pixels that show one and the same point where nothing was measured
 
 
@@ -98,8 +99,16 @@ def _pages(raw: bytes) -> np.ndarray:
         raise MissingPackageError("scans need the package tifffile; run: uv pip install -e '.[pointcloud]'") from None
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of a damaged file is raised below
     try:
-        return np.asarray(tifffile.imread(io.BytesIO(raw)))
-    except (tifffile.TiffFileError, OSError, RuntimeError, struct.error, zlib.error) as error:
+        with tifffile.TiffFile(io.BytesIO(raw)) as file:
+            if not file.series:
+                raise ValueError("no picture in it")
+            first = file.series[0]
+            if first.nbytes > len(raw) * _DEFLATE:
+                raise ValueError(
+                    f"its header says {first.nbytes:,} bytes, its data have room for {len(raw) * _DEFLATE:,}"
+                )
+            return first.asarray()
+    except (tifffile.TiffFileError, OSError, RuntimeError, ArithmeticError, struct.error, zlib.error) as error:
         raise ValueError(str(error)) from None
 
 

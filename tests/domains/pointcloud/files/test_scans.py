@@ -206,3 +206,14 @@ def test_a_depth_picture_of_eight_bits_or_colours_is_refused(tmp_path) -> None:
     path.write_bytes(b"junk")
     with pytest.raises(UnreadableError, match=r"00_depth\.png: not a whole picture"):
         load(path)
+
+
+def test_a_scan_whose_header_promises_more_than_its_file_holds_is_refused(tmp_path) -> None:
+    """Before room is made for it."""
+    path = tiff(tmp_path / "a.tiff", scan()[0], compression="zlib")
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["ImageLength"].overwrite(10**9)
+    with pytest.raises(
+        UnreadableError, match=r"a\.tiff: truncated or corrupt \(its header says 768,000,000,000 bytes, "
+    ):
+        load(path)
