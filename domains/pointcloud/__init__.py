@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.pointcloud import datasets, files, ply, procedural, synthetic
+from domains.pointcloud import datasets, files, ply, procedural, synthesize, synthetic
 from domains.pointcloud.cameras import LAYOUTS
 from framework.errors import UnreadableError, UserError
 from framework.registry import register, unknown
 from framework.types import Record, Sample
 
-__all__ = ["PointCloud", "datasets", "procedural", "synthetic"]
+__all__ = ["PointCloud", "datasets", "procedural", "synthesize", "synthetic"]
 
 STYLES = ("shaded", "normals", "depth")  # of shading.py, which needs torch
 
