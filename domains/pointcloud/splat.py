@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from domains.pointcloud import walls
 from domains.pointcloud.cameras import DISTANCE, focal_px
 from domains.pointcloud.drawing import Drawn, joined
 from domains.pointcloud.enlarging import enlarge, outlined, repeated
@@ -54,7 +55,7 @@ def draw(
         place[i], facing[i] = where.cpu(), cosine.cpu()
         drawn, shows = _picture(surface, cloud.normals, pose, raster, pictures, tint)
         views[i], owner[i] = drawn.cpu(), shows.cpu()
-    return joined(views, owner, place, facing)
+    return joined(views, owner, place, facing, walls.warning(points, normals, sampling, raster.tolerance))
 
 
 def _picture(
