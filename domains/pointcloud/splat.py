@@ -15,7 +15,7 @@ from domains.pointcloud.cameras import DISTANCE, focal_px
 from domains.pointcloud.drawing import Drawn, joined
 from domains.pointcloud.enlarging import enlarge, outlined, repeated
 from domains.pointcloud.geometry import Sampling
-from domains.pointcloud.projection import FAR, Cloud, Raster, project, visible
+from domains.pointcloud.projection import FAR, Cloud, Raster, project, turned, visible
 from domains.pointcloud.shading import paint
 from domains.pointcloud.smoothing import smooth
 from domains.pointcloud.styles import Picture
@@ -63,8 +63,8 @@ def _picture(
 ) -> tuple[Tensor, Tensor]:
     """``(K, 3, S, S)`` uint8 and the owners ``(S, S)`` int32 of a view, from normals ``(3, N)`` and tint ``(N, 3)``."""
     shows = owners(surface, raster)
-    turned = pose[:3, :3] @ normals.index_select(1, shows.flatten().clamp_min(0))
-    facing, depth = smooth(surface, turned.view(3, *shows.shape), raster)
+    seen = turned(pose[:3, :3], normals.index_select(1, shows.flatten().clamp_min(0)))
+    facing, depth = smooth(surface, seen.view(3, *shows.shape), raster)
     colour = None if tint is None else tint[shows.clamp_min(0)].permute(2, 0, 1) / 255
     drawn = torch.empty((len(pictures), 3, raster.size, raster.size), dtype=torch.uint8, device=normals.device)
     for k, picture in enumerate(pictures):
