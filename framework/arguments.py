@@ -81,6 +81,8 @@ def _predict(p: argparse.ArgumentParser) -> None:
     p.add_argument("--weights", default="", help="the backbone's weights, where they are not where training had them")
     _device(p)
     _pairs(p, "--reader", "reader option, instead of that of training")
+    text = "write the scores alone, no page to turn a cloud in and no sheet of its views"
+    p.add_argument("--no-pictures", dest="pictures", action="store_false", help=text)
     p.add_argument("files", nargs="+", type=Path, metavar="FILE")
 
 

@@ -162,7 +162,8 @@ def predict(arguments: argparse.Namespace) -> int:
     reader = reading.options(arguments.reader)
     from framework.tasks.predict import predict
 
-    lines = predict(arguments.checkpoint, arguments.files, arguments.out, arguments.weights, arguments.device, reader)
+    given = arguments
+    lines = predict(given.checkpoint, given.files, given.out, given.weights, given.device, reader, given.pictures)
     for line in lines:
         print(json.dumps(line))
     return 2 if any("error" in line for line in lines) else 0

@@ -33,8 +33,12 @@ class PointCloud:
 
     element: ClassVar[str] = "point"
     unit: ClassVar[str] = "object"
+    script: ClassVar[Path] = Path(__file__).with_name("viewer.js")
     suffixes: ClassVar[tuple[str, ...]] = (".pcd", ".ply", ".obj", ".stl")
-    imports: ClassVar[tuple[str, ...]] = ("open3d", *(f"{__name__}.{part}" for part in ("mesh", "render", "truth")))
+    imports: ClassVar[tuple[str, ...]] = (
+        "open3d",
+        *(f"{__name__}.{part}" for part in ("mesh", "render", "truth", "viewer")),
+    )
 
     views: int = 9
     size: int = 384
@@ -89,6 +93,16 @@ class PointCloud:
         ply.write(path, shape.points, shape.faces, np.where(shape.finite, scores, np.nan))
         unscored = int((~shape.finite).sum())
         return {"map": path, "unscored": unscored} if unscored else {"map": path}
+
+    def scene(self, sample: Sample) -> dict[str, np.ndarray]:
+        """What ``viewer.js`` draws the shape of a sample from; see ``viewer.scene``."""
+        from domains.pointcloud import viewer
+
+        shape = files.load(sample.record.path)
+        truth = viewer.truth_beside(sample.record.path, shape.points) if sample.truth is None else None
+        poses = LAYOUTS[self.cameras](self.views)
+        poses = poses[np.arange(len(sample.views)) % len(poses)]
+        return viewer.scene(shape, poses, truth, self.size)
 
     def _draw(self, path: Path, shape: files.Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Views, owner and stand-ins ``(E,)`` of a shape; points without a place are left out of the picture."""

@@ -1,0 +1,101 @@
+"""A shape and the cameras that saw it in; arrays that ``viewer.js`` draws it from out, few enough for a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from domains.pointcloud.cameras import DISTANCE, focal_px
+from domains.pointcloud.files import Shape
+from domains.pointcloud.geometry import pitch, to_unit_sphere
+from domains.pointcloud.truth import truth_of
+from framework.errors import TruthError
+from framework.types import Record
+
+SCRIPT = Path(__file__).with_name("viewer.js")
+MOST_POINTS = 200_000
+MOST_FACES = 250_000
+PROBED = 20_000  # points whose pitch is measured; that of all follows from how many there are
+STEPS = 65535  # the unit sphere's box in steps of 16 bit: a 200th of the pitch at a million points
+
+
+def scene(shape: Shape, cameras: np.ndarray, truth: np.ndarray | None, size: int) -> dict[str, np.ndarray]:
+    """What a viewer needs of a shape. Points without a place are left out.
+
+    Args:
+        shape: with E points.
+        cameras: ``(V, 4, 4)``, world to camera, of the unit sphere.
+        truth: ``(E,)`` bool, or None where nobody knows.
+        size: side of a view in pixels.
+
+    Returns:
+        ``elements (N,)`` int32, which are shown; their ``place (N, 3)`` uint16 in the box of the unit sphere;
+        ``faces (F, 3)`` of these where the shape has any; ``cameras`` float32; ``lens``, focal length over half a
+        view; ``pitch`` of the N points in the unit sphere; ``unit_px``, pixels of a view that one unit of the file
+        takes at the middle of the shape; ``truth (E,)`` if known; ``notes``, lines to tell.
+    """
+    kept = np.flatnonzero(shape.finite)
+    points, notes = to_unit_sphere(shape.points[kept]), []
+    faces = None if shape.faces is None else _faces(shape.faces, len(shape.points), kept)
+    if faces is not None and (len(faces) > MOST_FACES or len(points) > MOST_POINTS):
+        notes.append(f"A mesh of {len(faces):,} faces, too many for a page: its vertices are shown.")
+        faces = None
+    chosen = np.arange(len(points))
+    if len(points) > MOST_POINTS:
+        chosen = np.arange(MOST_POINTS) * len(points) // MOST_POINTS
+        notes.append(
+            f"Shown are {MOST_POINTS:,} of {len(points):,} points, evenly thinned; the file of scores has all."
+        )
+    steps = np.rint((points[chosen] + 1) * (STEPS / 2)).clip(0, STEPS)
+    found: dict[str, np.ndarray] = {
+        "elements": kept[chosen].astype(np.int32),
+        "place": steps.astype(np.uint16),
+        "cameras": cameras.astype(np.float32),
+        "lens": np.array([2 * focal_px(size) / size], np.float32),
+        "pitch": np.array([_pitch(points[chosen])], np.float32),
+        "unit_px": np.array([focal_px(size) / DISTANCE / _radius(shape.points[kept], points)], np.float32),
+        "notes": np.array(notes, np.str_),
+    }
+    if faces is not None:
+        found["faces"] = faces.astype(np.uint16 if len(points) <= STEPS else np.uint32)
+    return found if truth is None else found | {"truth": truth}
+
+
+def labels_beside(path: Path) -> Path | None:
+    """The labels of a cloud, where its set lays them: in ``gt`` or ``GT`` beside its folder, or beside itself."""
+    name = f"{path.stem}.txt"
+    places = [path.parent.parent / folder / name for folder in ("gt", "GT")]
+    return next((p for p in (*places, path.with_name(name)) if p.is_file()), None)
+
+
+def truth_beside(path: Path, points: np.ndarray) -> np.ndarray | None:
+    """``(E,)`` bool of a cloud whose labels lie where its set lays them; None where there are none that fit."""
+    labels = labels_beside(path)
+    if labels is None:
+        return None
+    try:
+        return truth_of(Record(path, True, "", truth_path=labels), points)
+    except TruthError:  # a text of another kind, or of another cloud
+        return None
+
+
+def _faces(faces: np.ndarray, points: int, kept: np.ndarray) -> np.ndarray | None:
+    """Faces of points that all have a place, by the numbers of these."""
+    new = np.full(points, -1)
+    new[kept] = np.arange(len(kept))
+    found = new[faces]
+    found = found[(found >= 0).all(1)]
+    return found if len(found) else None
+
+
+def _pitch(points: np.ndarray) -> float:
+    """Of a surface: a quarter of its points lie twice as far apart."""
+    thinned = points[:: max(1, len(points) // PROBED)]
+    return pitch(thinned) * float(np.sqrt(len(thinned) / len(points)))
+
+
+def _radius(points: np.ndarray, normed: np.ndarray) -> float:
+    """How long the radius of the unit sphere is in the units of the file."""
+    axis = int(np.ptp(normed, axis=0).argmax())
+    return float(np.ptp(points[:, axis].astype(np.float64)) / np.ptp(normed[:, axis]))
