@@ -13,7 +13,7 @@ from framework import reading, reasoning
 from framework.arguments import parser
 from framework.errors import UserError
 
-ASKER = ("device", "dtype", "views", "base")  # options of `ask` and `serve` that load the model
+ASKER = ("device", "dtype", "views", "base", "captions")  # options of `ask` and `serve` that load the model
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)  # faults of the place written to, not of the program
 
@@ -129,7 +129,9 @@ def instruct(arguments: argparse.Namespace) -> int:
     registry.load_plugins(arguments.plugins)
     options, reader = reading.options(arguments.options), reading.options(arguments.reader)
     given = arguments
-    made = write(given.name, given.root, given.out, given.split, options, reader, given.views, given.apart)
+    made = write(
+        given.name, given.root, given.out, given.split, options, reader, given.views, given.apart, given.captions
+    )
     shown = "views" if given.apart else "samples"
     print(f"{made.path}: {made.entries} conversations, {made.yes} about anomalous {shown}, {made.no} about normal ones")
     return 0

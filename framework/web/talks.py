@@ -18,8 +18,8 @@ from framework import registry
 from framework.colours import overlay
 from framework.data.questions.words import what_and_where, yes_or_no
 from framework.errors import UserError
-from framework.tasks.ask import Subject
 from framework.tasks.asking import Asker
+from framework.tasks.subject import Subject
 from framework.types import Record, Sample
 
 MOST = 16  # talks at a time; the one idle longest makes room
