@@ -78,11 +78,9 @@ def viewer(
     """
     elements = scene["elements"]
     truth = sample.truth if sample.truth is not None else scene.get("truth")
-    layers = [
-        by_score(scores[elements]),
-        by_truth(None if truth is None else truth[elements]),
-        by_views(seen_by(sample)[elements], len(sample.views)),
-    ]
+    layers = [by_score(scores[elements]), by_views(seen_by(sample)[elements], len(sample.views))]
+    if truth is not None or views:  # of a stranger's upload nobody knows any
+        layers.insert(1, by_truth(None if truth is None else truth[elements]))
     arrays = {key: values for key, values in scene.items() if key not in TOLD}
     notes = [str(note) for note in scene.get("notes", ())]
     return build(name, facts, notes, layers, views, arrays, reader.script, start, nonce)  # type: ignore[attr-defined]
