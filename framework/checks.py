@@ -64,8 +64,9 @@ def check_values(config: Config, path: Path) -> None:
             raise UserError(f"{path}: {key}: must be 0 or more and finite, is {_at(config, key)}.")
     if config.seed > HIGHEST_SEED:
         raise UserError(f"{path}: seed: must be at most {HIGHEST_SEED}, is {config.seed}.")
-    if not re.fullmatch(r"max|mean|top[1-9]\d*", config.model.pool):
-        raise UserError(f"{path}: model.pool: {config.model.pool!r} is none of max, mean, topK (for example top3).")
+    if not re.fullmatch(r"max|mean|top[1-9]\d*|half_max_half_mean", config.model.pool):
+        known = "max, mean, topK (for example top3), half_max_half_mean"
+        raise UserError(f"{path}: model.pool: {config.model.pool!r} is none of {known}.")
     if not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", config.name):
         raise UserError(f"{path}: name: {config.name!r} names folders; use letters, digits and . _ - = + only.")
     _check_filled(config, path)

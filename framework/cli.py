@@ -94,9 +94,10 @@ def fit(arguments: argparse.Namespace) -> int:
 
         return tune(tuning).status
     config = configs.load(arguments.experiment, arguments.overrides)
+    from framework.tasks.folds import fit_folds
     from framework.tasks.run import fit
 
-    return fit(config).status
+    return (fit_folds if config.one_vs_rest else fit)(config).status
 
 
 def test(arguments: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ class DataConfig:
     root: str = MISSING  # folder on disk
     split: str = "test"  # as the dataset names it; zero-shot work trains on test splits of other sets
     categories: list[str] = field(default_factory=list)  # keep only these; empty keeps all
+    exclude: list[str] = field(default_factory=list)  # leave these categories out: one-vs-rest
     options: dict[str, Any] = field(default_factory=dict)  # of the dataset, e.g. {uncertain: keep}
     reader: dict[str, Any] = field(default_factory=dict)  # of the domain, e.g. {views: 9}
 
@@ -49,7 +50,7 @@ class ModelConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     expert: ExpertConfig = field(default_factory=ExpertConfig)
     crops: str = "anyres"  # anyres: base crop and tiles as published; base: the whole view only; -fast: within 2 of 255
-    pool: str = "top3"  # view logits -> sample logit: max, mean, or topK, the mean of the K highest
+    pool: str = "top3"  # views -> sample: max, mean or topK (of the K highest logits); half_max_half_mean of PointAD
 
 
 @dataclass
@@ -71,6 +72,7 @@ class StoreConfig:
     path: str = "${oc.env:ANOMALY_OV_CACHE,'~/.cache/anomaly-ov'}"  # folder of stores
     dtype: str = "float16"  # or float32
     test: bool = False  # store test sets too: pays when several experiments test on them
+    views: bool = True  # keep drawn views of clouds and meshes there
 
 
 @dataclass
@@ -103,6 +105,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    one_vs_rest: list[str] = field(default_factory=list)  # train on each of these classes alone, test on the others
     checkpoint: str = ""  # for `test`: the trained expert, in place of model.expert
     workers: int = 0  # processes that read samples, per device
     test_batch_size: int = 8  # samples scored at once, per device
@@ -124,5 +127,5 @@ def load(path: Path, overrides: list[str]) -> Config:
 
 def digest(config: Config) -> str:
     """Sha256 of what the numbers follow from: everything but where files go and how progress is shown."""
-    shown = {"store": ["path"], "trainer": ["enable_progress_bar"]}
+    shown = {"store": ["path", "views"], "trainer": ["enable_progress_bar"]}
     return sha(asdict(config), ("out", "workers", "expect", "checkpoint"), shown)

@@ -8,11 +8,12 @@ from framework import registry
 from framework.config import Config, DataConfig
 from framework.data.index import Index, open_all
 from framework.errors import UserError
-from framework.leaderboard.rows import METRICS
+from framework.folds import folds, means_of
+from framework.leaderboard.rows import METRICS, SCORED
 from framework.models.backbones.sources import local
 from framework.models.experts import embedded
 
-_MEASURED = [(level, m) for level in ("sample", "element") for m in METRICS if (level, m) != ("sample", "aupro")]
+_MEASURED = [(level, m) for level in SCORED for m in METRICS if (level, m) != ("sample", "aupro")]
 FEW = 50  # optimiser steps: at the published rate of 1e-4, AdamW moves a weight by some 0.005 in as many
 
 
@@ -23,6 +24,8 @@ def plan(config: Config) -> str:
         UserError: whatever is wrong with a name, option, folder or set.
     """
     train, test = open_checked(config, fit=bool(config.train))
+    for fold in folds(config).values() if config.one_vs_rest else ():
+        open_checked(fold, fit=True)
     if config.checkpoint and not Path(config.checkpoint).is_file():
         raise UserError(f"checkpoint: no such file {config.checkpoint}.")
     t, model = config.trainer, config.model
@@ -33,6 +36,8 @@ def plan(config: Config) -> str:
         f"expert      {_start(config)}",
         *_sets("train", train),
     ]
+    if config.one_vs_rest:
+        lines.append(f"one-vs-rest a run for each of {', '.join(config.one_vs_rest)}, and one of their means")
     if train:
         lines += _training(config, sum(len(i.records) for i in train))
         lines.append(f"features    store.mode={config.store.mode} in {config.store.path}")
@@ -80,7 +85,7 @@ def check_names(config: Config, fit: bool = True) -> None:
             raise UserError(f"model.expert.options.{key}: a size is 1 or more, not {value}.")
     if fit or not config.checkpoint:  # else the checkpoint has its own
         embedded.options(expert)
-    known = [f"{name}.{level}_{metric}" for name in config.test for level, metric in _MEASURED]
+    known = [f"{name}.{level}_{metric}" for name in means_of(config).values() for level, metric in _MEASURED]
     for key in config.expect:
         if key not in known:
             raise UserError(registry.unknown("number to expect", key, known))
@@ -116,6 +121,7 @@ def _check_measured(config: Config, test: list[Index]) -> None:
         lacking = {
             "sample": "" if any(len(found) == 2 for found in classes) else "no category with both classes",
             "element": "" if index.has_truth else f"no {index.reader.element} truth",
+            "grid": "" if index.has_truth else f"no {index.reader.element} truth",
         }
         for level, metric in _MEASURED:
             key = f"{index.name}.{level}_{metric}"

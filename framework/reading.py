@@ -120,11 +120,21 @@ def _parents(content: DictConfig, path: Path) -> list[str]:
 def _merge(base: Any, change: DictConfig, schema: type, source: str) -> Any:
     """Merge, or say in one line which key of ``source`` is wrong."""
     _check_keys(OmegaConf.to_container(change, resolve=False), schema, "", source)
+    _leave_out(base, change, schema)
     try:
         return OmegaConf.merge(base, change)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         key = getattr(error, "full_key", None) or "top level"
         raise UserError(f"{source}: {key}: {plainly(error)}") from None
+
+
+def _leave_out(base: Any, change: DictConfig, schema: type) -> None:
+    """``test.shapes=null`` takes the set out that an included file named."""
+    for key, hint in get_type_hints(schema).items():
+        if get_origin(hint) is dict and is_dataclass(get_args(hint)[1]) and OmegaConf.is_dict(change.get(key)):
+            for name in [name for name, value in change[key].items_ex(resolve=False) if value is None]:
+                change[key].pop(name)
+                base[key].pop(name, None)
 
 
 def _check_keys(content: Any, schema: Any, prefix: str, source: str) -> None:

@@ -25,6 +25,7 @@ class Record:
         defect: kind of anomaly, "" for normal or unknown.
         probability: chance in [0, 1] that the sample is anomalous where annotators gave one, else None.
         frame: which slice of ``path`` this sample is, or None where the sample is the whole file.
+        beside: other files that are read with ``path``, such as the photograph of a scan; part of what the sample is.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Record:
     defect: str = ""
     probability: float | None = None
     frame: int | None = None
+    beside: tuple[Path, ...] = ()
 
     @property
     def id(self) -> str:
@@ -140,7 +142,9 @@ class Domain(Protocol):
     """Turns raw files into samples and scores back into files. Built with the options of the YAML.
 
     A class may also name modules that ``read`` imports where it uses them, as ``imports: ClassVar[tuple[str, ...]]``:
-    ``serve`` loads them before the first file comes.
+    ``serve`` loads them before the first file comes. Three more that it may have: ``protocol: str``, how it makes and
+    joins views, in words that go into every row; ``drawn: ClassVar[str]``, a version of how it makes them, where that
+    costs so much that they should be kept on disk.
 
     A class whose samples have a shape to turn in a browser also has ``script: ClassVar[Path]``, JavaScript that defines
     ``makeStage`` (see ``viewer/viewer.js``), and ``scene(sample) -> dict[str, np.ndarray]``, the plain arrays that it

@@ -18,7 +18,7 @@ LAYERS = [  # an import points at the same line or at one further down
     {"models", "data", "metrics", "leaderboard"},
     {"viewer"},
     {"lift", "provenance", "pictures", "sheets", "pdf", "colours", "files", "progress", "processes"},
-    {"reasoning"},
+    {"reasoning", "folds"},
     {"config", "checks", "arguments", "reading"},
     {"registry", "signatures", "types"},
     {"errors"},

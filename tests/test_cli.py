@@ -58,6 +58,8 @@ def test_mistakes_in_arguments(capsys, arguments, message, monkeypatch):
         ("train.parts.root=/nowhere", "parts: no folder /nowhere"),
         ("train.parts.split=trian", "parts: no samples of split 'trian'"),
         ("train.parts.categories=[blot]", "no category of parts called 'blot'. Did you mean 'bolt'?"),
+        ("train.parts.exclude=[blot]", "no category of parts called 'blot'. Did you mean 'bolt'?"),
+        ("train.parts.exclude=[bolt]", "parts: exclude leaves no category. Known: bolt."),
         ("train.parts.options={categorys: [bolt]}", "Did you mean 'categories'?"),
         ("train.parts.reader={veiws: 3}", "no option of domain 'industrial' called 'veiws'"),
         ("model.backbone.name=siglp", "no backbone called 'siglp'. Did you mean 'siglip'?"),

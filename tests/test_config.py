@@ -165,3 +165,12 @@ def test_the_digest_follows_what_numbers_follow_from(experiment):
     base = config.digest(config.load(experiment, []))
     assert base == config.digest(config.load(experiment, ["out=/elsewhere", "workers=3"]))
     assert base != config.digest(config.load(experiment, ["seed=1"]))
+
+
+def test_null_takes_a_set_out_that_an_included_file_named(tmp_path):
+    sets = "{a: {domain: industrial, dataset: mvtec, root: /a}, b: {domain: industrial, dataset: mvtec, root: /b}}"
+    (tmp_path / "base.yaml").write_text(f"name: base\ntest: {sets}\n")
+    (tmp_path / "some.yaml").write_text("include: base.yaml\ntest: {a: null}\n")
+    assert set(config.load(tmp_path / "base.yaml", []).test) == {"a", "b"}
+    assert set(config.load(tmp_path / "some.yaml", []).test) == {"b"}
+    assert set(config.load(tmp_path / "base.yaml", ["test.b=null", "test.c=null"]).test) == {"a"}

@@ -8,7 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 from torch.testing import assert_close
 
-from framework.lift import lift
+from framework.lift import lift, seen_by
 from framework.types import Record, Sample
 
 RECORD = Record(Path("part.pcd"), anomalous=False, category="part")
@@ -95,3 +95,43 @@ def test_the_number_of_threads_does_not_matter():
 def test_a_broken_promise_names_the_file(broken, message):
     with pytest.raises(ValueError, match=rf"^part\.pcd: {message}"):
         lift(torch.zeros(1, 1, 2), broken)
+
+
+def placed(place, maps, **options):
+    """A sample of views of 2 x 2 pixels that show elements at ``place``, and its lifted maps."""
+    place = np.asarray(place, np.int32)
+    owner = np.zeros((len(place), 2, 2), np.int32)
+    seen = Sample(RECORD, np.zeros((len(place), 3, 2, 2), np.uint8), owner, place=place, **options)
+    return seen, lift(torch.tensor(maps), seen)
+
+
+MAPS = [[[0.2, 0.4], [0.6, 0.8]], [[1.0, 0.0], [0.5, 0.3]]]
+
+
+def test_each_element_is_the_mean_of_the_pixels_where_views_show_it():
+    stand_in = np.array([0, 1, 1], np.int32)  # 2 is hidden in both views
+    seen, found = placed([[0, 3, -1], [2, -1, -1]], MAPS, stand_in=stand_in)
+    assert_close(found, torch.tensor([(0.2 + 0.5) / 2, 0.8, 0.8]))
+    assert seen_by(seen).tolist() == [2, 1, 0]
+
+
+def test_elements_may_share_a_pixel_which_owning_pixels_cannot():
+    _, found = placed([[1, 1, 1]], MAPS[:1])
+    assert_close(found, torch.tensor([0.4, 0.4, 0.4]))
+
+
+def test_views_join_by_maximum_or_by_weight():
+    place = [[0, 3], [2, 1]]
+    assert_close(placed(place, MAPS, fuse="max")[1], torch.tensor([0.5, 0.8]))
+    weight = np.array([[1, 0.25], [0.5, 0.75]], np.float16)
+    assert_close(placed(place, MAPS, weight=weight)[1], torch.tensor([(0.2 + 0.25) / 1.5, 0.2]))
+
+
+def test_a_view_of_no_weight_that_alone_shows_an_element_still_tells_its_score():
+    _, found = placed([[3]], MAPS[:1], weight=np.zeros((1, 1), np.float16))
+    assert_close(found, torch.tensor([0.8]))
+
+
+def test_a_place_outside_of_the_view_is_refused():
+    with pytest.raises(ValueError, match="an element lies at pixel 4 of 4"):
+        placed([[4]], MAPS[:1])

@@ -1,79 +1,147 @@
-"""The record of a cloud or a mesh in; views of it, and the point that every pixel shows, out."""
+"""The record of a cloud, a mesh or an organised scan in; views of it, and the points that they show, out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.pointcloud import datasets, files, ply, procedural
+from domains.pointcloud import datasets, files, ply, procedural, styles, synthetic
 from domains.pointcloud.cameras import LAYOUTS
-from framework.errors import UnreadableError, UserError
+from domains.pointcloud.drawing import BACKENDS
+from framework.errors import UserError
 from framework.registry import register, unknown
 from framework.types import Record, Sample
 
-__all__ = ["PointCloud", "datasets", "procedural"]
+__all__ = ["PointCloud", "datasets", "procedural", "synthetic"]
 
-STYLES = ("shaded", "normals", "depth")  # of shading.py, which needs torch
+MODALITIES = ("cloud", "rgb", "both")
+FUSES = ("mean", "max", "cosine")
+SPHERE, TILTS = ("fibonacci", 14), ("tilts", 9)  # cameras and views where neither is given
 
 
 @register("domain", "pointcloud")
 @dataclass(frozen=True)
 class PointCloud:
-    """Draws clouds and meshes from all sides. Elements are the points, or vertices, in the order of the file.
+    """Draws clouds, meshes and organised scans. Elements are the points, or vertices, in the order of the file.
 
     Attributes:
-        views: how many, V.
+        views: how many cameras; 0: 14 around a whole object, 9 before an organised scan.
         size: pixels a side of a view, S.
-        cameras: "fibonacci" all around, "ring" on a turntable, "tilts" nine views before a one-sided scan.
-        style: "shaded" grey, "normals" or "depth".
+        cameras: "auto": "fibonacci" all around a whole object, "tilts" nine views before an organised scan; "ring" on a
+            turntable, or another name of ``cameras.LAYOUTS``.
+        style: "shaded" grey, "normals", "depth", "facing", "rgb", or several of them: ``a+b`` more views, ``a|b|c`` the
+            three channels of a view.
+        backend: "auto": rays at meshes and scans, a z-buffer for clouds; "splat", "mesh", or Open3D's "visualizer".
+        device: that clouds are drawn on; "cuda" where no worker processes read.
+        modality: "cloud", "rgb" the photograph of an organised scan alone, or "both".
+        fuse: how a point's score follows from the views that show it: "mean", "max", or "cosine", the mean weighted by
+            how squarely they see it.
+        background: "remove" the ground of an organised scan, or "keep" it.
+        light: of Eyecandies' photographs, 0 to 5 or "mean".
+        grid: cells a side of the grid that published numbers of organised scans are measured on; 0 for none.
     """
 
     element: ClassVar[str] = "point"
     unit: ClassVar[str] = "object"
     script: ClassVar[Path] = Path(__file__).with_name("viewer.js")
-    suffixes: ClassVar[tuple[str, ...]] = (".pcd", ".ply", ".obj", ".stl")
+    drawn: ClassVar[str] = "2"  # raise it where the pixels, or what they show, change
+    suffixes: ClassVar[tuple[str, ...]] = files.SUFFIXES
     imports: ClassVar[tuple[str, ...]] = (
         "open3d",
-        *(f"{__name__}.{part}" for part in ("mesh", "render", "truth", "viewer")),
+        *(f"{__name__}.{part}" for part in ("mesh", "splat", "viewer", "views")),
     )
 
-    views: int = 9
+    views: int = 0
     size: int = 384
-    cameras: str = "fibonacci"
+    cameras: str = "auto"
     style: str = "shaded"
+    backend: str = "auto"
+    device: str = field(default="cpu", repr=False)
+    modality: str = "cloud"
+    fuse: str = field(default="mean", repr=False)
+    background: str = "remove"
+    light: int | str = files.LIGHT
+    grid: int = field(default=336, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse options that cannot be drawn."""
-        if self.views < 1 or self.size < 32:
-            raise UserError(f"pointcloud: views={self.views}, size={self.size}; need 1 view and 32 pixels or more.")
-        if self.cameras not in LAYOUTS:
-            raise UserError(unknown("pointcloud cameras", self.cameras, list(LAYOUTS)))
-        if self.style not in STYLES:
-            raise UserError(unknown("pointcloud style", self.style, list(STYLES)))
-        LAYOUTS[self.cameras](self.views)
+        if self.views < 0 or self.size < 32 or self.grid < 0:
+            raise UserError(
+                f"pointcloud: views={self.views}, size={self.size}, grid={self.grid}; need 1 view (0 for the usual "
+                "number), 32 pixels and 1 cell (0 for none) or more."
+            )
+        choices = {
+            "cameras": ("auto", *LAYOUTS),
+            "backend": BACKENDS,
+            "modality": MODALITIES,
+            "fuse": FUSES,
+            "background": files.BACKGROUNDS,
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise UserError(unknown(f"pointcloud {name}", getattr(self, name), list(known)))
+        if self.light not in files.LIGHTS:
+            raise UserError(f"pointcloud: light={self.light!r} is none of {', '.join(map(str, files.LIGHTS))}.")
+        styles.parse(self.style)
+        if self.cameras != "auto" and self.views:
+            LAYOUTS[self.cameras](self.views)
+
+    @property
+    def protocol(self) -> str:
+        """How views are made and join, for a row."""
+        if self.modality == "rgb":
+            return "rgb alone"
+        made = f"{self.views or 'usual'} {self.style} {self.cameras} of {self.size} px by {self.backend}"
+        both = " and rgb, half each" if self.modality == "both" else ""
+        return f"{made}{both}, points by {self.fuse}"
 
     def read(self, record: Record) -> Sample:
-        """Open the file of ``record`` and its labels, and draw it.
+        """Open the file of ``record`` and its labels, or make its specimen, and draw it.
 
         Raises:
-            UnreadableError: the file is missing, corrupt or without a surface.
+            UnreadableError: the file is missing, corrupt, without a surface or without the photograph asked for.
             TruthError: the labels do not fit the points.
+            UserError: a style, back end or layout that does not fit the file.
         """
-        from domains.pointcloud.truth import regions_of, truth_of
+        from domains.pointcloud import views
+        from domains.pointcloud.grid import grid_of
+        from domains.pointcloud.truth import Truth, regions_of, truth_of
 
-        shape = files.load(record.path)
-        truth = truth_of(record, shape.points)
-        views, owner, stand_in = self._draw(record.path, shape)
-        regions = None if truth is None else regions_of(shape.points, truth)
-        return Sample(record, views, owner, truth, stand_in, regions)
+        if record.frame is None:
+            shape = files.load(record.path, self.light, self.background)
+            truth = truth_of(record, shape)
+        else:
+            shape, mask = synthetic.specimen(record.path, record.frame)
+            truth = Truth(mask)
+        seen = self._seen(record.path, shape)
+        stand_in = views.stand_in(shape.points, seen.place)
+        hidden = int((shape.finite & (seen.place < 0).all(0)).sum())
+        counts = {"unseen": hidden, "without a place": int((~shape.finite).sum())}
+        alike = self.fuse != "cosine" and self.modality != "both"
+        return Sample(
+            record,
+            seen.views,
+            seen.owner,
+            truth.mask,
+            stand_in,
+            None if truth.mask is None else regions_of(shape.points, truth.mask),
+            seen.place,
+            None if alike else seen.weight,
+            "max" if self.fuse == "max" else "mean",
+            seen.captions,
+            grid_of(record, shape, self.grid) if self.grid else None,
+            {name: count for name, count in counts.items() if count} | truth.counts,
+            (*shape.warnings, *seen.warnings, *truth.warnings),
+        )
 
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:
         """Write every point of the file with its score, property ``score``, and a colour to ``stem`` + ".ply".
 
         The score of a point without a place is NaN: no view can show it, and what ``lift`` gave it is its neighbour's.
+        Of an organised scan the scores are written to ``stem`` + ".tiff" too, a pixel each, NaN where none is.
 
         Args:
             sample: of ``read``.
@@ -81,50 +149,47 @@ class PointCloud:
             stem: path without the ending.
 
         Returns:
-            ``map``, the path, and where points have no place, how many as ``unscored``.
+            ``map``, the path; ``grid``, that of a scan; and where points have no place, how many as ``unscored``.
 
         Raises:
             UserError: the file cannot be written.
         """
-        shape = files.load(sample.record.path)
+        shape = files.load(sample.record.path, self.light, self.background)
         if scores.shape != (len(shape.points),):
             raise ValueError(f"{sample.record.path}: scores must be ({len(shape.points)},), got {scores.shape}")
         path = Path(f"{stem}.ply")
         ply.write(path, shape.points, shape.faces, np.where(shape.finite, scores, np.nan))
+        told: dict[str, Any] = {"map": path}
+        if shape.scan is not None:
+            told["grid"] = files.write_grid(Path(f"{stem}.tiff"), shape.scan, scores)
         unscored = int((~shape.finite).sum())
-        return {"map": path, "unscored": unscored} if unscored else {"map": path}
+        return told | {"unscored": unscored} if unscored else told
 
     def scene(self, sample: Sample) -> dict[str, np.ndarray]:
         """What ``viewer.js`` draws the shape of a sample from; see ``viewer.scene``."""
         from domains.pointcloud import viewer
 
-        shape = files.load(sample.record.path)
-        truth = viewer.truth_beside(sample.record.path, shape.points) if sample.truth is None else None
-        poses = LAYOUTS[self.cameras](self.views)
-        poses = poses[np.arange(len(sample.views)) % len(poses)]
-        return viewer.scene(shape, poses, truth, self.size)
+        path = sample.record.path
+        shape = files.load(path, self.light, self.background)
+        cameras, count = self._cameras(shape)
+        count = 0 if self.modality == "rgb" else count
+        poses = viewer.poses(cameras, count, len(styles.parse(self.style)), len(sample.views))
+        truth = viewer.truth_beside(path, shape) if sample.truth is None else None
+        return viewer.scene(shape, poses, truth, self.size if count else 0)
 
-    def _draw(self, path: Path, shape: files.Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Views, owner and stand-ins ``(E,)`` of a shape; points without a place are left out of the picture."""
-        from domains.pointcloud import geometry, mesh, render
+    def _cameras(self, shape: files.Shape) -> tuple[str, int]:
+        """Name of the layout of a shape, and how many cameras."""
+        cameras, count = TILTS if shape.scan is not None else SPHERE
+        return cameras if self.cameras == "auto" else self.cameras, self.views or count
 
-        poses = LAYOUTS[self.cameras](self.views)
-        kept = np.flatnonzero(shape.finite)
-        points = geometry.to_unit_sphere(shape.points[kept])
-        if shape.faces is None:
-            pitch = geometry.pitch(points)
-            normals = geometry.estimate_normals(points, pitch) if shape.normals is None else shape.normals[kept]
-            views, owner = render.render(points, normals, pitch, poses, self.size, self.style)
-        else:
-            new = np.full(len(shape.points), -1)
-            new[kept] = np.arange(len(kept))
-            faces = new[shape.faces]
-            faces = faces[(faces >= 0).all(1)]
-            if not geometry.face_normals(points, faces).any():
-                raise UnreadableError(f"{path}: its faces have no area.")
-            views, owner = mesh.cast(points, faces, poses, self.size, self.style)
-        nearest = kept[geometry.stand_in(points, owner)]
-        # a point without a place stands beside the finite point before it in the file, as a scanner's rows do
-        before = np.searchsorted(kept, np.arange(len(shape.points)), "right").clip(1) - 1
-        owner = np.where(owner < 0, -1, kept[owner.clip(0)]).astype(np.int32)
-        return views, owner, nearest[before].astype(np.int32)
+    def _seen(self, path: Path, shape: files.Shape) -> Any:
+        """``views.Views`` of the modality asked for."""
+        from domains.pointcloud import views
+
+        if self.modality == "rgb":
+            return views.photographed(path, shape)
+        cameras, count = self._cameras(shape)
+        drawn = views.drawn(path, shape, cameras, count, self.size, self.style, self.backend, self.device)
+        if self.modality == "cloud":
+            return drawn
+        return views.both(drawn, views.photographed(path, shape, self.size), self.fuse == "cosine")

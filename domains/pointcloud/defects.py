@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from domains.pointcloud.profiles import hill, to_floor
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:
@@ -79,10 +81,8 @@ def bite(points: np.ndarray, patch: Patch, severity: float, rng: np.random.Gener
     length = np.where(np.isfinite(patch.distance), np.linalg.norm(offset, axis=1), np.inf)
     ball = np.partition(length, patch.count)[patch.count]
     inside = length < ball
-    height = offset @ patch.up
-    across2 = (offset**2).sum(1) - height**2
-    floor = -np.sqrt(np.maximum(ball**2 - across2, 0))
-    return points + np.where(inside, floor - height, 0)[:, None] * patch.up, inside, np.ones(len(points), bool)
+    fall = np.where(inside, to_floor(offset, patch.up, ball), 0)
+    return points + fall[:, None] * patch.up, inside, np.ones(len(points), bool)
 
 
 def hole(points: np.ndarray, patch: Patch, severity: float, rng: np.random.Generator) -> Change:
@@ -118,7 +118,7 @@ def roughness(points: np.ndarray, patch: Patch, severity: float, rng: np.random.
 
 def _hill(points: np.ndarray, patch: Patch, height: float) -> Change:
     """A cosine-squared hill; points that it moves by less than a fiftieth of its height are not labelled."""
-    weight = np.cos(np.clip(patch.distance / (1.1 * patch.radius), 0, 1) * np.pi / 2) ** 2
+    weight = hill(patch.distance, 1.1 * patch.radius)
     return points + height * weight[:, None] * patch.up, weight > 0.02, np.ones(len(points), bool)
 
 

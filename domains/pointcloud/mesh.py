@@ -1,6 +1,11 @@
-"""A triangle mesh in the unit sphere in; views, and the vertex that every pixel shows, out: exact, by ray casting."""
+"""A mesh in the unit sphere in; views, the vertex that every pixel shows, and where every vertex is visible, out.
+
+Exact, by ray casting on the CPU.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,53 +13,101 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from domains.pointcloud.cameras import focal_px
-from domains.pointcloud.geometry import corner_normals
+from domains.pointcloud.drawing import Drawn, joined
+from domains.pointcloud.geometry import corner_normals, vertex_normals
 from domains.pointcloud.library import open3d
-from domains.pointcloud.shading import STYLES
+from domains.pointcloud.shading import paint
+from domains.pointcloud.styles import Picture
 
 RAYS = 2  # per side of a pixel; the picture is their mean, the owner is the vertex nearest to one of them
+SMOOTH = 0.02  # range of depths around a pixel within which its surface is one
+FAR = 1e6  # depth of the background
+SKIN = 1e-4  # how near a vertex its own faces may lie
 
 
 @torch.no_grad()
-def cast(
-    points: np.ndarray, faces: np.ndarray, cameras: np.ndarray, size: int, style: str = "shaded"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a mesh from every camera.
+def draw(
+    points: np.ndarray,
+    faces: np.ndarray,
+    cameras: np.ndarray,
+    size: int,
+    pictures: tuple[Picture, ...] = (("shaded",),),
+    normals: np.ndarray | None = None,
+    colours: np.ndarray | None = None,
+) -> Drawn:
+    """Draw a mesh from every camera; arguments as ``drawing.draw`` takes them.
 
-    Args:
-        points: ``(E, 3)`` in the unit sphere.
-        faces: ``(F, 3)`` int64.
-        cameras: ``(V, 4, 4)`` float64, world to camera.
-        size: side of a view, S pixels.
-        style: a name of ``shading.STYLES``.
-
-    Returns:
-        views ``(V, 3, S, S)`` uint8 on white, and owner ``(V, S, S)`` int32: of the triangle a pixel shows, the vertex
-        nearest to the place it shows; -1 for background.
+    A pixel belongs to the vertex, of the triangle it shows, that is nearest to the place it shows.
     """
     o3d = open3d()
     scene = o3d.t.geometry.RaycastingScene()
-    place = points.astype(np.float32)
-    scene.add_triangles(o3d.core.Tensor(place), o3d.core.Tensor(faces.astype(np.uint32)))
-    normals = corner_normals(points, faces)
+    scene.add_triangles(o3d.core.Tensor(points.astype(np.float32)), o3d.core.Tensor(faces.astype(np.uint32)))
+    corners = corner_normals(points, faces) if normals is None else normals[faces]
+    normals = vertex_normals(points, faces) if normals is None else normals
     side = size * RAYS
     lens = np.array([[focal_px(side), 0, side / 2], [0, focal_px(side), side / 2], [0, 0, 1]])
-    views = np.empty((len(cameras), 3, size, size), np.uint8)
+    views = np.empty((len(cameras), len(pictures), 3, size, size), np.uint8)
     owner = np.empty((len(cameras), size, size), np.int32)
+    place, facing = np.empty((len(cameras), len(points)), np.int32), np.empty((len(cameras), len(points)), np.float16)
     for i, pose in enumerate(cameras):
         rays = scene.create_rays_pinhole(o3d.core.Tensor(lens), o3d.core.Tensor(pose), side, side)
         hits = {name: value.numpy() for name, value in scene.cast_rays(rays).items()}
-        hit = np.isfinite(hits["t_hit"])  # the rays' third component is 1, so this is the depth along the axis
+        depth = hits["t_hit"]  # the rays' third component is 1, so this is the depth along the axis
+        hit = np.isfinite(depth)
         face, weights = hits["primitive_ids"][hit].astype(np.int64), _weights(hits["primitive_uvs"][hit])
-        facing = np.einsum("rk,rkc->rc", weights, normals[face]) @ pose[:3, :3].T.astype(np.float32)
-        views[i] = _picture(torch.from_numpy(facing), torch.from_numpy(hits["t_hit"]), torch.from_numpy(hit), style)
+        turned = _mixed(weights, corners, face) @ pose[:3, :3].T.astype(np.float32)
+        tint = None if colours is None else torch.from_numpy(_mixed(weights, colours[faces] / np.float32(255), face))
+        views[i] = _pictures(torch.from_numpy(turned), torch.from_numpy(depth), torch.from_numpy(hit), tint, pictures)
         owner[i] = _owner(hit, faces[face, weights.argmax(1)], size)
-    return views, owner
+        place[i], facing[i] = _visible(scene, points, normals, pose, depth, size)
+    return joined(views, owner, place, facing)
+
+
+def _visible(
+    scene: Any, points: np.ndarray, normals: np.ndarray, pose: np.ndarray, depth: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where vertices are visible ``(N,)`` int32, -1 where hidden, and how much they face the camera ``(N,)`` float16.
+
+    The depths around a vertex decide where they are those of one surface, else a ray from the vertex to the camera:
+    beside an edge, and where a wall is thin.
+
+    Args:
+        scene: of the mesh.
+        points: ``(N, 3)``.
+        normals: ``(N, 3)``.
+        pose: ``(4, 4)``, world to camera.
+        depth: ``(S * RAYS, S * RAYS)`` float32, infinite for background.
+        size: S.
+    """
+    seen = points @ pose[:3, :3].T + pose[:3, 3]
+    spot = seen[:, :2] / seen[:, 2:] * focal_px(size) + size / 2
+    column, row = spot.T.astype(np.int32)
+    fine = (spot[:, 1] * RAYS).astype(np.int64), (spot[:, 0] * RAYS).astype(np.int64)
+    padded = torch.from_numpy(np.minimum(depth, FAR))[None, None]
+    furthest = F.max_pool2d(padded, 3, 1, 1)[0, 0].numpy()[fine]
+    nearest = -F.max_pool2d(-padded, 3, 1, 1)[0, 0].numpy()[fine]
+    z = seen[:, 2]
+    smooth = furthest - nearest < SMOOTH
+    shown = smooth & (z <= furthest + (furthest - nearest) / 2 + SKIN)
+    doubtful = np.flatnonzero(~smooth & (z <= furthest + SMOOTH))
+    toward = -pose[:3, :3].T @ pose[:3, 3] - points
+    distance = np.linalg.norm(toward, axis=1, keepdims=True)
+    toward /= distance
+    if len(doubtful):
+        rays = np.concatenate([points[doubtful], toward[doubtful]], 1).astype(np.float32)
+        shown[doubtful] = ~scene.test_occlusions(open3d().core.Tensor(rays), tnear=SKIN).numpy()
+    facing = np.abs((toward * normals).sum(1)).clip(0, 1)
+    return np.where(shown, row * size + column, -1), facing.astype(np.float16)
 
 
 def _weights(uv: np.ndarray) -> np.ndarray:
     """``(R, 3)`` barycentric weights of the corners of the triangles that R rays meet."""
     return np.stack([1 - uv[:, 0] - uv[:, 1], uv[:, 0], uv[:, 1]], 1)
+
+
+def _mixed(weights: np.ndarray, corners: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """``(R, 3)`` float32: what the corners ``(F, 3, 3)`` of the triangles carry, at the places that R rays meet."""
+    return np.einsum("rk,rkc->rc", weights, corners[face])
 
 
 def _owner(hit: np.ndarray, vertex: np.ndarray, size: int) -> np.ndarray:
@@ -72,10 +125,13 @@ def _owner(hit: np.ndarray, vertex: np.ndarray, size: int) -> np.ndarray:
     return np.where((rays >= 0).sum(-1) * 2 >= RAYS * RAYS, first, -1).astype(np.int32)
 
 
-def _picture(normals: Tensor, depth: Tensor, hit: Tensor, style: str) -> np.ndarray:
-    """``(3, S, S)`` uint8: shaded rays averaged over each pixel, white where they hit nothing."""
-    facing = F.normalize(normals.T, dim=0) * torch.where(normals[:, 2] > 0, -1.0, 1.0)  # (3, R); both sides look alike
-    colour = STYLES[style](facing[:, None], depth[hit][None])[:, 0]
-    image = torch.ones(3, *hit.shape)
-    image[:, hit] = colour.expand(3, -1)
-    return (F.avg_pool2d(image[None], RAYS)[0] * 255 + 0.5).byte().numpy()
+def _pictures(
+    normals: Tensor, depth: Tensor, hit: Tensor, tint: Tensor | None, pictures: tuple[Picture, ...]
+) -> np.ndarray:
+    """``(K, 3, S, S)`` uint8: painted rays averaged over each pixel, white where they hit nothing."""
+    facing = F.normalize(normals, dim=1).T * torch.where(normals[:, 2] > 0, -1.0, 1.0)  # (3, R); both sides look alike
+    images = torch.ones(len(pictures), 3, *hit.shape)
+    for image, picture in zip(images, pictures, strict=True):
+        colour = paint(picture, facing[:, None], depth[hit][None], None if tint is None else tint.T[:, None])[:, 0]
+        image[:, hit] = colour.expand(3, -1)
+    return (F.avg_pool2d(images, RAYS) * 255 + 0.5).byte().numpy()

@@ -140,12 +140,12 @@ def _cloud(source: Source, kind: str | None, rng: np.random.Generator) -> tuple[
     if kind:
         points, spoiled = spoil(kind, points, normals, share, severity, rng)
     points = points * rng.uniform(0.94, 1.06, 3) + rng.normal(0, rng.uniform(0.001, 0.004), points.shape)
-    points = points @ _turn(rng) * RADIUS * np.exp(rng.normal(0, 0.25)) + rng.normal(0, 20, 3)
+    points = points @ turn(rng) * RADIUS * np.exp(rng.normal(0, 0.25)) + rng.normal(0, 20, 3)
     keep = rng.permutation(len(points))[:count]
     return points[keep].astype(np.float32), spoiled[keep]
 
 
-def _turn(rng: np.random.Generator) -> np.ndarray:
+def turn(rng: np.random.Generator) -> np.ndarray:
     """``(3, 3)`` any turn about z, then up to 15 degrees about a random axis (Rodrigues' formula)."""
     yaw, tilt = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(0, 15))
     axis = rng.normal(size=3)

@@ -84,14 +84,25 @@ def revolve(profile: np.ndarray) -> Mesh:
 
 def sample(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """``(count, 3)`` points spread evenly over the area, and their unit normals."""
+    place, face = spread(mesh, count, rng)
+    normal = _doubled(mesh)[face]
+    return place, normal / np.linalg.norm(normal, axis=1)[:, None]
+
+
+def spread(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """``(count, 3)`` points spread evenly over the area, and ``(count,)`` the face of each."""
     points, faces = mesh
     a, b, c = (points[faces[:, k]] for k in range(3))
-    normal = np.cross(b - a, c - a)
-    area = np.linalg.norm(normal, axis=1)
+    area = np.linalg.norm(_doubled(mesh), axis=1)
     pick = np.searchsorted(np.cumsum(area) / area.sum(), rng.random(count)).clip(0, len(faces) - 1)
     u, v = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
-    place = (1 - u) * a[pick] + u * (1 - v) * b[pick] + u * v * c[pick]
-    return place, normal[pick] / area[pick, None]
+    return (1 - u) * a[pick] + u * (1 - v) * b[pick] + u * v * c[pick], pick
+
+
+def _doubled(mesh: Mesh) -> np.ndarray:
+    """``(F, 3)`` normals with the length of twice the face's area."""
+    a, b, c = (mesh[0][mesh[1][:, k]] for k in range(3))
+    return np.cross(b - a, c - a)
 
 
 SHAPES: dict[str, Callable[[np.random.Generator], Mesh]] = {

@@ -1,42 +1,83 @@
-"""A record and the points of its file in; which points are anomalous, and in which region, out."""
+"""A record and what its file holds in; which points are anomalous, and in which region, out."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from domains.pointcloud.files import Scan, Shape
 from domains.pointcloud.geometry import pitch
 from framework.errors import TruthError
 from framework.types import Record
 
 NEAR = 1e-3  # how far a label's place may be off, as a share of the cloud's extent
+LOST = 0.01  # share of the points, or of the labels, that may match none before the labels are of another cloud
 GAP = 3.0  # anomalous points this many pitches apart belong to one region
+_ROWS = "rows must read 'x y z label', or a label alone"
 
 
-def truth_of(record: Record, points: np.ndarray) -> np.ndarray | None:
-    """``(E,)`` bool in the order of the file, or None where only the label is known.
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is known of the points of a sample.
 
-    A record whose truth is its own file has no anomalous point.
+    Attributes:
+        mask: ``(E,)`` bool, which points are anomalous; None where only the label of the sample is known.
+        counts: ``unlabelled`` points and ``labels_without_point``, or ``truth_without_point``, the anomalous pixels of
+            a scan that show no point of its object; only what is not zero.
+        warnings: the same in words: a line each, with the path of the file.
+    """
+
+    mask: np.ndarray | None
+    counts: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def truth_of(record: Record, shape: Shape) -> Truth:
+    """Read the truth of a sample; a record whose truth is its own file has no anomalous point.
+
+    That of an organised scan is a picture, anomalous where it is not black. That of a cloud is text with a row
+    "x y z label" a point, parted by spaces or commas and in any order, or text or .npy with one label a point.
 
     Raises:
-        TruthError: the label file is missing, is not "x y z label" rows, or is of another cloud.
+        TruthError: the file is missing, not of that form, or of another cloud.
     """
     if record.truth_path is None:
-        return None
+        return Truth(None)
     if record.truth_path == record.path:
-        return np.zeros(len(points), bool)
-    places, labels = _labels(record.truth_path)
-    if len(labels) != len(points):
-        raise TruthError(
-            f"{record.truth_path}: {len(points)} points, {len(labels)} labels. "
-            f"Labels must list every point of {record.path.name}."
-        )
-    return labels[_order(record, points, places)]
+        return Truth(np.zeros(len(shape.points), bool))
+    if shape.scan is not None:
+        return _seen(record, shape.scan, picture_of(record.truth_path, shape.scan))
+    table = _table(record.truth_path)
+    if table.shape[1] > 1:
+        return _matched(record, shape.points, table[:, :3], table[:, 3] > 0.5)
+    if len(table) != len(shape.points):
+        raise TruthError(_miscount(record, len(shape.points), len(table)))
+    return Truth(table[:, 0] > 0.5)
+
+
+def picture_of(path: Path, scan: Scan) -> np.ndarray:
+    """``(height, width)`` bool, the pixels of a scan that its truth marks.
+
+    Raises:
+        TruthError: no picture of that size.
+    """
+    try:
+        with Image.open(path) as image:
+            marked = np.asarray(image.convert("L")) > 0
+    except FileNotFoundError:
+        raise TruthError(f"{path}: no such picture of the truth.") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise TruthError(f"{path}: not a whole picture ({' '.join(str(error).split())}).") from None
+    if marked.shape != (scan.height, scan.width):
+        raise TruthError(f"{path}: {marked.shape} pixels, but its scan has {(scan.height, scan.width)}.")
+    return marked
 
 
 def regions_of(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -57,34 +98,78 @@ def regions_of(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return regions
 
 
-def _labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """``(M, 3)`` float64 places and ``(M,)`` bool labels of a text file with spaces or commas."""
+def _seen(record: Record, scan: Scan, marked: np.ndarray) -> Truth:
+    """What a picture of the truth says of the points of a scan."""
+    mask = marked.ravel()[scan.pixel]
+    lost = int(marked.sum() - mask.sum())
+    if not lost:
+        return Truth(mask)
+    told = f"{record.truth_path}: {lost} of {int(marked.sum())} anomalous pixels show no point of {record.path.name}."
+    return Truth(mask, {"truth_without_point": lost}, (told,))
+
+
+def _table(path: Path) -> np.ndarray:
+    """``(M, 1)`` labels, or ``(M, 4 or more)`` places and labels, of a text or .npy file."""
     try:
-        with path.open() as file:
-            comma = "," in file.readline()
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # no rows: counted by the caller
-            table = np.loadtxt(path, delimiter="," if comma else None, ndmin=2)
+        table = np.load(path) if path.suffix == ".npy" else _text(path)
     except FileNotFoundError:
         raise TruthError(f"{path}: no such label file. Add it, or say 'good' in the name of a normal cloud.") from None
     except OSError as error:
-        raise TruthError(f"{path}: cannot be read ({error.strerror}).") from None
-    except ValueError as error:
-        raise TruthError(f"{path}: rows must read 'x y z label' ({' '.join(str(error).split())}).") from None
-    if table.shape[1] < 4:
-        raise TruthError(f"{path}: rows must read 'x y z label', found {table.shape[1]} columns.")
-    return table[:, :3], table[:, 3] > 0.5
+        raise TruthError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    except (ValueError, EOFError) as error:
+        raise TruthError(f"{path}: {_ROWS} ({' '.join(str(error).split())}).") from None
+    if table.ndim == 1:
+        table = table[:, None]
+    if table.ndim != 2 or table.shape[1] in (0, 2, 3) or not len(table) or table.dtype.kind not in "biuf":
+        raise TruthError(f"{path}: {_ROWS}, found {table.dtype} {table.shape}.")
+    return table
 
 
-def _order(record: Record, points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """``(E,)`` which label belongs to which point: the row itself, or the nearest place if the rows were shuffled."""
+def _text(path: Path) -> np.ndarray:
+    with path.open() as file:
+        comma = "," in file.readline()
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # no rows: told by the caller
+        return np.loadtxt(path, delimiter="," if comma else None, ndmin=2)
+
+
+def _matched(record: Record, points: np.ndarray, places: np.ndarray, labels: np.ndarray) -> Truth:
+    """Row by row where the rows are in the order of the cloud, else each point takes the label of the nearest place."""
     finite = np.isfinite(points).all(1)
-    limit = NEAR * float(np.ptp(points[finite], axis=0).max())
-    order = np.arange(len(points))
-    if np.abs(points[finite] - places[finite]).max() <= limit:
-        return order
-    if np.isfinite(places).all():
-        distance, nearest = cKDTree(places).query(points[finite])
-        if distance.max() <= limit:
-            order[finite] = nearest
-            return order
-    raise TruthError(f"{record.truth_path}: its coordinates are not those of {record.path.name}.")
+    found = points[finite].astype(np.float64)
+    limit = NEAR * float(np.ptp(found, axis=0).max())
+    if len(places) == len(points) and np.abs(found - places[finite]).max() <= limit:
+        return Truth(labels)
+    kept = np.isfinite(places).all(1)
+    places, rows = places[kept], labels[kept]
+    distance, nearest = cKDTree(places).query(found, distance_upper_bound=limit) if len(places) else (found, found)
+    here = np.isfinite(distance) if len(places) else np.zeros(len(found), bool)
+    mask = np.zeros(len(points), bool)
+    ids = np.flatnonzero(finite)[here]
+    mask[ids] = rows[nearest[here]]
+    if len(places) == len(points) and here.all():
+        return Truth(mask)
+    spare = int(np.isinf(cKDTree(found).query(places, distance_upper_bound=limit)[0]).sum()) if len(places) else 0
+    lost = int((~here).sum())
+    if lost > LOST * len(found) or spare > LOST * len(places):
+        raise TruthError(_stranger(record, len(points), len(labels)))
+    return Truth(mask, *_told(record, len(points), len(labels), lost, spare))
+
+
+def _told(record: Record, points: int, labels: int, lost: int, spare: int) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Counts and the warning of labels that were matched by place."""
+    counts = {name: n for name, n in (("unlabelled", lost), ("labels_without_point", spare)) if n}
+    line = (
+        f"{record.truth_path}: {points} points, {labels} labels, matched by place; {lost} points of {record.path.name} "
+        f"have no label and count as normal, {spare} labels no point."
+    )
+    return counts, (line,)
+
+
+def _stranger(record: Record, points: int, labels: int) -> str:
+    if points != labels:
+        return _miscount(record, points, labels)
+    return f"{record.truth_path}: its coordinates are not those of {record.path.name}."
+
+
+def _miscount(record: Record, points: int, labels: int) -> str:
+    return f"{record.truth_path}: {points} points, {labels} labels. Labels must list every point of {record.path.name}."

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.pointcloud.cameras import DISTANCE, focal_px
+from domains.pointcloud.cameras import DISTANCE, LAYOUTS, focal_px, tilts
+from domains.pointcloud.datasets.folders import LABELS
 from domains.pointcloud.files import Shape
 from domains.pointcloud.geometry import pitch, to_unit_sphere
 from domains.pointcloud.truth import truth_of
@@ -27,13 +28,13 @@ def scene(shape: Shape, cameras: np.ndarray, truth: np.ndarray | None, size: int
         shape: with E points.
         cameras: ``(V, 4, 4)``, world to camera, of the unit sphere.
         truth: ``(E,)`` bool, or None where nobody knows.
-        size: side of a view in pixels.
+        size: side of a drawn view in pixels; 0 where there is none.
 
     Returns:
         ``elements (N,)`` int32, which are shown; their ``place (N, 3)`` uint16 in the box of the unit sphere;
         ``faces (F, 3)`` of these where the shape has any; ``cameras`` float32; ``lens``, focal length over half a
         view; ``pitch`` of the N points in the unit sphere; ``unit_px``, pixels of a view that one unit of the file
-        takes at the middle of the shape; ``truth (E,)`` if known; ``notes``, lines to tell.
+        takes at the middle of the shape, where views are drawn; ``truth (E,)`` if known; ``notes``, lines to tell.
     """
     kept = np.flatnonzero(shape.finite)
     points, notes = to_unit_sphere(shape.points[kept]), []
@@ -52,31 +53,46 @@ def scene(shape: Shape, cameras: np.ndarray, truth: np.ndarray | None, size: int
         "elements": kept[chosen].astype(np.int32),
         "place": steps.astype(np.uint16),
         "cameras": cameras.astype(np.float32),
-        "lens": np.array([2 * focal_px(size) / size], np.float32),
+        "lens": np.array([focal_px(2)], np.float32),
         "pitch": np.array([_pitch(points[chosen])], np.float32),
-        "unit_px": np.array([focal_px(size) / DISTANCE / _radius(shape.points[kept], points)], np.float32),
         "notes": np.array(notes, np.str_),
     }
+    if size:
+        unit_px = focal_px(size) / DISTANCE / _radius(shape.points[kept], points)
+        found["unit_px"] = np.array([unit_px], np.float32)
     if faces is not None:
         found["faces"] = faces.astype(np.uint16 if len(points) <= STEPS else np.uint32)
     return found if truth is None else found | {"truth": truth}
 
 
+def poses(cameras: str, count: int, each: int, views: int) -> np.ndarray:
+    """``(V, 4, 4)`` of V views, as ``views.py`` orders them; a photograph is seen from the front.
+
+    Args:
+        cameras: a name of ``LAYOUTS``.
+        count: how many cameras; 0 where there are photographs alone.
+        each: pictures that a camera takes.
+        views: V, of which those beyond ``count * each`` are photographs.
+    """
+    drawn = np.repeat(LAYOUTS[cameras](count), each, 0) if count else np.empty((0, 4, 4))
+    return np.concatenate([drawn, np.repeat(tilts(1), views - len(drawn), 0)])
+
+
 def labels_beside(path: Path) -> Path | None:
-    """The labels of a cloud, where its set lays them: in ``gt`` or ``GT`` beside its folder, or beside itself."""
-    name = f"{path.stem}.txt"
-    places = [path.parent.parent / folder / name for folder in ("gt", "GT")]
-    return next((p for p in (*places, path.with_name(name)) if p.is_file()), None)
+    """The labels of a shape where sets lay them: in ``gt`` or ``GT`` beside its folder, or beside itself."""
+    stem = path.name[: -len(path.suffix)].removesuffix("_depth")
+    apart = [path.parent.parent / folder / f"{stem}{end}" for folder in ("gt", "GT") for end in (".txt", ".png")]
+    return next((p for p in (*apart, *(path.with_name(form.format(stem)) for form in LABELS)) if p.is_file()), None)
 
 
-def truth_beside(path: Path, points: np.ndarray) -> np.ndarray | None:
-    """``(E,)`` bool of a cloud whose labels lie where its set lays them; None where there are none that fit."""
+def truth_beside(path: Path, shape: Shape) -> np.ndarray | None:
+    """``(E,)`` bool of a shape whose labels lie where its set lays them; None where there are none that fit."""
     labels = labels_beside(path)
-    if labels is None:
+    if labels is None or labels == path:
         return None
     try:
-        return truth_of(Record(path, True, "", truth_path=labels), points)
-    except TruthError:  # a text of another kind, or of another cloud
+        return truth_of(Record(path, True, "", truth_path=labels), shape).mask
+    except TruthError:  # a file of another kind, or of another shape
         return None
 
 

@@ -25,7 +25,7 @@ def digests(records: Sequence[Record]) -> list[str]:
 
 
 def fingerprint(records: Sequence[Record], known: Sequence[str] | None = None) -> str:
-    """Sha256 of a whole set: what its samples and truth files hold, and their labels, as 64 hex digits.
+    """Sha256 of a whole set: what its samples, files beside them and truth hold, and their labels, as 64 hex digits.
 
     The folder, the names and the order of the files do not count. A record that is its own truth (no element is
     anomalous) counts other than one without truth, as element metrics tell them apart.
@@ -39,6 +39,7 @@ def fingerprint(records: Sequence[Record], known: Sequence[str] | None = None) -
         TruthError: a truth file cannot be opened.
     """
     samples = digests(records) if known is None else known
+    others = _contents(path for r in records for path in r.beside)
     try:
         truths = _contents(r.truth_path for r in records if r.truth_path is not None and r.truth_path != r.path)
     except UnreadableError as error:
@@ -49,7 +50,8 @@ def fingerprint(records: Sequence[Record], known: Sequence[str] | None = None) -
             truth = "label only"
         else:
             truth = "none anomalous" if record.truth_path == record.path else truths[record.truth_path]
-        lines.append(f"{sample} {int(record.anomalous)} {record.probability} {truth}")
+        beside = "".join(f" {others[path]}" for path in record.beside)
+        lines.append(f"{sample} {int(record.anomalous)} {record.probability} {truth}{beside}")
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from framework import registry
 from framework.config import Config, DataConfig
+from framework.data.views import keep_views
 from framework.errors import TruthError, UserError
 from framework.types import Domain, Record
 
@@ -67,13 +68,14 @@ def open_index(name: str, config: DataConfig) -> Index:
             f"{name}: no samples of split {config.split!r} under {root}. "
             f"`anomaly-ov datasets` shows the layout {source} expects."
         )
-    if config.categories:
-        known = sorted({r.category for r in records})
-        for category in config.categories:
-            if category not in known:
-                raise UserError(registry.unknown(f"category of {name}", category, known))
-        records = [r for r in records if r.category in config.categories]
-    return Index(name, config, records, reader)
+    known = sorted({r.category for r in records})
+    for category in (*config.categories, *config.exclude):
+        if category not in known:
+            raise UserError(registry.unknown(f"category of {name}", category, known))
+    kept = set(config.categories or known) - set(config.exclude)
+    if not kept:
+        raise UserError(f"{name}: exclude leaves no category. Known: {', '.join(known)}.")
+    return Index(name, config, [r for r in records if r.category in kept], reader)
 
 
 def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
@@ -95,6 +97,11 @@ def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
     test = [open_index(name, c) for name, c in config.test.items()]
     for index in (*train, *test):
         _check_files(index)
+    if config.store.views:
+        train, test = (
+            [replace(i, reader=keep_views(i.reader, i.config.domain, config.store.path)) for i in sets]
+            for sets in (train, test)
+        )
     if train:
         _check_train(train, config.optim.labels)
     for index in test:
@@ -124,8 +131,9 @@ def _check_domain(name: str, reader: Domain) -> None:
 def _check_files(index: Index) -> None:
     """Every file the records name is there, so that a run does not stop in its middle."""
     for record in index.records:
-        if not record.path.is_file():
-            raise UserError(f"{index.name}: no file {record.path}, which its index names.")
+        for path in (record.path, *record.beside):
+            if not path.is_file():
+                raise UserError(f"{index.name}: no file {path}, which its index names.")
         if record.truth_path is not None and not record.truth_path.is_file():
             raise TruthError(f"{record.path}: its ground truth {record.truth_path} is missing.")
 

@@ -40,6 +40,7 @@ class Report:
         fingerprint: of the whole set; "" where a file cannot be opened.
         problems: one line each: what would stop a run or make its numbers wrong.
         warnings: one line each: what to know before a run.
+        counted: what the reader counted over all samples, such as the points that no view shows.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Report:
     fingerprint: str = ""
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -69,6 +71,7 @@ class Report:
             f"groups       {self.groups}",
             f"categories   {len(self.categories)}",
             *(f"  {c:{width}}  {n} normal, {a} anomalous" for c, (n, a) in self.categories.items()),
+            *(f"{name:12} {count:,} {self.element}s" for name, count in self.counted.items() if count),
             f"fingerprint  {self.fingerprint or 'none: a file cannot be opened'}",
             *(f"warning: {w}" for w in self.warnings),
             *(f"problem: {p}" for p in self.problems),
@@ -133,6 +136,8 @@ def inspect(
     )
     _read_all(index, report)
     _compare(index.records, report)
+    if name in registry.names("checks"):  # what only the domain knows: published counts, units
+        report.warnings += registry.get("checks", name)(index.records, index.config.split)
     if 0 in report.counts:
         kind = "anomalous" if report.counts[0] == 0 else "normal"
         report.warnings.append(f"every sample is {kind}: sample-level metrics have no meaning on this set alone.")
@@ -162,6 +167,8 @@ def _read_all(index: Index, report: Report) -> None:
             if str(error) not in report.problems:  # all slices of a scan have its fault
                 report.problems.append(str(error))
             continue
+        report.counted.update(sample.counts)
+        report.warnings += [line for line in sample.warnings if line not in report.warnings]
         if sample.truth is None:
             continue
         marked = int(sample.truth.sum())

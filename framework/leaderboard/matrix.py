@@ -13,7 +13,9 @@ from framework.leaderboard.rows import ALL, ANSWERS, LEVELS, METRICS, NOTHING, R
 
 _METHOD = ("trained_on", "experiment", "model", "backbone")
 _method = attrgetter(*_METHOD)  # what the rows of one line of a matrix share
-_identity = attrgetter(*_METHOD, "tested_on", "seed", "category", "level", "metric")  # what a repeated test shares
+_identity = attrgetter(
+    *_METHOD, "tested_on", "seed", "category", "level", "metric", "views"
+)  # what a repeated test shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,9 @@ def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
     labels = _labels(kept)
     seeds: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in sorted(kept, key=lambda row: row.seed):
-        seeds[labels[_method(row)], row.tested_on].append(row)
+        seeds[labels[row], row.tested_on].append(row)
     tested = [column for _, column in sorted({(row.domain, row.tested_on) for row in kept})]
-    order = {labels[_method(row)]: _place(row.trained_on, tested) for row in kept}
+    order = {labels[row]: _place(row.trained_on, tested) for row in kept}
     trained = sorted(order, key=lambda label: (order[label], label))
     return Matrix(metric, level, trained, tested, {key: Cell(tuple(found)) for key, found in seeds.items()})
 
@@ -143,23 +145,29 @@ def _same(column: list[Row]) -> None:
                 f"test set {row.tested_on!r}: runs {first.run} and {row.run} saw different files (fingerprints "
                 f"{first.fingerprint[:12]}, {row.fingerprint[:12]}); leave one out or name the sets differently."
             )
-        if row.protocol != first.protocol:
+        if row.definition != first.definition:
             raise UserError(
                 f"test set {row.tested_on!r}: runs {first.run} and {row.run} define {row.level} {row.metric} "
-                f"differently ({first.protocol}, {row.protocol}); test one of them again or leave it out."
+                f"differently ({first.definition}, {row.definition}); test one of them again or leave it out."
             )
 
 
-def _labels(rows: list[Row]) -> dict[tuple[str, ...], str]:
-    """A name for each line: its training sets, and where these are shared by several methods, what tells them apart."""
+def _labels(rows: list[Row]) -> dict[Row, str]:
+    """The line of each row: its training sets, and where these are shared by several methods, what tells them apart.
+
+    A method that was tested on one set with views made in several ways has a line for each way.
+    """
     methods: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    ways: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for row in rows:
         methods[row.trained_on].add(_method(row))
+        ways[*_method(row), row.tested_on].add(row.views)
     labels = {}
-    for trained_on, found in methods.items():
-        telling = [i for i in range(1, len(_METHOD)) if len({method[i] for method in found}) > 1]
-        for method in found:
-            labels[method] = " · ".join([trained_on, *(method[i] for i in telling)])
+    for row in rows:
+        method, shared = _method(row), methods[row.trained_on]
+        telling = [method[i] for i in range(1, len(_METHOD)) if len({other[i] for other in shared}) > 1]
+        way = [row.views] if len(ways[*method, row.tested_on]) > 1 else []
+        labels[row] = " · ".join([row.trained_on, *telling, *way])
     return labels
 
 

@@ -12,7 +12,9 @@ ANSWERS = (  # of what a language model says
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "coverage"),
     *("rouge_l", "similarity", "judge", "judge_coverage", "judge_agreement"),
 )
-LEVELS = ("sample", "element", "answer", "published answer")  # the last is read as the published code reads answers
+SCORED = ("sample", "element", "grid")  # the last: on the grid that a set's published numbers are measured on
+LEVELS = (*SCORED, "answer", "published answer")  # the last is read as the published code reads answers
+VIEWED = "; views: "  # in a protocol, before how the domain makes and joins them
 ALL = "all"  # category: unweighted mean over the categories
 POOLED = "pooled"  # category: every sample of the set in one pot
 NOTHING = "nothing"  # trained_on of an untrained model
@@ -37,16 +39,17 @@ class Row:
         tested_on: name of the test set; domain and dataset: what reads it.
         fingerprint: of the content of the test set.
         category: "all" (unweighted mean over categories), "pooled", or a category's name.
-        level: one of ``LEVELS``; element: "pixel", "point", "voxel" or a plug-in's word, "" at other levels.
+        level: one of ``LEVELS``; element: "pixel", "point", "voxel" or a plug-in's word, at the level of a grid its
+            name, "" at other levels.
         metric: one of ``METRICS``, or at the levels of answers of ``ANSWERS``; value: in [0, 1].
         error: certified half-width of the estimate, 0 where it is exact.
         low, high: bounds of the interval, None where there is none; interval: how it was made.
         unit: what one group is (patient, object, image); groups: how many were resampled.
         chance: value of random scores, None where unknown.
-        normal, anomalous: samples; elements, anomalous_elements: the same at element level, else None.
+        normal, anomalous: samples; elements, anomalous_elements: the same at levels of elements, else None.
         in_domain: the model was trained on some of the samples this row counts.
         overlap: samples of this row that are in the training set by content.
-        protocol: names the metric's definition, with its version.
+        protocol: names the metric's definition, with its version, and after ``VIEWED`` how views were made.
         hardware, packages: where and with what it ran.
 
     Raises:
@@ -96,6 +99,16 @@ class Row:
                 raise ValueError(f"row {self.tested_on!r} {self.level} {self.metric} of run {self.run!r}: {problem}")
 
     @property
+    def definition(self) -> str:
+        """Of the metric: numbers of two definitions cannot be compared, however the views were made."""
+        return self.protocol.partition(VIEWED)[0]
+
+    @property
+    def views(self) -> str:
+        """How the domain made and joined views; "" where it does not say."""
+        return self.protocol.partition(VIEWED)[2]
+
+    @property
     def diagonal(self) -> bool:
         """Whether one of the training sets has the name of the test set."""
         return self.tested_on in self.trained_on.split(SEPARATOR)
@@ -105,10 +118,10 @@ class Row:
         for name in _TEXTS:
             if not getattr(self, name):
                 return f"{name} is empty"
-        known = ANSWERS if self.level in LEVELS[2:] else METRICS
+        known = ANSWERS if self.level in LEVELS[len(SCORED) :] else METRICS
         if self.level not in LEVELS or self.metric not in known:
             return f"level must be of {LEVELS} and metric of {known}"
-        if bool(self.element) != (self.level == "element"):
+        if bool(self.element) != (self.level in SCORED[1:]):
             return f"element {self.element!r} does not fit level {self.level!r}"
         try:
             offset = datetime.fromisoformat(self.date).utcoffset()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from framework.data import crops as cropping
 from framework.lift import lift
-from framework.types import Batch, Sample, Verdict
+from framework.types import Batch, Grid, Sample, Verdict
 
 
 def view_maps(maps: Tensor, crops: list[int], height: int, width: int, size: int, mode: str) -> Tensor:
@@ -36,3 +38,14 @@ def per_sample(batch: Batch, verdict: Verdict, size: int, mode: str) -> Iterator
         maps = view_maps(verdict.maps[crop : crop + sum(crops)], crops, height, width, size, mode)
         yield sample, maps, lift(maps, sample)
         crop, view = crop + sum(crops), view + views
+
+
+def on_grid(scores: Tensor, grid: Grid) -> Tensor:
+    """Element scores ``(E,)`` on a grid: ``(h * w,)`` float32 on the CPU; cells without an element are 0.
+
+    The Gaussian is the one that published numbers of these sets are smoothed with (zqhang/PointAD test.py, scipy).
+    """
+    laid = np.where(grid.index < 0, 0, scores.cpu().numpy()[grid.index]).astype(np.float32)
+    if grid.sigma:
+        laid = gaussian_filter(laid, grid.sigma).clip(0, 1)
+    return torch.from_numpy(laid.ravel())

@@ -94,10 +94,8 @@ class Detect(LightningModule):
 
     def test_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
         """Score samples and elements; collectives wait for the end, so ranks need not have equal counts."""
-        verdict = self(batch)
-        logits = pool(verdict.logits, batch.views, self.config.model.pool)
-        evaluation = self.evaluations[dataloader_idx]
-        evaluation.update(batch, verdict, logits, self.backbone.image_size, self.config.model.crops)
+        model = self.config.model
+        self.evaluations[dataloader_idx].update(batch, self(batch), model.pool, self.backbone.image_size, model.crops)
 
     def on_test_epoch_end(self) -> None:
         """Reduce over ranks, make rows, and let the first process write the run."""

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from framework.data.index import Index
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse, components, shown_components
-from framework.models.scoring import per_sample
+from framework.models.scoring import on_grid, per_sample
 from framework.tasks.gallery import KEPT, Gallery
+from framework.tasks.pooling import score
 from framework.types import Batch, Sample, Verdict
 
 
@@ -31,16 +32,17 @@ class Evaluation(nn.Module):
         self.groups = {category: g for g, category in enumerate(index.categories)}
         self.samples = AnomalyCurves(index.categories, scores="logit")
         self.elements = AnomalyCurves(index.categories, scores="probability", regions=True)
+        self.cells = AnomalyCurves(index.categories, scores="probability", regions=True)
         self.lines: list[dict[str, Any]] = []
         self.gallery = Gallery(index.name, index.config.domain)
 
-    def update(self, batch: Batch, verdict: Verdict, logits: Tensor, size: int, mode: str) -> None:
+    def update(self, batch: Batch, verdict: Verdict, rule: str, size: int, mode: str) -> None:
         """Add the samples of a batch.
 
         Args:
             batch: with its samples.
             verdict: of the expert.
-            logits: ``(B,)``, one per sample.
+            rule: how views become a sample, see ``pooling.score``.
             size: side of a crop in pixels.
             mode: how views were cut, "base" or "anyres".
         """
@@ -48,7 +50,8 @@ class Evaluation(nn.Module):
         for b, (sample, maps, scores) in enumerate(per_sample(batch, verdict, size, mode)):
             shown = verdict.logits[view : view + batch.views[b]]
             view += batch.views[b]
-            line = self._score(sample, logits[b]) | self._locate(sample, scores)
+            line = self._score(sample, score(shown, scores, rule)) | self._locate(sample, scores)
+            line |= self._lay(sample, scores)
             position = batch.index[b]
             self.lines.append({"position": position, **line})
             self.gallery.offer(position, line["id"], sample, maps.cpu().numpy(), int(shown.argmax()), line["score"])
@@ -96,3 +99,15 @@ class Evaluation(nn.Module):
         self.elements.update(scores, truth, regions, group=self.groups[sample.record.category])
         hist, count = coarse(scores, truth, regions)
         return {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}
+
+    def _lay(self, sample: Sample, scores: Tensor) -> dict[str, Any]:
+        """The same on the grid of published numbers, where the sample has one."""
+        if sample.grid is None:
+            return {"grid": None}
+        laid = on_grid(scores, sample.grid)
+        truth = torch.from_numpy(sample.grid.truth.ravel())
+        regions = torch.from_numpy(components(sample.grid.truth[None]).ravel())
+        self.cells.update(laid, truth, regions, group=self.groups[sample.record.category])
+        hist, count = coarse(laid, truth, regions)
+        told = {"name": sample.grid.name, "sigma": sample.grid.sigma}
+        return {"grid": told | {"hist": np.asarray(hist, np.float32).tobytes(), "regions": count}}

@@ -1,10 +1,30 @@
-"""Views -> samples: one logit from the logits of the views, one loss from both classes."""
+"""Views -> samples: one logit from the logits of the views (and the map), one loss from both classes."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
+
+HALVES = "half_max_half_mean"
+
+
+def score(logits: Tensor, elements: Tensor, rule: str) -> Tensor:
+    """The logit of one sample.
+
+    Args:
+        logits: ``(V,)`` of its views.
+        elements: ``(E,)`` scores of its elements, in [0, 1].
+        rule: of ``pool``, or "half_max_half_mean": half the highest element score, half the mean probability of the
+            views (PointAD, zqhang/PointAD test.py, whose map lies on a smoothed grid; here it is that of the elements).
+
+    Returns:
+        A scalar.
+    """
+    if rule != HALVES:
+        return pool(logits, [len(logits)], rule)[0]
+    probability = (elements.max().double() + logits.double().sigmoid().mean()) / 2
+    return probability.logit(eps=1e-9).float()
 
 
 def pool(logits: Tensor, views: list[int], rule: str) -> Tensor:
@@ -15,12 +35,13 @@ def pool(logits: Tensor, views: list[int], rule: str) -> Tensor:
     Args:
         logits: ``(M,)``, one per view, samples end to end.
         views: views of each sample; sums to M.
-        rule: "max", "mean", or "topK", the mean of the K highest (all where there are fewer).
+        rule: "max", "mean", or "topK", the mean of the K highest (all where there are fewer); "half_max_half_mean" is
+            "mean" where there are only views, as in training.
 
     Returns:
         ``(B,)``.
     """
-    if rule == "mean":
+    if rule in ("mean", HALVES):
         return torch.stack([part.mean() for part in logits.split(views)])
     count = 1 if rule == "max" else int(rule.removeprefix("top"))
     return torch.stack([part.topk(min(count, len(part))).values.mean() for part in logits.split(views)])

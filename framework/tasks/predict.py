@@ -21,7 +21,7 @@ from framework.models.scoring import per_sample
 from framework.models.trained import Origin
 from framework.progress import say, track
 from framework.tasks.devices import usable
-from framework.tasks.pooling import pool
+from framework.tasks.pooling import score
 from framework.tasks.predictions import LINES, stems, taken, tidy
 from framework.tasks.showing import show
 from framework.types import Domain, Features, Record, Sample, Verdict
@@ -81,8 +81,8 @@ class Predictor:
         assert batch.pixels is not None
         parts = [self.backbone(pixels.to(self.device)) for pixels in batch.pixels.split(CROPS_AT_ONCE)]
         verdict: Verdict = self.expert(_joined(parts), batch.crops)
-        logit = pool(verdict.logits, batch.views, self.config.pool)[0]
         ((sample, maps, elements),) = per_sample(batch, verdict, self.backbone.image_size, self.config.crops)
+        logit = score(verdict.logits, elements, self.config.pool)
         line = {
             "score": float(logit.double().sigmoid()),
             "logit": float(logit),

@@ -16,7 +16,7 @@ from framework.config import digest
 from framework.data.fingerprint import digests, fingerprint, seen
 from framework.data.index import Index
 from framework.errors import UserError
-from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, Row, chance_level
+from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, VIEWED, Row, chance_level
 from framework.leaderboard.statistics import Interval, element_interval, sample_interval
 from framework.leaderboard.store import write_run
 from framework.metrics.curves import Curves
@@ -51,6 +51,7 @@ class Level:
     element: str
     curves: dict[str, Curves]
     lines: list[dict[str, Any]]
+    note: str = ""  # how its scores were made, part of the metric's definition
 
 
 def report(task: Detect) -> Path | None:
@@ -59,7 +60,7 @@ def report(task: Detect) -> Path | None:
     for evaluation in task.evaluations:
         with warnings.catch_warnings():  # a set with labels only, or more ranks than samples, updates no metric
             warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-            curves = evaluation.samples.compute(), evaluation.elements.compute()
+            curves = [part.compute() for part in (evaluation.samples, evaluation.elements, evaluation.cells)]
         collected.append((evaluation, *curves, *evaluation.gather()))
     if not task.trainer.is_global_zero:
         return None
@@ -67,7 +68,7 @@ def report(task: Detect) -> Path | None:
     rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     pictures: list[dict[str, Any]] = []
-    for evaluation, by_sample, by_element, lines, items in collected:
+    for evaluation, by_sample, by_element, by_cell, lines, items in collected:
         index = evaluation.index
         known = {d for origin in task.card["trained_on"] for d in origin["digests"]}
         trained_on = seen(known, digests(index.records))
@@ -76,9 +77,15 @@ def report(task: Detect) -> Path | None:
         located = [line for line in lines if line["hist"] is not None]
         if located:
             levels.append(Level("element", index.reader.element, by_element, located))
+        laid = [line | line["grid"] for line in lines if line["grid"] is not None]
+        if laid:
+            sigma = laid[0]["sigma"]
+            note = f", smoothed by a Gaussian of {sigma:g} cells" if sigma else ""
+            levels.append(Level("grid", laid[0]["name"], by_cell, laid, note))
+        views = getattr(index.reader, "protocol", "")
         for level in levels:
-            rows += level_rows(level, common | _tested(index))
-        samples += [{k: v for k, v in line.items() if k not in ("position", "seen")} for line in lines]
+            rows += level_rows(level, common | _tested(index), f"{VIEWED}{views}" if views else "")
+        samples += [{k: v for k, v in line.items() if k not in ("position", "seen", "grid")} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
         raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")
@@ -120,8 +127,14 @@ def _tested(index: Index) -> dict[str, Any]:
     }
 
 
-def level_rows(level: Level, columns: dict[str, Any]) -> list[Row]:
-    """Rows of all metrics: each category, and their unweighted mean as category "all"."""
+def level_rows(level: Level, columns: dict[str, Any], viewed: str = "") -> list[Row]:
+    """Rows of all metrics: each category, and their unweighted mean as category "all".
+
+    Args:
+        level: of the set.
+        columns: that all rows share.
+        viewed: end of every row's protocol: how views were made.
+    """
     rows = []
     for metric in METRICS:
         values = {c: v for c, curves in level.curves.items() if (v := getattr(curves, metric)) is not None}
@@ -129,11 +142,11 @@ def level_rows(level: Level, columns: dict[str, Any]) -> list[Row]:
         if len(level.curves) > 1:
             groups += [(category, [category]) for category in values]
         for name, categories in groups:
-            rows.append(_row(level, metric, categories, columns | {"category": name}))
+            rows.append(_row(level, metric, categories, columns | {"category": name}, viewed))
     return rows
 
 
-def _row(level: Level, metric: str, categories: list[str], columns: dict[str, Any]) -> Row:
+def _row(level: Level, metric: str, categories: list[str], columns: dict[str, Any], viewed: str) -> Row:
     curves = [level.curves[c] for c in categories]
     lines = [line for line in level.lines if line["category"] in categories]
     value = float(np.mean([getattr(c, metric) for c in curves]))
@@ -143,7 +156,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
     anomalous = sum(line["label"] for line in lines)
     overlap = sum(line["seen"] for line in lines)
     prevalence = [c.positives / (c.positives + c.negatives) for c in curves]
-    by_element = level.name == "element"
+    by_element = level.name != "sample"
     return Row(
         **columns,
         level=level.name,
@@ -162,7 +175,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         anomalous_elements=sum(c.positives for c in curves) if by_element else None,
         in_domain=overlap > 0,
         overlap=overlap,
-        protocol=_protocol(metric, level.element) + ("; mean over categories" if len(categories) > 1 else ""),
+        protocol=_protocol(metric, level) + ("; mean over categories" if len(categories) > 1 else "") + viewed,
     )
 
 
@@ -180,8 +193,10 @@ def _summary(rows: list[Row]) -> list[str]:
     return [f"{tested_on}: {'; '.join(texts)}" for tested_on, texts in found.items()]
 
 
-def _protocol(metric: str, element: str) -> str:
-    return PROTOCOLS[metric] + (f", {REGIONS.get(element, OWN_REGIONS)}" if metric == "aupro" else "")
+def _protocol(metric: str, level: Level) -> str:
+    where = f"; on {level.element}{level.note}" if level.name == "grid" else ""
+    regions = REGIONS["pixel"] if level.name == "grid" else REGIONS.get(level.element, OWN_REGIONS)
+    return PROTOCOLS[metric] + where + (f", {regions}" if metric == "aupro" else "")
 
 
 def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interval | None:

@@ -11,9 +11,10 @@ import numpy as np
 
 from framework.colours import overlay
 from framework.files import write_whole
+from framework.lift import seen_by
 from framework.sheets import Picture, Sheet
 from framework.types import Domain, Sample
-from framework.viewer.layers import by_score, by_truth, by_views, seen_by
+from framework.viewer.layers import by_score, by_truth, by_views
 from framework.viewer.page import View, build
 
 COLUMNS = 7  # of the views on a sheet

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from framework.colours import on_grey
-from framework.types import Sample
 
 FULL = 65535  # the code of a score of 1
 _NORMAL, _ANOMALOUS = (168, 172, 176), (222, 60, 30)
@@ -63,15 +62,3 @@ def by_views(seen: np.ndarray, views: int) -> Layer:
     marks = ((f"unseen ({int((seen == 0).sum()):,})", _UNSEEN),)
     ticks = ("1 view", f"{views} views") if views > 1 else ("1 view",)
     return Layer("views", seen.clip(0, views).astype(np.uint16), colours, views, ticks, marks)
-
-
-def seen_by(sample: Sample) -> np.ndarray:
-    """``(E,)`` int32, how many views show each element."""
-    if sample.place is not None:
-        return np.asarray((sample.place >= 0).sum(0, dtype=np.int32))
-    if sample.owner is None:
-        return np.ones(sample.elements, np.int32)
-    count = np.zeros(sample.elements, np.int32)
-    for owner in sample.owner:
-        count[np.unique(owner[owner >= 0])] += 1
-    return count

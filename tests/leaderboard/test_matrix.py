@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from framework.errors import UserError
 from framework.leaderboard.matrix import matrices, newest, transfer_matrix
+from framework.leaderboard.rows import VIEWED
 
 LATER = "2026-03-04T05:06:07+00:00"
 
@@ -136,3 +137,20 @@ def test_another_question_in_one_column_is_refused():
     rows = [row(level="answer", metric="f1", trained_on=t, protocol=f"f1/1; asked {t}") for t in ("cups", "parts")]
     with pytest.raises(UserError, match=r"define answer f1 differently \(f1/1; asked cups, f1/1; asked parts\)"):
         transfer_matrix(rows, "f1", "answer")
+
+
+def test_one_method_with_views_made_in_several_ways_has_a_line_for_each_in_one_column():
+    cloud, rgb = (row(protocol=f"ranking/1{VIEWED}{way}", value=v) for way, v in (("cloud", 0.6), ("rgb", 0.8)))
+    matrix = transfer_matrix([cloud, rgb, row(tested_on="cups", fingerprint="e" * 64)], "auroc", "sample")
+    assert matrix.trained == ["parts", "parts · cloud", "parts · rgb"] and matrix.tested == ["cups", "parts"]
+    assert matrix.cells["parts · rgb", "parts"].value == 0.8
+    assert transfer_matrix([rgb], "auroc", "sample").trained == ["parts"]
+
+
+def test_numbers_on_a_grid_are_a_matrix_of_their_own():
+    points = row(level="element", element="point", elements=9, anomalous_elements=2)
+    cells = row(level="grid", element="grid336", elements=9, anomalous_elements=2, value=0.9, high=0.95)
+    assert [(m.level, m.cells["parts", "parts"].value) for m in matrices([cells, points])] == [
+        ("element", 0.875),
+        ("grid", 0.9),
+    ]

@@ -1,9 +1,11 @@
+import math
+
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.testing import assert_close
 
-from framework.tasks.pooling import balanced_bce, class_totals, pool
+from framework.tasks.pooling import HALVES, balanced_bce, class_totals, pool, score
 
 
 def test_pooling_rules():
@@ -42,3 +44,12 @@ def test_the_gradient_survives_a_saturated_score():
     targets, ones = torch.tensor([0.0, 1.0]), torch.ones(2)
     balanced_bce(logits, targets, ones, class_totals(targets, ones)).backward()
     assert_close(logits.grad, torch.tensor([0.5, -0.5]))
+
+
+def test_half_the_highest_element_and_half_the_mean_view():
+    logits, elements = torch.tensor([0.0, 2.0]), torch.tensor([0.1, 0.9, 0.3])
+    probability = (0.9 + (0.5 + 1 / (1 + math.exp(-2.0))) / 2) / 2
+    assert_close(score(logits, elements, HALVES).sigmoid(), torch.tensor(probability))
+    assert score(logits, elements, "max") == 2.0
+    assert pool(logits, [2], HALVES).tolist() == [1.0]
+    assert torch.isfinite(score(torch.tensor([99.0]), torch.ones(1), HALVES))

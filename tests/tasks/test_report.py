@@ -37,7 +37,7 @@ def test_where_scores_crowd_in_one_bin_there_is_a_value_and_no_interval(spread, 
         hist = coarse(scores, truth)[0].tobytes()
         lines.append({"category": "a", "group": str(i), "label": True, "seen": False, "hist": hist, "regions": 0})
     columns = {name: getattr(row(), name) for name in COLUMNS}
-    found = _row(Level("element", "pixel", curves.compute(), lines), "auroc", ["a"], columns)
+    found = _row(Level("element", "pixel", curves.compute(), lines), "auroc", ["a"], columns, "")
     assert 0.8 < found.value < 0.95
     if given:
         assert found.low < found.value < found.high and found.interval

@@ -1,16 +1,11 @@
 """Numbers per element -> codes and colours whose legend says what they are."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from framework.colours import overlay
-from framework.types import Record, Sample
-from framework.viewer.layers import FULL, by_score, by_truth, by_views, seen_by
-
-RECORD = Record(Path("a"), False, "")
+from framework.viewer.layers import FULL, by_score, by_truth, by_views
 
 
 def colours_of(layer):
@@ -46,12 +41,3 @@ def test_an_element_that_no_view_shows_stands_out(views):
     assert all(np.abs(found[0] - colour).max() > 100 for colour in layer.colours[1:].astype(int))
     assert len(np.unique(layer.colours, axis=0)) > min(views, 100)  # every count has a colour of its own
     assert layer.ticks[-1] == ("1 view" if views == 1 else f"{views} views")
-
-
-def test_views_that_show_an_element_are_counted_once_each():
-    owner = np.array([[[0, 0], [1, -1]], [[0, 2], [2, 2]]], np.int32)
-    views = np.zeros((2, 3, 2, 2), np.uint8)
-    assert_array_equal(seen_by(Sample(RECORD, views, owner, np.zeros(4, bool))), [2, 1, 1, 0])
-    place = np.array([[0, -1, -1, 0], [1, -1, 2, 1]], np.int32)  # more than what owns a pixel
-    assert_array_equal(seen_by(Sample(RECORD, views, owner, np.zeros(4, bool), place=place)), [2, 0, 1, 2])
-    assert_array_equal(seen_by(Sample(RECORD, views)), np.ones(8))

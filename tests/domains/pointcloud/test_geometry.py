@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from domains.pointcloud.geometry import corner_normals, estimate_normals, pitch, stand_in, to_unit_sphere
+from domains.pointcloud.geometry import corner_normals, estimate_normals, pitch, sampling, stand_in, to_unit_sphere
+from framework.errors import UserError
 
 pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
 
@@ -49,5 +50,22 @@ def test_corners_are_sharp_on_a_cube_and_smooth_on_a_ball() -> None:
 
 def test_a_hidden_point_is_stood_in_for_by_the_nearest_shown_one() -> None:
     points = np.array([[0.0, 0, 0], [1, 0, 0], [1.2, 0, 0], [0.1, 0, 0]])
-    assert_array_equal(stand_in(points, np.array([[0, -1], [2, 0]])), [0, 2, 2, 0])
-    assert_array_equal(stand_in(points, np.arange(4)), [0, 1, 2, 3])
+    assert_array_equal(stand_in(points, np.array([True, False, True, False])), [0, 2, 2, 0])
+    assert_array_equal(stand_in(points, np.ones(4, bool)), [0, 1, 2, 3])
+    assert_array_equal(stand_in(points, np.zeros(4, bool)), [0, 1, 2, 3])
+
+
+def test_points_in_one_place_are_a_users_mistake() -> None:
+    with pytest.raises(UserError, match="all 20 points lie in one place"):
+        to_unit_sphere(np.full((20, 3), 1e9))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_a_handful_of_points_has_a_pitch(count: int) -> None:
+    known = sampling(np.arange(3.0 * count).reshape(count, 3))
+    assert np.isfinite([known.pitch, known.cover]).all() and (known.pitch > 0) == (count > 1)
+
+
+def test_a_grid_is_closed_less_than_what_was_drawn_at_random() -> None:
+    grid = np.stack(np.meshgrid(np.arange(60), np.arange(60), [0]), -1).reshape(-1, 3)
+    assert sampling(grid).cover < 1.2 < 1.9 < sampling(sphere(5_000)).cover

@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from domains.pointcloud.cameras import DISTANCE, fibonacci, focal_px, look_at
-from domains.pointcloud.mesh import cast
+from domains.pointcloud.drawing import draw
 
 o3d = pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
 
@@ -11,7 +11,8 @@ o3d = pytest.importorskip("open3d", reason="needs Open3D and its system librarie
 def test_the_owner_is_the_nearest_corner_of_the_triangle_in_the_pixel() -> None:
     corners = np.array([[-0.6, 0, -0.6], [0.6, 0, -0.6], [0.6, 0, 0.6], [-0.6, 0, 0.6], [0, 5, 0]])
     faces = np.array([[0, 1, 2], [0, 2, 3]])
-    views, owner = cast(corners, faces, look_at(np.array([0.0, -DISTANCE, 0]))[None], 100)
+    drawn = draw(corners, look_at(np.array([0.0, -DISTANCE, 0]))[None], 100, faces=faces)
+    views, owner = drawn.views, drawn.owner
     assert_array_equal(np.unique(owner), [-1, 0, 1, 2, 3])  # the unused vertex is shown nowhere
     half = 0.6 / DISTANCE * focal_px(100)
     lower, upper, left, right = int(50 + half) - 2, int(50 - half) + 2, int(50 - half) + 2, int(50 + half) - 2
@@ -29,16 +30,15 @@ def test_a_sphere_in_front_hides_one_behind() -> None:
     points = np.concatenate([np.asarray(near.vertices) - step, np.asarray(far.vertices) + step])
     faces = np.concatenate([np.asarray(near.triangles), np.asarray(far.triangles) + split])
     poses = np.stack([look_at(np.array([0.0, y, 0])) for y in (-DISTANCE, DISTANCE)])
-    _, owner = cast(points, faces, poses, 120)
+    owner = draw(points, poses, 120, faces=faces).owner
     assert owner[0].max() < split and owner[1][owner[1] >= 0].min() >= split
 
 
 def test_windings_do_not_matter_and_repeats_are_equal() -> None:
     ball = o3d.geometry.TriangleMesh.create_sphere(1, 30)
     points, faces = np.asarray(ball.vertices), np.asarray(ball.triangles)
-    views, owner = cast(points, faces, fibonacci(2), 64)
-    turned, _ = cast(points, faces[:, ::-1], fibonacci(2), 64)
-    again, same = cast(points, faces, fibonacci(2), 64)
-    assert np.abs(views.astype(int) - turned).max() <= 1
-    assert_array_equal(views, again)
-    assert_array_equal(owner, same)
+    drawn, again = (draw(points, fibonacci(2), 64, faces=faces) for _ in range(2))
+    turned = draw(points, fibonacci(2), 64, faces=faces[:, ::-1])
+    assert np.abs(drawn.views.astype(int) - turned.views).max() <= 1
+    for name in ("views", "owner", "place", "facing"):
+        assert_array_equal(getattr(drawn, name), getattr(again, name))

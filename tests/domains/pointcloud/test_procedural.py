@@ -34,9 +34,10 @@ def test_both_sets_are_balanced_and_share_no_category(root) -> None:
 
 def test_labels_fit_their_clouds_and_cover_a_few_percent(root) -> None:
     for record in [*real3d(root / "source"), *real3d(root / "target")]:
-        points = files.load(record.path).points
+        shape = files.load(record.path)
+        points = shape.points
         assert 6_000 <= len(points) < 15_000
-        truth = truth_of(record, points)
+        truth = truth_of(record, shape).mask
         assert truth.any() == record.anomalous
         if record.anomalous:
             assert 0.006 < truth.mean() < 0.08

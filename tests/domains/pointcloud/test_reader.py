@@ -36,9 +36,10 @@ def test_a_cloud_becomes_views_owners_truth_and_stand_ins(torus) -> None:
     assert given.views.shape == (6, 3, 160, 160) and given.elements == 8_000
     assert 0.1 < (given.owner >= 0).mean() < 0.6
     assert 0.01 < given.truth.mean() < 0.1 and given.regions.max() == 1
-    shown = np.unique(given.owner[given.owner >= 0])
+    shown = np.flatnonzero((given.place >= 0).any(0))
     assert_array_equal(given.stand_in[shown], shown)
-    assert np.isin(given.stand_in, shown).all()
+    assert np.isin(given.stand_in, shown).all() and given.counts.get("unseen", 0) == 8_000 - len(shown)
+    assert given.weight is None and given.fuse == "mean" and len(given.captions) == 6
     again = reader.read(torus)
     assert_array_equal(given.views, again.views)
     assert_array_equal(given.owner, again.owner)
@@ -82,7 +83,8 @@ def test_points_without_a_place_are_counted_and_stood_in_for(tmp_path, torus) ->
     given = PointCloud(4, 96).read(Record(tmp_path / "nan.pcd", False, "torus"))
     assert given.elements == 8_000 and not np.isin([0, 100, 200, 4_000], given.owner).any()
     shown = np.isfinite(points).all(1)
-    assert shown[given.stand_in].all() and np.isin(given.stand_in, given.owner).all()
+    assert shown[given.stand_in].all() and (given.place[:, given.stand_in] >= 0).any(0).all()
+    assert (given.place[:, ~shown] == -1).all() and given.counts["without a place"] == 4
     assert given.stand_in[100] == given.stand_in[99]
     scores = np.linspace(0, 1, 8_000, dtype=np.float32)
     told = PointCloud(4, 96).save(given, scores, tmp_path / "scored")
@@ -164,8 +166,11 @@ def test_scores_of_another_cloud_are_a_broken_promise(torus, tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"views": 0}, "views=0"), ({"size": 16}, "size=16"), ({"cameras": "rings"}, "Did you mean 'ring'"),
-     ({"style": "shade"}, "Did you mean 'shaded'"), ({"cameras": "tilts", "views": 10}, "9 views at most")],
+    [({"views": -1}, "views=-1"), ({"size": 16}, "size=16"), ({"cameras": "rings"}, "Did you mean 'ring'"),
+     ({"style": "shade"}, "Did you mean 'shaded'"), ({"cameras": "tilts", "views": 10}, "9 views at most"),
+     ({"modality": "rbg"}, "Did you mean 'rgb'"), ({"fuse": "average"}, "no pointcloud fuse called 'average'"),
+     ({"light": 6}, "light=6 is none of 0, 1"), ({"background": "drop"}, "no pointcloud background"),
+     ({"backend": "spat"}, "Did you mean 'splat'")],
 )  # fmt: skip
 def test_options_that_cannot_be_drawn_are_refused(options, message) -> None:
     with pytest.raises(UserError, match=message):
@@ -181,6 +186,33 @@ class Clouds(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> np.ndarray:
         return PointCloud(2, 64).read(self.record).views
+
+
+@pytest.mark.parametrize("fuse", ["mean", "max", "cosine"])
+def test_views_join_as_asked(torus, fuse) -> None:
+    given = PointCloud(4, 96, fuse=fuse).read(torus)
+    maps = torch.rand(4, 96, 96, generator=torch.manual_seed(0))
+    found = lift(maps, given).numpy()
+    seen = [[float(maps[v].flatten()[p]) for v, p in enumerate(given.place[:, e]) if p >= 0] for e in range(50)]
+    weight = PointCloud(4, 96, fuse="cosine").read(torus).weight
+    for e in np.flatnonzero(given.stand_in[:50] == np.arange(50)):
+        squarely = [float(weight[v, e]) for v, p in enumerate(given.place[:, e]) if p >= 0]
+        wanted = {"mean": np.mean, "max": np.max, "cosine": lambda x, w=squarely: np.average(x, weights=w)}[fuse]
+        assert found[e] == pytest.approx(wanted(seen[e]), abs=1e-4)
+    assert (given.weight is None) == (fuse != "cosine")
+
+
+def test_stacked_styles_are_views_with_captions_of_their_own(torus) -> None:
+    given = PointCloud(3, 64, style="shaded+normals").read(torus)
+    assert len(given.views) == len(given.place) == 6
+    assert given.captions[0].endswith(", shaded") and given.captions[1].endswith(", normals")
+    assert_array_equal(given.place[0], given.place[1])
+
+
+def test_options_that_change_no_pixel_leave_stored_features_valid() -> None:
+    plain = repr(PointCloud())
+    assert plain == repr(PointCloud(fuse="max", grid=0)) and plain != repr(PointCloud(style="depth"))
+    assert PointCloud(fuse="max").protocol != PointCloud().protocol != PointCloud(modality="rgb").protocol
 
 
 def test_forked_workers_draw_after_the_parent_did(torus) -> None:

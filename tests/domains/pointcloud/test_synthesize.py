@@ -23,8 +23,9 @@ def test_meshes_become_a_set_of_what_a_scanner_would_see(tmp_path) -> None:
     assert [sum(r.category == name for r in records) for name in ("ball", "cloud")] == [4, 4]
     assert sum(r.anomalous for r in records) == 4
     for record in records:
-        points = files.load(record.path).points
-        assert truth_of(record, points).any() == record.anomalous
+        shape = files.load(record.path)
+        points = shape.points
+        assert truth_of(record, shape).mask.any() == record.anomalous
         if record.category == "ball":
             assert 12_000 <= len(points) < 24_000
             centred = points - (points.min(0) + points.max(0)) / 2

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 
 from domains.pointcloud import viewer
-from domains.pointcloud.cameras import DISTANCE, fibonacci, focal_px
-from domains.pointcloud.files import Shape
+from domains.pointcloud.cameras import DISTANCE, fibonacci, focal_px, tilts
+from domains.pointcloud.files import Scan, Shape
 from domains.pointcloud.geometry import to_unit_sphere
 from domains.pointcloud.procedural import write_pcd
 
@@ -68,14 +69,39 @@ def test_faces_of_points_without_a_place_are_left_out_and_many_become_points(mon
     assert list(found["notes"]) == ["A mesh of 2 faces, too many for a page: its vertices are shown."]
 
 
-@pytest.mark.parametrize("place", ["GT/a.txt", "gt/a.txt", "test/a.txt"])
+def test_every_view_has_the_camera_that_saw_it():
+    drawn = fibonacci(3)
+    assert_allclose(viewer.poses("fibonacci", 3, 1, 3), drawn)
+    assert_allclose(viewer.poses("fibonacci", 3, 2, 6)[[0, 1, 4, 5]], drawn[[0, 0, 2, 2]])  # as a style a+b draws them
+    both = viewer.poses("tilts", 2, 1, 3)
+    assert_allclose(both[:2], tilts(2))
+    assert_allclose(both[2], tilts(1)[0])  # the photograph
+    assert_allclose(viewer.poses("tilts", 0, 1, 1), tilts(1))
+
+
+def test_photographs_alone_have_no_scale():
+    assert "unit_px" not in scene(Shape(cloud(30)), size=0)
+
+
+@pytest.mark.parametrize("place", ["GT/a.txt", "gt/a.txt", "test/a.txt", "test/a_labels.txt"])
 def test_labels_are_found_where_the_sets_lay_them(tmp_path: Path, place):
     points, path = cloud(30), tmp_path / "test/a.pcd"
     path.parent.mkdir()
     write_pcd(path, points)
-    assert viewer.truth_beside(path, points) is None
+    shape = Shape(points)
+    assert viewer.truth_beside(path, shape) is None
     (tmp_path / place).parent.mkdir(exist_ok=True)
     np.savetxt(tmp_path / place, np.c_[points, np.arange(30) < 4], "%.6f")
-    assert_array_equal(viewer.truth_beside(path, points), np.arange(30) < 4)
+    assert_array_equal(viewer.truth_beside(path, shape), np.arange(30) < 4)
     (tmp_path / place).write_text("notes of a visit")
-    assert viewer.truth_beside(path, points) is None
+    assert viewer.truth_beside(path, shape) is None
+
+
+def test_the_picture_of_the_truth_of_a_scan_is_found(tmp_path: Path):
+    marked = np.zeros((5, 6), np.uint8)
+    marked[2] = 255
+    (tmp_path / "gt").mkdir()
+    Image.fromarray(marked).save(tmp_path / "gt/007.png")
+    shape = Shape(cloud(20), scan=Scan(5, 6, np.arange(20, dtype=np.int32)))
+    found = viewer.truth_beside(tmp_path / "xyz/007.tiff", shape)
+    assert_array_equal(found, (np.arange(20) >= 12) & (np.arange(20) < 18))

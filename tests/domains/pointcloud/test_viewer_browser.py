@@ -13,6 +13,7 @@ pytest.importorskip("open3d", reason="needs Open3D and its system libraries", ex
 
 from domains.pointcloud import PointCloud
 from domains.pointcloud.ply import write
+from framework.lift import seen_by
 from framework.tasks.showing import show
 from framework.types import Record
 
@@ -35,7 +36,7 @@ def make(folder, mesh):
     scores = (points[:, 0] / 8 + 0.4).astype(np.float32)
     maps = np.where(sample.owner >= 0, scores[sample.owner], 0)
     told = {"file": "a.ply", "score": 0.7, "view_scores": [0.1, 0.7, 0.3]}
-    unseen = len(points) - len(np.unique(sample.owner[sample.owner >= 0]))
+    unseen = int((seen_by(sample) == 0).sum())
     return show(reader, sample, scores, maps, folder / "a", told)["viewer"], unseen
 
 

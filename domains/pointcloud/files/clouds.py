@@ -1,26 +1,19 @@
-"""The path of a cloud or a mesh in; its points, normals and faces out, in the file's order.
-
-Open3D's readers never raise: a truncated .ply or ASCII .pcd comes back with its missing points at zero, and the .obj
-and .stl readers reorder, merge and drop vertices. Scores and labels are per point of the file, so the files are read
-here; Open3D reads compressed .pcd and the faces of a .ply, where the count that the header promises can be checked.
-"""
+"""The bytes of a .pcd, .ply or .xyz file in; its points, normals, colours and faces out, in the file's order."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from domains.pointcloud.files.meshes import checked, winding
+from domains.pointcloud.files.shape import Shape
 from domains.pointcloud.library import open3d
-from framework.errors import UnreadableError
 
 _LZF = 88  # how many bytes one byte of a compressed .pcd unpacks to at most
 _LONGEST = 1 << 16  # values of one field of a .pcd; the longest descriptors have some thousand
-FEWEST_POINTS = 16  # of a cloud: fewer have no surface
 _PLY_TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
@@ -28,77 +21,7 @@ _PLY_TYPES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """Where the points of an organised scan lie on its grid.
-
-    Attributes:
-        height, width: of the grid.
-        pixel: ``(E,)`` int32, row * width + column of every point, ascending.
-        rgb: ``(height, width, 3)`` uint8, the photograph that was taken with it, or None.
-        background: how many measured points were taken away as ground.
-    """
-
-    height: int
-    width: int
-    pixel: np.ndarray
-    rgb: np.ndarray | None = None
-    background: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a file holds.
-
-    Attributes:
-        points: ``(E, 3)`` float32 or float64 as the file has them, its own units and order; may hold NaN.
-        normals: ``(E, 3)`` float32 if the file has them.
-        faces: ``(F, 3)`` int64 indices of points, F > 0; None for a cloud.
-        colours: ``(E, 3)`` uint8 if the file has them.
-        scan: of an organised scan, whose points are those of its object; None for any other.
-        warnings: what is odd about the file but can be lived with: a line each, with its path.
-    """
-
-    points: np.ndarray
-    normals: np.ndarray | None = None
-    faces: np.ndarray | None = None
-    colours: np.ndarray | None = None
-    scan: Scan | None = None
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def finite(self) -> np.ndarray:
-        """``(E,)`` bool, the points that have a place."""
-        return np.isfinite(self.points).all(1)
-
-
-def load(path: Path) -> Shape:
-    """Read a .pcd, .ply, .obj or .stl file.
-
-    Raises:
-        UnreadableError: missing, empty, truncated or corrupt, or without enough finite points that differ.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UnreadableError(f"{path}: cannot be read ({error.strerror}).") from None
-    if not raw.strip():
-        raise UnreadableError(f"{path}: the file is empty.")
-    try:
-        shape = {".pcd": _pcd, ".ply": _ply, ".obj": _obj, ".stl": _stl}[path.suffix.lower()](path, raw)
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise UnreadableError(f"{path}: truncated or corrupt ({' '.join(str(error).split())}).") from None
-    except MemoryError:
-        raise UnreadableError(f"{path}: needs more memory than there is. Cut it into parts, or thin it out.") from None
-    place = shape.points[shape.finite]
-    if shape.faces is None and len(place) < FEWEST_POINTS:
-        raise UnreadableError(f"{path}: {len(place)} finite points; a cloud needs {FEWEST_POINTS} or more.")
-    if not len(place) or not (place.max(0) > place.min(0)).any():
-        raise UnreadableError(f"{path}: all points lie in one place.")
-    return shape
-
-
-def _pcd(path: Path, raw: bytes) -> Shape:
+def pcd(path: Path, raw: bytes) -> Shape:
     """Point Cloud Library's format: ASCII, binary or (through Open3D) compressed binary."""
     head, mark, rest = raw.partition(b"\nDATA ")
     kind, _, body = rest.partition(b"\n")
@@ -119,7 +42,8 @@ def _pcd(path: Path, raw: bytes) -> Shape:
         for i, (name, dtype, n) in enumerate(zip(header["FIELDS"], types, each, strict=True))
     ]
     table = _table(body, np.dtype(fields), count, ascii=kind.strip() == b"ascii")
-    return Shape(_columns(table, "x", "y", "z"), _normals(table, "normal_x", "normal_y", "normal_z"))
+    normals = _normals(table, "normal_x", "normal_y", "normal_z")
+    return Shape(_columns(table, "x", "y", "z"), normals, colours=_packed_colours(table))
 
 
 def _compressed_pcd(path: Path, count: int) -> Shape:
@@ -130,10 +54,11 @@ def _compressed_pcd(path: Path, count: int) -> Shape:
     if len(cloud.points) != count:
         raise ValueError(f"{len(cloud.points)} points where its header says {count}")
     normals = np.asarray(cloud.normals, np.float32) if cloud.has_normals() else None
-    return Shape(np.asarray(cloud.points).astype(np.float32), normals)
+    colours = (np.asarray(cloud.colors) * 255).round().astype(np.uint8) if cloud.has_colors() else None
+    return Shape(np.asarray(cloud.points).astype(np.float32), normals, colours=colours)
 
 
-def _ply(path: Path, raw: bytes) -> Shape:
+def ply(path: Path, raw: bytes) -> Shape:
     """Stanford's format: vertices here, faces by Open3D."""
     head, mark, rest = raw.partition(b"end_header")
     if not raw.startswith(b"ply") or not mark:
@@ -149,7 +74,18 @@ def _ply(path: Path, raw: bytes) -> Shape:
     points, normals = _columns(table, "x", "y", "z"), _normals(table, "nx", "ny", "nz")
     faces = elements.get("face", (0, []))[0]
     _check_count(faces, "faces", len(body))
-    return Shape(points, normals, _ply_faces(path, count, faces) if faces else None)
+    triangles = _ply_faces(path, count, faces) if faces else None
+    told = winding(path, triangles) if triangles is not None else ()
+    return Shape(points, normals, triangles, _colours(table), warnings=told)
+
+
+def xyz(path: Path, raw: bytes) -> Shape:
+    """Text, a row "x y z" a point, parted by spaces or commas; further columns are not read."""
+    comma = b"," in raw.partition(b"\n")[0]
+    table = np.loadtxt(io.BytesIO(raw), delimiter="," if comma else None, ndmin=2)
+    if table.shape[1] < 3:
+        raise ValueError(f"{table.shape[1]} columns where x y z are three")
+    return Shape(table[:, :3])
 
 
 def _ply_header(text: str) -> tuple[str, dict[str, tuple[int, list[tuple[str, str]]]]]:
@@ -175,41 +111,7 @@ def _ply_faces(path: Path, points: int, count: int) -> np.ndarray:
         faces = np.asarray(o3d.io.read_triangle_mesh(str(path)).triangles).astype(np.int64)
     if len(faces) < count:
         raise ValueError(f"{len(faces)} faces where its header says {count}")
-    return _checked(faces, points)
-
-
-def _obj(path: Path, raw: bytes) -> Shape:
-    """Wavefront: ``v x y z`` and ``f a/.. b/.. c/..``, polygons cut into fans; negative indices count from the end."""
-    points: list[list[float]] = []
-    faces: list[tuple[int, int, int]] = []
-    for line in raw.decode("utf-8", "replace").splitlines():
-        if line.startswith("v "):
-            points.append([float(word) for word in line.split()[1:4]])
-        elif line.startswith("f "):
-            corners = [int(word.split("/")[0]) for word in line.split()[1:]]
-            corners = [c - 1 if c > 0 else len(points) + c for c in corners]
-            faces += [(corners[0], b, c) for b, c in pairwise(corners[1:])]
-    if not points:
-        raise ValueError("no 'v x y z' line")
-    return Shape(np.array(points), None, _checked(np.array(faces), len(points)) if faces else None)
-
-
-def _stl(path: Path, raw: bytes) -> Shape:
-    """Triangles without shared vertices; the points are the distinct corners in the order the file first names them."""
-    count = int.from_bytes(raw[80:84], "little")
-    if len(raw) == 84 + 50 * count and count:
-        record = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
-        corners = np.frombuffer(raw, record, count, 84)["corners"].reshape(-1, 3)
-    elif raw.lstrip().startswith(b"solid") and b"endsolid" in raw:
-        words = (line.split() for line in raw.decode("utf-8", "replace").splitlines())
-        corners = np.array([w[1:4] for w in words if w[:1] == ["vertex"]], np.float32).reshape(-1, 3, 3).reshape(-1, 3)
-    else:
-        raise ValueError(f"{len(raw)} bytes are neither a whole binary nor a whole ASCII .stl")
-    points, first, inverse = np.unique(corners, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return Shape(points[order], None, rank[inverse.reshape(-1, 3)])
+    return checked(faces, points)
 
 
 def _table(body: bytes, dtype: np.dtype, count: int, ascii: bool) -> np.ndarray:
@@ -246,8 +148,21 @@ def _normals(table: np.ndarray, *names: str) -> np.ndarray | None:
     return normals if np.allclose(np.linalg.norm(normals, axis=1), 1, atol=0.05) else None
 
 
-def _checked(faces: np.ndarray, points: int) -> np.ndarray:
-    """The faces, if every one names points that exist."""
-    if faces.min() < 0 or faces.max() >= points:
-        raise ValueError(f"a face names point {max(int(faces.max()), -1)} of {points}")
-    return faces
+def _colours(table: np.ndarray) -> np.ndarray | None:
+    """``(E, 3)`` uint8 of the fields red, green and blue: bytes, or floats from 0 to 1; None where there are none."""
+    names = table.dtype.names or ()
+    if not {"red", "green", "blue"} <= set(names):
+        return None
+    colours = np.stack([table[name].reshape(len(table)) for name in ("red", "green", "blue")], 1)
+    if colours.dtype.kind == "f":
+        colours = (np.nan_to_num(colours).clip(0, 1) * 255).round()
+    return colours.astype(np.uint8)
+
+
+def _packed_colours(table: np.ndarray) -> np.ndarray | None:
+    """``(E, 3)`` uint8 of PCL's field rgb or rgba: 0x00RRGGBB in four bytes, whatever type the header gives them."""
+    name = next((n for n in ("rgb", "rgba") if n in (table.dtype.names or ())), None)
+    if name is None or table.dtype[name].base.itemsize != 4:
+        return _colours(table)
+    packed = np.ascontiguousarray(table[name].reshape(len(table))).view(np.uint32)
+    return np.stack([packed >> shift & 255 for shift in (16, 8, 0)], 1).astype(np.uint8)

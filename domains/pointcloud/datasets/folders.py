@@ -1,0 +1,40 @@
+"""The root of a folder of anybody's clouds, meshes or scans in; its records out. Opens no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from domains.pointcloud.datasets.clouds import NORMAL
+from domains.pointcloud.files import SUFFIXES
+from framework.registry import register
+from framework.types import Record
+
+LABELS = ("{}.txt", "{}_labels.txt", "{}.npy", "{}_labels.npy", "{}_mask.png")
+
+
+@register("dataset", "pointcloud/folder")
+def folder(root: Path, split: str = "test") -> Iterator[Record]:
+    """Any clouds, meshes or organised scans sorted into folders, with a label per file and, if you like, per point.
+
+    Layout: ``{good,normal}/*`` for normal shapes, ``<any other name>/*`` for anomalous ones, of any ending the domain
+    reads. Below ``train`` and ``test`` where the root has a folder of the split's name, else every split is all of it.
+
+    Labels lie beside an anomalous shape: ``<stem>.txt`` with a row "x y z label" a point, or ``<stem>_labels.txt``,
+    ``<stem>.npy`` or ``<stem>_labels.npy`` with one number a point; for a scan ``<stem>_mask.png``. Where any shape
+    has labels, no point of a normal one is anomalous.
+    """
+    base = root / split if (root / split).is_dir() else root
+    shapes = [p for p in sorted(base.glob("*/*")) if p.name.lower().endswith(SUFFIXES) and not p.name.startswith(".")]
+    labels = {p: _labels(p) for p in shapes if p.parent.name.lower() not in NORMAL}
+    labelled = any(labels.values())
+    for path in shapes:
+        anomalous = path in labels
+        truth = labels[path] if anomalous else path if labelled else None
+        yield Record(path, anomalous, root.name, str(path), truth, path.parent.name if anomalous else "")
+
+
+def _labels(path: Path) -> Path | None:
+    """The file with the labels of a shape, or None."""
+    stem = path.name[: -len(path.suffix)].removesuffix("_depth")
+    return next((p for form in LABELS if (p := path.with_name(form.format(stem))).is_file()), None)

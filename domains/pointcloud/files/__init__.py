@@ -1,0 +1,74 @@
+"""The path of a cloud, a mesh or an organised scan in; its points, normals, faces and colours out, in the file's order.
+
+Open3D's readers never raise: a truncated .ply or ASCII .pcd comes back with its missing points at zero, and the .obj
+and .stl readers reorder, merge and drop vertices. Scores and labels are per point of the file, so the files are read
+here; Open3D reads compressed .pcd and the faces of a .ply, where the count that the header promises can be checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from domains.pointcloud.files import clouds, meshes, scans
+from domains.pointcloud.files.scans import BACKGROUNDS, LIGHT, LIGHTS, write_grid
+from domains.pointcloud.files.shape import FEWEST_POINTS, Scan, Shape
+from framework.errors import UnreadableError
+
+__all__ = ["BACKGROUNDS", "FEWEST_POINTS", "LIGHT", "LIGHTS", "SUFFIXES", "Scan", "Shape", "load", "write_grid"]
+
+DEPTH = "_depth.png"
+_READERS: dict[str, Callable[[Path, bytes], Shape]] = {
+    ".pcd": clouds.pcd,
+    ".ply": clouds.ply,
+    ".xyz": clouds.xyz,
+    ".obj": meshes.obj,
+    ".stl": meshes.stl,
+}
+_SCANS = (".tiff", ".tif")
+SUFFIXES = (*_READERS, *_SCANS, DEPTH)
+
+
+def load(path: Path, light: int | str = LIGHT, background: str = "remove") -> Shape:
+    """Read a file whose name ends in one of ``SUFFIXES``.
+
+    Args:
+        path: a cloud, a mesh, the .tiff of an organised scan (x, y, z of every pixel) or a depth picture of Eyecandies,
+            whose other files are found by name beside it.
+        light: under which of its lights Eyecandies shows the object, one of ``LIGHTS``.
+        background: "remove" the ground that an organised scan was taken on, or "keep" it.
+
+    Raises:
+        UnreadableError: missing, empty, truncated or corrupt, or without enough finite points that differ.
+        MissingPackageError: a package that reads this kind of file is not installed.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"{path}: cannot be read ({error.strerror}).") from None
+    if not raw.strip():
+        raise UnreadableError(f"{path}: the file is empty.")
+    try:
+        shape = _read(path, raw, light, background)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise UnreadableError(f"{path}: truncated or corrupt ({' '.join(str(error).split())}).") from None
+    except MemoryError:
+        raise UnreadableError(f"{path}: needs more memory than there is. Cut it into parts, or thin it out.") from None
+    place = shape.points[shape.finite]
+    if shape.faces is None and len(place) < FEWEST_POINTS:
+        raise UnreadableError(f"{path}: {len(place)} finite points; a cloud needs {FEWEST_POINTS} or more.")
+    if not len(place) or not (place.max(0) > place.min(0)).any():
+        raise UnreadableError(f"{path}: all points lie in one place.")
+    return shape
+
+
+def _read(path: Path, raw: bytes, light: int | str, background: str) -> Shape:
+    """By the end of the name."""
+    if path.name.lower().endswith(DEPTH):
+        return scans.depth(path, raw, light, background)
+    suffix = path.suffix.lower()
+    if suffix in _SCANS:
+        return scans.tiff(path, raw, background)
+    if suffix not in _READERS:
+        raise UnreadableError(f"{path}: not a kind of file that holds points. Known endings: {', '.join(SUFFIXES)}.")
+    return _READERS[suffix](path, raw)

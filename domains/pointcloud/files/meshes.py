@@ -1,0 +1,77 @@
+"""The bytes of a .obj or .stl file in; its points and faces out, and whether its faces agree which side is outside."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from domains.pointcloud.files.shape import Shape
+
+DISORDER = 1e-3  # of the edges; seams of scanned meshes reach a tenth of it
+
+
+def obj(path: Path, raw: bytes) -> Shape:
+    """Wavefront: ``v x y z`` and ``f a/.. b/.. c/..``, polygons cut into fans; negative indices count from the end."""
+    points: list[list[float]] = []
+    faces: list[tuple[int, int, int]] = []
+    for line in raw.decode("utf-8", "replace").splitlines():
+        if line.startswith("v "):
+            points.append([float(word) for word in line.split()[1:4]])
+        elif line.startswith("f "):
+            corners = [int(word.split("/")[0]) for word in line.split()[1:]]
+            corners = [c - 1 if c > 0 else len(points) + c for c in corners]
+            faces += [(corners[0], b, c) for b, c in pairwise(corners[1:])]
+    if not points:
+        raise ValueError("no 'v x y z' line")
+    if not faces:
+        return Shape(np.array(points), warnings=(f"{path}: a mesh without faces; it is read as a cloud.",))
+    triangles = checked(np.array(faces), len(points))
+    return Shape(np.array(points), None, triangles, warnings=winding(path, triangles))
+
+
+def stl(path: Path, raw: bytes) -> Shape:
+    """Triangles without shared vertices; the points are the distinct corners in the order the file first names them."""
+    count = int.from_bytes(raw[80:84], "little")
+    if len(raw) == 84 + 50 * count and count:
+        record = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+        corners = np.frombuffer(raw, record, count, 84)["corners"].reshape(-1, 3)
+    elif raw.lstrip().startswith(b"solid") and b"endsolid" in raw:
+        words = (line.split() for line in raw.decode("utf-8", "replace").splitlines())
+        corners = np.array([w[1:4] for w in words if w[:1] == ["vertex"]], np.float32).reshape(-1, 3, 3).reshape(-1, 3)
+    else:
+        raise ValueError(f"{len(raw)} bytes are neither a whole binary nor a whole ASCII .stl")
+    points, first, inverse = np.unique(corners, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    triangles = rank[inverse.reshape(-1, 3)]
+    return Shape(points[order], None, triangles, warnings=winding(path, triangles))
+
+
+def checked(faces: np.ndarray, points: int) -> np.ndarray:
+    """The faces, if every one names points that exist."""
+    if faces.min() < 0 or faces.max() >= points:
+        raise ValueError(f"a face names point {max(int(faces.max()), -1)} of {points}")
+    return faces
+
+
+def winding(path: Path, faces: np.ndarray) -> tuple[str, ...]:
+    """A warning where neighbouring faces run through their common edge in the same direction, else nothing.
+
+    Faces that agree which side is outside run through it in opposite directions.
+
+    Args:
+        path: of the file, for the warning.
+        faces: ``(F, 3)``.
+    """
+    starts, ends = faces.astype(np.int64).ravel(), np.roll(faces, -1, 1).astype(np.int64).ravel()
+    edges = np.sort((starts * (int(faces.max()) + 1) + ends)[starts != ends])
+    twice = int((edges[1:] == edges[:-1]).sum())
+    if twice <= DISORDER * len(edges):
+        return ()
+    return (
+        f"{path}: {twice} of {len(edges) // 2} edges are run through twice in one direction, so some of its faces are "
+        "inside out. It is drawn from both sides; orient its faces if it should not be.",
+    )

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from domains.pointcloud.files import load
+from framework.errors import UnreadableError
+
+o3d = pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
+
+
+@pytest.fixture
+def points() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+
+
+def cloud(points: np.ndarray) -> "o3d.geometry.PointCloud":
+    return o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points.astype(np.float64)))
+
+
+@pytest.mark.parametrize("ending", ["pcd", "ply", "obj", "stl", "xyz"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"\x93NUMPY junk \xff\x00" * 40, "truncated or corrupt"),
+        (None, "cannot be read .No such file"),
+    ],
+)
+def test_empty_foreign_and_missing_files_are_refused(tmp_path, ending, content, message) -> None:
+    path = tmp_path / f"bad.{ending}"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UnreadableError, match=message) as error:
+        load(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_points_in_one_place_are_refused(tmp_path, points) -> None:
+    path = tmp_path / "one.ply"
+    o3d.io.write_point_cloud(str(path), cloud(np.ones_like(points)))
+    with pytest.raises(UnreadableError, match="all points lie in one place"):
+        load(path)
+
+
+def test_a_cloud_that_does_not_fit_into_memory_is_one_line(tmp_path, points, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("domains.pointcloud.files.clouds._columns", full)
+    o3d.io.write_point_cloud(str(tmp_path / "a.pcd"), cloud(points))
+    with pytest.raises(UnreadableError, match=r"a\.pcd: needs more memory than there is\."):
+        load(tmp_path / "a.pcd")
+
+
+def test_another_ending_is_refused(tmp_path) -> None:
+    (tmp_path / "a.glb").write_text("x")
+    with pytest.raises(UnreadableError, match=r"a\.glb: not a kind of file that holds points\. Known endings: \.pcd, "):
+        load(tmp_path / "a.glb")
