@@ -144,6 +144,24 @@ def _device(p: argparse.ArgumentParser) -> None:
     p.add_argument("--device", default="", help="cpu or cuda (default: cuda where there is one)")
 
 
+def _synthesize(p: argparse.ArgumentParser) -> None:
+    p.add_argument("domain", help="that makes the defects: pointcloud")
+    p.add_argument("files", nargs="+", type=Path, metavar="FILE", help="clean shapes; each becomes a category")
+    p.add_argument("--out", type=Path, required=True, help="folder to make")
+    p.add_argument("--seed", type=int, default=0, help="of everything (default: 0)")
+    p.add_argument("--samples", type=int, default=60, help="over all files, half of them spoiled (default: 60)")
+    p.add_argument("--kinds", type=_names, help="of defect, with commas between (default: all in turn)")
+    p.add_argument("--amplitude", help='"3 pitch", "0.05 size", "2..6 pitch", the larger of "0.05 size, 3 pitch"')
+    p.add_argument("--format", help="layout of the set: real3d (default) or folder, where meshes stay meshes")
+    p.add_argument("--points", type=int, help="of a cloud, a third more or less (default: 18000)")
+    p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help="of your own")
+
+
+def _names(text: str) -> list[str]:
+    """Names with commas between."""
+    return [name.strip() for name in text.split(",")]
+
+
 def _leaderboard(p: argparse.ArgumentParser) -> None:
     p.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="run folders, or folders of them")
     p.add_argument("--format", choices=["markdown", "csv", "latex", "html"], default="markdown")
@@ -161,5 +179,6 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "instruct": _instruct,
     "ask": _ask,
     "serve": _serve,
+    "synthesize": _synthesize,
     "leaderboard": _leaderboard,
 }

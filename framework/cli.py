@@ -14,6 +14,14 @@ from framework.arguments import parser
 from framework.errors import UserError
 
 ASKER = ("device", "dtype", "views", "base", "captions")  # options of `ask` and `serve` that load the model
+MAKER = (
+    "samples",
+    "seed",
+    "kinds",
+    "amplitude",
+    "format",
+    "points",
+)  # options of `synthesize`, where a domain has them
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)  # faults of the place written to, not of the program
 
@@ -158,6 +166,20 @@ def serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def synthesize(arguments: argparse.Namespace) -> int:
+    """Make a labelled set of clean shapes of your own: scans with defects, and the same without."""
+    from framework import registry
+    from framework.progress import track
+
+    registry.load_plugins(arguments.plugins)
+    registry.load_domain(arguments.domain)
+    given = {name: getattr(arguments, name) for name in MAKER if getattr(arguments, name) is not None}
+    made = registry.build("synthesize", arguments.domain, arguments.files, arguments.out, **given)
+    count = sum(1 for _ in track(made, arguments.samples, f"samples of {arguments.out.name}"))
+    print(f"{arguments.out}: {count} samples, half of them with a defect")
+    return 0
+
+
 def predict(arguments: argparse.Namespace) -> int:
     """Score files: one JSON line each, and a map in the file's own geometry."""
     import json
@@ -184,7 +206,7 @@ def leaderboard(arguments: argparse.Namespace) -> int:
 
 VERBS = {
     run.__name__: run
-    for run in (quickstart, check, fit, test, datasets, predict, convert, instruct, ask, serve, leaderboard)
+    for run in (quickstart, check, fit, test, datasets, predict, convert, instruct, ask, serve, synthesize, leaderboard)
 }
 
 

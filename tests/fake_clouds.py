@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import tifffile
 import yaml
 from PIL import Image
 
@@ -43,6 +42,8 @@ def save(path, pixels):
 
 def write_scan(folder: Path, name="000", dent=False, scale=1.0, seed=0):
     """``xyz/NAME.tiff``, ``rgb/NAME.png`` and ``gt/NAME.png`` as MVTec 3D-AD has them; the path of the first."""
+    import tifffile  # of an extra
+
     xyz, shown, marked = scan(dent=dent, seed=seed)
     xyz[:2] = 0  # a scanner measures nothing there
     path = folder / "xyz" / f"{name}.tiff"

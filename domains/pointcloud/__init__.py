@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.pointcloud import datasets, files, ply, procedural, styles, synthetic
+from domains.pointcloud import datasets, files, ply, procedural, styles, synthesize, synthetic
 from domains.pointcloud.cameras import LAYOUTS
 from domains.pointcloud.drawing import BACKENDS
 from framework.errors import UserError
 from framework.registry import register, unknown
 from framework.types import Record, Sample
 
-__all__ = ["PointCloud", "datasets", "procedural", "synthetic"]
+__all__ = ["PointCloud", "datasets", "procedural", "synthesize", "synthetic"]
 
 MODALITIES = ("cloud", "rgb", "both")
 FUSES = ("mean", "max", "cosine")
-SPHERE, TILTS = ("fibonacci", 14), ("tilts", 9)  # cameras and views where neither is given
+ROUND, BEFORE, CANDY = ("fibonacci", 14), ("tilts", 9), ("eyecandies", 9)  # cameras and views where neither is given
 
 
 @register("domain", "pointcloud")
@@ -30,8 +30,8 @@ class PointCloud:
     Attributes:
         views: how many cameras; 0: 14 around a whole object, 9 before an organised scan.
         size: pixels a side of a view, S.
-        cameras: "auto": "fibonacci" all around a whole object, "tilts" nine views before an organised scan; "ring" on a
-            turntable, or another name of ``cameras.LAYOUTS``.
+        cameras: "auto": "fibonacci" all around a whole object, before an organised scan the nine of PointAD, "tilts" or
+            for a depth picture "eyecandies"; "ring" on a turntable, or another name of ``cameras.LAYOUTS``.
         style: "shaded" grey, "normals", "depth", "facing", "rgb", or several of them: ``a+b`` more views, ``a|b|c`` the
             three channels of a view.
         backend: "auto": rays at meshes and scans, a z-buffer for clouds; "splat", "mesh", or Open3D's "visualizer".
@@ -171,15 +171,15 @@ class PointCloud:
 
         path = sample.record.path
         shape = files.load(path, self.light, self.background)
-        cameras, count = self._cameras(shape)
+        cameras, count = self._cameras(path, shape)
         count = 0 if self.modality == "rgb" else count
         poses = viewer.poses(cameras, count, len(styles.parse(self.style)), len(sample.views))
         truth = viewer.truth_beside(path, shape) if sample.truth is None else None
         return viewer.scene(shape, poses, truth, self.size if count else 0)
 
-    def _cameras(self, shape: files.Shape) -> tuple[str, int]:
+    def _cameras(self, path: Path, shape: files.Shape) -> tuple[str, int]:
         """Name of the layout of a shape, and how many cameras."""
-        cameras, count = TILTS if shape.scan is not None else SPHERE
+        cameras, count = ROUND if shape.scan is None else CANDY if path.name.endswith(files.DEPTH) else BEFORE
         return cameras if self.cameras == "auto" else self.cameras, self.views or count
 
     def _seen(self, path: Path, shape: files.Shape) -> Any:
@@ -188,7 +188,7 @@ class PointCloud:
 
         if self.modality == "rgb":
             return views.photographed(path, shape)
-        cameras, count = self._cameras(shape)
+        cameras, count = self._cameras(path, shape)
         drawn = views.drawn(path, shape, cameras, count, self.size, self.style, self.backend, self.device)
         if self.modality == "cloud":
             return drawn

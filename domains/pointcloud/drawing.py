@@ -83,9 +83,10 @@ def draw(
 
         return mesh.draw(points, faces, cameras, size, pictures, normals, colours)
     from domains.pointcloud import geometry, splat
+    from domains.pointcloud.normals import estimate_normals
 
     sampling = geometry.sampling(points)
-    normals = geometry.estimate_normals(points, sampling.pitch) if normals is None else normals
+    normals = estimate_normals(points, sampling.pitch) if normals is None else normals
     drawn = splat.draw(points, normals, sampling, cameras, size, pictures, colours, _device(device))
     if backend != "visualizer":
         return drawn

@@ -1,4 +1,4 @@
-"""Points in; their place in the unit sphere, sampling pitch, normals and nearest shown neighbours out."""
+"""Points in; their place in the unit sphere, sampling, normals of faces and nearest shown neighbours out."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from domains.pointcloud.library import open3d
 from framework.errors import UserError
 
-NEIGHBOURS = 12  # of a normal
-DENSE = 60_000  # from here on normals come from a thinned cloud: twice as fast and less noisy
-THINNED = 50_000
 GRID_SPREAD, GRID_COVER = 1.3, 1.1
 RANDOM_SPREAD, RANDOM_COVER = 2.0, 2.0
 CREASE_COS = math.cos(math.radians(20))  # a corner whose mean normal bends further from its face is shaded flat
@@ -75,24 +71,6 @@ def sampling(points: np.ndarray) -> Sampling:
     return Sampling(step, spread)
 
 
-def estimate_normals(points: np.ndarray, pitch: float) -> np.ndarray:
-    """``(N, 3)`` float32 unit normals of unknown sign, from the nearest ``NEIGHBOURS`` points.
-
-    Args:
-        points: ``(N, 3)`` float64.
-        pitch: their sampling pitch.
-    """
-    o3d = open3d()
-    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
-    nearest = None
-    if len(points) > DENSE and pitch > 0:
-        cloud = cloud.voxel_down_sample(pitch * math.sqrt(len(points) / THINNED))
-        nearest = cKDTree(np.asarray(cloud.points), balanced_tree=False).query(points)[1]
-    cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NEIGHBOURS))
-    normals = np.asarray(cloud.normals, np.float32)
-    return normals if nearest is None else normals[nearest]
-
-
 def face_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """``(F, 3)`` normals with the length of twice the face's area."""
     a, b, c = (points[faces[:, k]] for k in range(3))
@@ -105,12 +83,12 @@ def vertex_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     The mean over the faces of a vertex, weighted by their angle there, so that the way a plane was cut into triangles
     does not show.
     """
-    flat = _unit(face_normals(points, faces))
+    flat = unit(face_normals(points, faces))
     corners = points[faces]  # (F, 3, 3)
-    ahead, behind = _unit(np.roll(corners, -1, 1) - corners), _unit(np.roll(corners, 1, 1) - corners)
+    ahead, behind = unit(np.roll(corners, -1, 1) - corners), unit(np.roll(corners, 1, 1) - corners)
     angle = np.arccos(np.clip((ahead * behind).sum(-1), -1, 1))  # (F, 3)
     sums = [np.bincount(faces.ravel(), (angle * flat[:, None, axis]).ravel(), len(points)) for axis in range(3)]
-    return _unit(np.stack(sums, 1)).astype(np.float32)
+    return unit(np.stack(sums, 1)).astype(np.float32)
 
 
 def corner_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -118,7 +96,7 @@ def corner_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
     A corner takes the normal of its vertex unless that bends away from its own face.
     """
-    flat = _unit(face_normals(points, faces))
+    flat = unit(face_normals(points, faces))
     mean = vertex_normals(points, faces)[faces]
     bends = (mean * flat[:, None]).sum(-1, keepdims=True) < CREASE_COS
     return np.where(bends, flat[:, None], mean).astype(np.float32)
@@ -141,6 +119,6 @@ def stand_in(points: np.ndarray, shown: np.ndarray) -> np.ndarray:
     return nearest
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
     """Of length one along the last axis; zero stays zero."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-30)

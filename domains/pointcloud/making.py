@@ -26,6 +26,10 @@ NOISE_PITCH = (0.05, 0.2)  # standard deviation of a scanner
 SCAN, SENSOR, SPOIL = range(3)  # streams of chance
 
 
+class NoPlaceError(UserError):
+    """A body on which a defect of this kind and amplitude fits nowhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is to be made.
@@ -72,7 +76,7 @@ def cloud(body: Body, wish: Wish, count: tuple[int, int], spoiled: bool) -> tupl
         spoiled: False for the healthy twin.
 
     Raises:
-        UserError: the defect finds no place on this body.
+        NoPlaceError: the defect finds no place on this body.
     """
     scan, sensor, skin = wish.stream(SCAN), wish.stream(SENSOR), body.skin
     most = int(len(skin) / SPARE)
@@ -104,7 +108,7 @@ def place(body: Body, wish: Wish, drawn: Skin, pitch: float, rng: np.random.Gene
     """A defect where it shows, and what it makes of the points drawn.
 
     Raises:
-        UserError: none of ``TRIES`` places will do.
+        NoPlaceError: none of ``TRIES`` places will do.
     """
     for _ in range(TRIES):
         depth, share = amplitude.draw(wish.amounts, pitch, rng), np.exp(rng.uniform(*np.log(SHARE)))
@@ -113,7 +117,7 @@ def place(body: Body, wish: Wish, drawn: Skin, pitch: float, rng: np.random.Gene
         labelled = effect.labels[effect.kept].sum() + len(effect.fresh)
         if max(FEWEST, LABELLED[0] * len(drawn)) <= labelled <= LABELLED[1] * len(drawn):
             return defect, effect
-    raise UserError(f"{body.path}: no place for a {wish.kind}; leave the kind out, or try another amplitude.")
+    raise NoPlaceError(f"{body.path}: no place for a {wish.kind}; leave the kind out, or try another amplitude.")
 
 
 def settled(points: np.ndarray, moved: np.ndarray, pitch: float) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ def mesh(body: Body, wish: Wish, count: int, spoiled: bool) -> tuple[Mesh, np.nd
         spoiled: False for the healthy twin.
 
     Raises:
-        UserError: the defect finds no place on this body.
+        NoPlaceError: the defect finds no place on this body.
     """
     assert body.mesh is not None
     drawn = thinned(body.skin, min(count, len(body.skin)), wish.stream(SCAN))
@@ -36,17 +36,18 @@ def mesh(body: Body, wish: Wish, count: int, spoiled: bool) -> tuple[Mesh, np.nd
     vertices, faces = tessellate.refine(body.mesh, *spots, edge)
     labels = np.zeros(len(vertices), bool)
     if spoiled:
-        moved, kept = defect.apply(vertices, tessellate.outward((vertices, faces)))
-        vertices, labels = settled(vertices, moved, drawn.pitch)
+        normals = tessellate.outward((vertices, faces))
         if defect.ball is not None:
-            vertices, faces, labels = _cut(vertices, faces, labels, kept, defect.ball)
-            if defect.ball.exposes:
-                vertices, faces, labels = _walled(vertices, faces, labels, body, defect.ball, edge)
+            kept = defect.apply(vertices, normals)[1]
+            vertices, faces, normals = _cut(vertices, faces, normals, kept, defect.ball)
+        vertices, labels = settled(vertices, defect.apply(vertices, normals)[0], drawn.pitch)
+        if defect.ball is not None and defect.ball.exposes:
+            vertices, faces, labels = _walled(vertices, faces, labels, body, defect.ball, edge)
     return (vertices * body.radius + body.centre, faces), labels
 
 
 def _cut(
-    vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, kept: np.ndarray, ball: Ball
+    vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray, kept: np.ndarray, ball: Ball
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Without the faces in the ball; what is left of faces that cross its surface ends there."""
     faces = faces[kept[faces].any(1)]
@@ -57,7 +58,7 @@ def _cut(
     vertices = vertices.copy()
     vertices[edge] = ball.centre + ball.radius * offset / np.linalg.norm(offset, axis=1, keepdims=True)
     used, faces = np.unique(faces, return_inverse=True)
-    return vertices[used], faces.reshape(-1, 3), labels[used]
+    return vertices[used], faces.reshape(-1, 3), normals[used]
 
 
 def _walled(

@@ -89,11 +89,16 @@ def write_set(root: Path, sources: dict[str, Source], seed: list[int], samples: 
 def write_pcd(path: Path, points: np.ndarray) -> None:
     """Write ``(N, 3)`` points as a binary .pcd of float32."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pcd(points))
+
+
+def pcd(points: np.ndarray) -> bytes:
+    """What a binary .pcd of float32 with ``(N, 3)`` points holds."""
     header = (
         "# .PCD v0.7\nVERSION 0.7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\n"
         f"WIDTH {len(points)}\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS {len(points)}\nDATA binary\n"
     )
-    path.write_bytes(header.encode("ascii") + points.astype("<f4").tobytes())
+    return header.encode("ascii") + points.astype("<f4").tobytes()
 
 
 def _write_train(root: Path, sources: dict[str, Source], seed: list[int]) -> None:

@@ -8,15 +8,16 @@ from torch import Tensor
 from domains.pointcloud.projection import Raster
 from domains.pointcloud.surface import Surface
 
+BETWEEN = 1e-3  # weight of a pixel that no point measures
 SIDES = 0.7  # weight of the pixel on either side, 1 for the middle: a tent
 
 
 def smooth(surface: Surface, normals: Tensor, raster: Raster) -> tuple[Tensor, Tensor]:
-    """Two a-trous steps of a 3 x 3 tent, rows then columns, over pixels of similar depth.
+    """A-trous steps of a 3 x 3 tent over pixels of similar depth: near, further, and near again to even out its grid.
 
     Args:
         surface: ``(h, w)``.
-        normals: ``(3, h, w)`` in camera axes, of either sign, of the points that the pixels measure.
+        normals: ``(3, h, w)`` in camera axes, of either sign, of the points that own the pixels.
         raster: sizes.
 
     Returns:
@@ -26,18 +27,15 @@ def smooth(surface: Surface, normals: Tensor, raster: Raster) -> tuple[Tensor, T
     if raster.radius == 0:
         return facing, surface.depth
     gate = 3 * raster.pitch + 3 * raster.pixel
-    weight = (surface.point >= 0).float()
+    weight = torch.where(surface.point >= 0, 1.0, BETWEEN) * surface.mask
     layers, depth = torch.cat([facing, surface.depth[None], torch.ones_like(facing[:1])]) * weight, surface.depth
-    for step in (1, 2) if raster.radius > 1 else (1,):
+    for step in (1, 2, 1) if raster.radius > 1 else (1,):
         for axis in (-2, -1):
             layers = _blur(layers, depth, step, gate * step, axis)
-        known = layers[4] > 0
-        layers = layers / layers[4].clamp_min(1e-6)
-        depth = torch.where(known & surface.mask, layers[3], depth)
+        layers = layers / layers[4].clamp_min(1e-12)
+        depth = torch.where(surface.mask, layers[3], depth)
     length2 = layers[0] ** 2 + layers[1] ** 2 + layers[2] ** 2
-    unit = layers[:3] * length2.clamp_min(1e-12).rsqrt_()
-    unit[2] -= (length2 == 0).float()  # a gap with no normal near it faces the camera
-    return unit, depth
+    return layers[:3] * length2.clamp_min(1e-12).rsqrt_(), depth
 
 
 def _blur(layers: Tensor, depth: Tensor, step: int, gate: float, axis: int) -> Tensor:

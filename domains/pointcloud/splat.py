@@ -61,10 +61,9 @@ def _picture(
     surface: Surface, normals: Tensor, pose: Tensor, raster: Raster, pictures: tuple[Picture, ...], tint: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """``(K, 3, S, S)`` uint8 and the owners ``(S, S)`` int32 of a view, from normals ``(3, N)`` and tint ``(N, 3)``."""
-    measured = surface.point.clamp_min(0)
-    turned = pose[:3, :3] @ normals.index_select(1, measured.flatten())
-    facing, depth = smooth(surface, turned.view(3, *measured.shape), raster)
     shows = owners(surface, raster)
+    turned = pose[:3, :3] @ normals.index_select(1, shows.flatten().clamp_min(0))
+    facing, depth = smooth(surface, turned.view(3, *shows.shape), raster)
     colour = None if tint is None else tint[shows.clamp_min(0)].permute(2, 0, 1) / 255
     drawn = torch.empty((len(pictures), 3, raster.size, raster.size), dtype=torch.uint8, device=normals.device)
     for k, picture in enumerate(pictures):

@@ -21,6 +21,7 @@ WALL = 0.8  # of a wall's thickness: what goes deeper leaves on its other side
 BELOW = 2 * places.LINK  # pitches below an end where points still tell what belongs to it
 LARGEST_BALL = 1.5  # of the place's radius
 STEEPEST_RAD = 1.2  # of an end that bends
+SHORTEST = 2.0  # amplitudes that an end which bends is long
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,10 @@ def crack(skin: Skin, share: float, depth: float, rng: np.random.Generator, soli
         return np.clip(1 - (aside / width) ** 2, 0, 1) * np.clip(3 - 3 * np.abs(x) / half, 0, 1)
 
     def within(points: np.ndarray, normals: np.ndarray) -> Change:
-        fall = depth * profile(points) * place.region.holds(points, normals)
+        gentle = np.clip(
+            3 * (normals @ place.up) - 0.3, 0, 1
+        )  # of a steep wall a whole stripe would lie under the line
+        fall = depth * profile(points) * gentle * place.region.holds(points, normals)
         return points - fall[:, None] * normals, np.ones(len(points), bool)
 
     around = place.region.skin.points[place.region.member]
@@ -152,13 +156,15 @@ def bite(skin: Skin, share: float, depth: float, rng: np.random.Generator, solid
 def bend(skin: Skin, share: float, depth: float, rng: np.random.Generator, solid: bool) -> Defect:
     """An end that sticks out curves to one side; its tip moves by the amplitude.
 
-    The end is the more slender of a few, three times the share; its middle line keeps its length.
+    The end is the more slender of a few, three times the share, and at least twice as long as its tip moves; its middle
+    line keeps its length.
     """
     share, best, choice = min(3 * share, 0.25), 0.0, None
     for axis in rng.normal(size=(8, 3)):
         axis /= np.linalg.norm(axis)
         height = skin.points @ axis
         floor = -float(np.partition(-height, int(share * len(skin)))[int(share * len(skin))])
+        floor = min(floor, float(height.max()) - SHORTEST * depth)
         end = skin.points[height > floor]
         slender = (height.max() - floor) / np.sqrt(np.var(end, axis=0).sum()) * rng.uniform(0.7, 1.3)
         if slender > best:
@@ -176,9 +182,9 @@ def bend(skin: Skin, share: float, depth: float, rng: np.random.Generator, solid
 
 
 def roughness(skin: Skin, share: float, depth: float, rng: np.random.Generator, solid: bool) -> Defect:
-    """A patch of noise: every point of it moves in or out, by half the amplitude to all of it."""
+    """A patch of noise: each point moves in or out, by a sixth to a third of the amplitude, at least 3 pitches."""
     place = places.find(skin, share, 1.2, rng)
-    depth, seed = min(depth, WALL * place.thickness), int(rng.integers(2**32))
+    depth, seed = min(max(depth, 3 * skin.pitch) / 3, WALL * place.thickness), int(rng.integers(2**32))
 
     def within(points: np.ndarray, normals: np.ndarray) -> Change:
         on = (np.linalg.norm(points - place.centre, axis=1) < place.radius) & place.region.holds(points, normals)
@@ -207,8 +213,8 @@ def _bent(
     """Beyond a plane the object follows an arc; slices across it stay parallel, so that nothing folds over."""
     aside = np.cross(axis, rng.normal(size=3))
     aside /= np.linalg.norm(aside)
-    turn_rad = min(2 * depth / length, STEEPEST_RAD)
-    curve = turn_rad / length
+    angles_rad = np.linspace(0.01, STEEPEST_RAD, 100)  # of an arc of length 1, and how far aside its end lies
+    curve = float(np.interp(depth / length, (1 - np.cos(angles_rad)) / angles_rad, angles_rad)) / length
     end = region.skin.points[region.member]
     middle = end[end @ axis > floor].mean(0)
 

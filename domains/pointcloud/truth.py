@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,12 +112,12 @@ def _seen(record: Record, scan: Scan, marked: np.ndarray) -> Truth:
 def _table(path: Path) -> np.ndarray:
     """``(M, 1)`` labels, or ``(M, 4 or more)`` places and labels, of a text or .npy file."""
     try:
-        table = np.load(path) if path.suffix == ".npy" else _text(path)
+        table = np.asarray(np.load(path, mmap_mode="r")) if path.suffix == ".npy" else _text(path)
     except FileNotFoundError:
         raise TruthError(f"{path}: no such label file. Add it, or say 'good' in the name of a normal cloud.") from None
     except OSError as error:
         raise TruthError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:  # the header of a .npy is Python
         raise TruthError(f"{path}: {_ROWS} ({' '.join(str(error).split())}).") from None
     if table.ndim == 1:
         table = table[:, None]
@@ -141,18 +142,23 @@ def _matched(record: Record, points: np.ndarray, places: np.ndarray, labels: np.
         return Truth(labels)
     kept = np.isfinite(places).all(1)
     places, rows = places[kept], labels[kept]
-    distance, nearest = cKDTree(places).query(found, distance_upper_bound=limit) if len(places) else (found, found)
-    here = np.isfinite(distance) if len(places) else np.zeros(len(found), bool)
+    here, nearest = _within(places, found, limit)
     mask = np.zeros(len(points), bool)
-    ids = np.flatnonzero(finite)[here]
-    mask[ids] = rows[nearest[here]]
-    if len(places) == len(points) and here.all():
+    mask[np.flatnonzero(finite)[here]] = rows[nearest[here]]
+    if len(labels) == len(points) and here.all():
         return Truth(mask)
-    spare = int(np.isinf(cKDTree(found).query(places, distance_upper_bound=limit)[0]).sum()) if len(places) else 0
-    lost = int((~here).sum())
+    lost, spare = int((~here).sum()), int((~_within(found, places, limit)[0]).sum())
     if lost > LOST * len(found) or spare > LOST * len(places):
         raise TruthError(_stranger(record, len(points), len(labels)))
     return Truth(mask, *_told(record, len(points), len(labels), lost, spare))
+
+
+def _within(targets: np.ndarray, queries: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """``(N,)`` bool, which of the queries ``(N, 3)`` have a target ``(M, 3)`` as near, and ``(N,)`` the nearest one."""
+    if not len(targets):
+        return np.zeros(len(queries), bool), np.zeros(len(queries), int)
+    distance, nearest = cKDTree(targets, balanced_tree=False).query(queries, distance_upper_bound=limit)
+    return np.isfinite(distance), nearest
 
 
 def _told(record: Record, points: int, labels: int, lost: int, spare: int) -> tuple[dict[str, int], tuple[str, ...]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.pointcloud.cameras import DISTANCE, LAYOUTS, focal_px, tilts
+from domains.pointcloud.cameras import DISTANCE, LAYOUTS, focal_px
 from domains.pointcloud.datasets.folders import LABELS
 from domains.pointcloud.files import Shape
 from domains.pointcloud.geometry import pitch, to_unit_sphere
@@ -66,7 +66,7 @@ def scene(shape: Shape, cameras: np.ndarray, truth: np.ndarray | None, size: int
 
 
 def poses(cameras: str, count: int, each: int, views: int) -> np.ndarray:
-    """``(V, 4, 4)`` of V views, as ``views.py`` orders them; a photograph is seen from the front.
+    """``(V, 4, 4)`` of V views, as ``views.py`` orders them; a photograph is seen from the first camera's place.
 
     Args:
         cameras: a name of ``LAYOUTS``.
@@ -75,7 +75,7 @@ def poses(cameras: str, count: int, each: int, views: int) -> np.ndarray:
         views: V, of which those beyond ``count * each`` are photographs.
     """
     drawn = np.repeat(LAYOUTS[cameras](count), each, 0) if count else np.empty((0, 4, 4))
-    return np.concatenate([drawn, np.repeat(tilts(1), views - len(drawn), 0)])
+    return np.concatenate([drawn, np.repeat(LAYOUTS[cameras](1), views - len(drawn), 0)])
 
 
 def labels_beside(path: Path) -> Path | None:

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from domains.pointcloud import cameras as placing
-from domains.pointcloud import drawing, geometry
-from domains.pointcloud.cameras import LAYOUTS
+from domains.pointcloud import drawing, geometry, organised
+from domains.pointcloud.cameras import LAYOUTS, captions
 from domains.pointcloud.files import Scan, Shape
 from domains.pointcloud.styles import parse
 from framework.errors import UnreadableError
@@ -65,6 +64,8 @@ def drawn(
         raise UnreadableError(f"{path}: its faces have no area.")
     poses = LAYOUTS[cameras](views)
     normals, colours = (None if part is None else part[kept] for part in (shape.normals, shape.colours))
+    if shape.scan is not None and normals is None and faces is not None:
+        normals = organised.smooth_normals(points, faces)
     found = drawing.draw(
         points,
         poses,
@@ -81,7 +82,7 @@ def drawn(
     place[:, kept], weight[:, kept] = found.place, found.facing
     owner = np.where(found.owner < 0, -1, kept[found.owner.clip(0)]).astype(np.int32)
     pictures = [" | ".join(picture) for picture in parse(style)]
-    each = getattr(placing, "captions", lambda c, n: tuple(f"view {i}" for i in range(n)))(cameras, views)
+    each = captions(cameras, views)
     named = each if len(pictures) == 1 else tuple(f"{caption}, {p}" for caption in each for p in pictures)
     return Views(found.views, owner, place, weight, named, tuple(f"{path}: {line}" for line in found.warnings))
 
@@ -159,8 +160,6 @@ def _faces(shape: Shape, kept: np.ndarray) -> np.ndarray | None:
 
 def _grid_faces(scan: Scan, points: np.ndarray) -> np.ndarray:
     """``(F, 3)`` indices of points; a scan holds measured points alone."""
-    from domains.pointcloud import organised  # type: ignore[attr-defined]
-
     xyz = np.zeros((scan.height * scan.width, 3), points.dtype)
     index = np.full(len(xyz), -1)
     xyz[scan.pixel], index[scan.pixel] = points, np.arange(len(points))

@@ -23,8 +23,9 @@ import torch
 from domains.pointcloud import splat
 from domains.pointcloud.cameras import fibonacci, focal_px
 from domains.pointcloud.drawing import draw
-from domains.pointcloud.geometry import estimate_normals, sampling, stand_in, to_unit_sphere
+from domains.pointcloud.geometry import sampling, stand_in, to_unit_sphere
 from domains.pointcloud.library import open3d
+from domains.pointcloud.normals import estimate_normals
 from domains.pointcloud.projection import Cloud, Raster, project
 from domains.pointcloud.shapes import SHAPES, sample
 from domains.pointcloud.window import opened, shoot

@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 from domains.pointcloud import PointCloud, files
 from domains.pointcloud.datasets import real3d
-from domains.pointcloud.synthesize import write_defects
+from domains.pointcloud.synthesize import synthesize
 from framework.lift import lift
 from framework.types import Record
 
@@ -73,7 +73,7 @@ def test_bunny_vertices_keep_the_order_of_the_file(found, tmp_path: Path) -> Non
 
 def test_clean_shapes_become_a_set_with_defects(found, tmp_path: Path) -> None:
     meshes = [found(name) for name in ("stanford-bunny.obj", "fandisk.obj", "featuretype.STL", "ism_train_cat.pcd")]
-    write_defects(meshes, tmp_path / "set", seed=0, samples=8)
+    assert len(list(synthesize(meshes, tmp_path / "set", samples=8))) == 8
     records = list(real3d(tmp_path / "set"))
     assert len(records) == 8 and {r.category for r in records} == {path.stem for path in meshes}
     for record in records:

@@ -320,7 +320,8 @@ def test_the_domain_may_be_chosen(call, png):
     assert told["domain"] == "medical" and "voxel" not in told["questions"][0]
     line = refused(call("POST", "/files?name=a.png&domain=pointcloud", png), 422)
     assert line == (
-        "a.png: domain 'pointcloud' does not read this kind of file. Known endings: .obj, .pcd, .ply, .stl."
+        "a.png: domain 'pointcloud' does not read this kind of file. Known endings: .obj, .pcd, .ply, .stl, .tif, "
+        ".tiff, .xyz, _depth.png."
     )
     assert "no domain called 'nonsense'" in refused(call("POST", "/files?name=a.png&domain=nonsense", png), 422)
 

@@ -136,7 +136,8 @@ def test_the_domain_is_chosen_and_an_answer_stopped(visit, tmp_path, monkeypatch
         assert (await page.run(offered)).startswith("by file ending,industrial,medical,pointcloud")
         await page.run(choose % "pointcloud")
         await page.choose("#file", tmp_path / "a.png")
-        line = "a.png: domain 'pointcloud' does not read this kind of file. Known endings: .obj, .pcd, .ply, .stl."
+        endings = ".obj, .pcd, .ply, .stl, .tif, .tiff, .xyz, _depth.png"
+        line = f"a.png: domain 'pointcloud' does not read this kind of file. Known endings: {endings}."
         assert await page.run(text("#error")) == line
         await page.run(choose % "medical")
         await page.choose("#file", tmp_path / "a.png")

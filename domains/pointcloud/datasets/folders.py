@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from domains.pointcloud.datasets.clouds import NORMAL
-from domains.pointcloud.files import SUFFIXES
+from domains.pointcloud.files import SCANS, SUFFIXES
 from framework.registry import register
 from framework.types import Record
 
-LABELS = ("{}.txt", "{}_labels.txt", "{}.npy", "{}_labels.npy", "{}_mask.png")
+LABELS = ("{}.txt", "{}_labels.txt", "{}.npy", "{}_labels.npy")  # of a cloud or a mesh
+MASKS = ("{}_mask.png",)  # of a scan
 
 
 @register("dataset", "pointcloud/folder")
@@ -37,4 +38,5 @@ def folder(root: Path, split: str = "test") -> Iterator[Record]:
 def _labels(path: Path) -> Path | None:
     """The file with the labels of a shape, or None."""
     stem = path.name[: -len(path.suffix)].removesuffix("_depth")
-    return next((p for form in LABELS if (p := path.with_name(form.format(stem))).is_file()), None)
+    forms = MASKS if path.name.lower().endswith(SCANS) else LABELS
+    return next((p for form in forms if (p := path.with_name(form.format(stem))).is_file()), None)

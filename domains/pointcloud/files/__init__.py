@@ -15,7 +15,18 @@ from domains.pointcloud.files.scans import BACKGROUNDS, LIGHT, LIGHTS, write_gri
 from domains.pointcloud.files.shape import FEWEST_POINTS, Scan, Shape
 from framework.errors import UnreadableError
 
-__all__ = ["BACKGROUNDS", "FEWEST_POINTS", "LIGHT", "LIGHTS", "SUFFIXES", "Scan", "Shape", "load", "write_grid"]
+__all__ = [
+    "BACKGROUNDS",
+    "FEWEST_POINTS",
+    "LIGHT",
+    "LIGHTS",
+    "SCANS",
+    "SUFFIXES",
+    "Scan",
+    "Shape",
+    "load",
+    "write_grid",
+]
 
 DEPTH = "_depth.png"
 _READERS: dict[str, Callable[[Path, bytes], Shape]] = {
@@ -25,8 +36,9 @@ _READERS: dict[str, Callable[[Path, bytes], Shape]] = {
     ".obj": meshes.obj,
     ".stl": meshes.stl,
 }
-_SCANS = (".tiff", ".tif")
-SUFFIXES = (*_READERS, *_SCANS, DEPTH)
+_TIFFS = (".tiff", ".tif")
+SCANS = (*_TIFFS, DEPTH)
+SUFFIXES = (*_READERS, *SCANS)
 
 
 def load(path: Path, light: int | str = LIGHT, background: str = "remove") -> Shape:
@@ -67,7 +79,7 @@ def _read(path: Path, raw: bytes, light: int | str, background: str) -> Shape:
     if path.name.lower().endswith(DEPTH):
         return scans.depth(path, raw, light, background)
     suffix = path.suffix.lower()
-    if suffix in _SCANS:
+    if suffix in _TIFFS:
         return scans.tiff(path, raw, background)
     if suffix not in _READERS:
         raise UnreadableError(f"{path}: not a kind of file that holds points. Known endings: {', '.join(SUFFIXES)}.")

@@ -42,7 +42,7 @@ def remove(xyz: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, str]:
     if flat.mean() < FLAT:
         return valid, "no plane runs through its border"
     thickness = np.clip(NOISE * 1.4826 * np.median(off[flat]), THIN * extent, THICK * extent)
-    height = xyz.astype(np.float64) @ normal - offset
+    height = np.where(valid[..., None], xyz, 0).astype(np.float64) @ normal - offset
     above, below = valid & (height > thickness), valid & (height < -thickness)
     kept = _parts(above if above.sum() >= below.sum() else below)  # what lies on the ground is on one side of it
     if kept.sum() < LEAST * valid.sum():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.pointcloud.files.meshes import checked, winding
+from domains.pointcloud.files.meshes import checked, faceless, winding
 from domains.pointcloud.files.shape import Shape
 from domains.pointcloud.library import open3d
 
@@ -75,7 +75,8 @@ def ply(path: Path, raw: bytes) -> Shape:
     faces = elements.get("face", (0, []))[0]
     _check_count(faces, "faces", len(body))
     triangles = _ply_faces(path, count, faces) if faces else None
-    told = winding(path, triangles) if triangles is not None else ()
+    bare = faceless(path) if "face" in elements else ()
+    told = bare if triangles is None else winding(path, triangles)
     return Shape(points, normals, triangles, _colours(table), warnings=told)
 
 

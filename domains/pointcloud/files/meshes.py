@@ -9,8 +9,6 @@ import numpy as np
 
 from domains.pointcloud.files.shape import Shape
 
-DISORDER = 1e-3  # of the edges; seams of scanned meshes reach a tenth of it
-
 
 def obj(path: Path, raw: bytes) -> Shape:
     """Wavefront: ``v x y z`` and ``f a/.. b/.. c/..``, polygons cut into fans; negative indices count from the end."""
@@ -26,7 +24,7 @@ def obj(path: Path, raw: bytes) -> Shape:
     if not points:
         raise ValueError("no 'v x y z' line")
     if not faces:
-        return Shape(np.array(points), warnings=(f"{path}: a mesh without faces; it is read as a cloud.",))
+        return Shape(np.array(points), warnings=faceless(path))
     triangles = checked(np.array(faces), len(points))
     return Shape(np.array(points), None, triangles, warnings=winding(path, triangles))
 
@@ -57,21 +55,31 @@ def checked(faces: np.ndarray, points: int) -> np.ndarray:
     return faces
 
 
-def winding(path: Path, faces: np.ndarray) -> tuple[str, ...]:
-    """A warning where neighbouring faces run through their common edge in the same direction, else nothing.
+def faceless(path: Path) -> tuple[str, ...]:
+    """The warning of a file that could hold faces and says that it has none."""
+    return (f"{path}: a mesh without faces; it is read as a cloud.",)
 
-    Faces that agree which side is outside run through it in opposite directions.
+
+def winding(path: Path, faces: np.ndarray) -> tuple[str, ...]:
+    """A warning where two faces run through their common edge in the same direction, else nothing.
+
+    Faces that agree which side is outside run through it in opposite directions. Edges of one face, and those where
+    more than two meet, say nothing.
 
     Args:
         path: of the file, for the warning.
         faces: ``(F, 3)``.
     """
-    starts, ends = faces.astype(np.int64).ravel(), np.roll(faces, -1, 1).astype(np.int64).ravel()
-    edges = np.sort((starts * (int(faces.max()) + 1) + ends)[starts != ends])
-    twice = int((edges[1:] == edges[:-1]).sum())
-    if twice <= DISORDER * len(edges):
+    starts, ends = faces.ravel(), np.roll(faces, -1, 1).ravel()
+    edges = np.minimum(starts, ends) * (int(faces.max()) + 1) + np.maximum(starts, ends)
+    runs = np.sort((edges * 2 + (starts < ends))[starts != ends])  # the two runs through an edge side by side
+    runs = np.r_[-2, runs, -2]
+    edges = runs >> 1
+    pairs = (edges[1:-2] == edges[2:-1]) & (edges[:-3] != edges[1:-2]) & (edges[3:] != edges[2:-1])
+    alike = int((pairs & (runs[1:-2] == runs[2:-1])).sum())
+    if not alike:
         return ()
     return (
-        f"{path}: {twice} of {len(edges) // 2} edges are run through twice in one direction, so some of its faces are "
+        f"{path}: {alike} of {int(pairs.sum())} edges are run through twice in one direction, so some of its faces are "
         "inside out. It is drawn from both sides; orient its faces if it should not be.",
     )

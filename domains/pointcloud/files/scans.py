@@ -17,7 +17,6 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from domains.pointcloud.files import background as ground
 from domains.pointcloud.files.shape import Scan, Shape
 from framework.errors import MissingPackageError, UnreadableError
 from framework.files import write_whole
@@ -26,6 +25,7 @@ LIGHTS = (0, 1, 2, 3, 4, 5, "mean")  # all spots, the bottom, right, top, left o
 LIGHT = 4  # as published: M3DM's copy of Eyecandies, which later work is measured on, shows this one
 BACKGROUNDS = ("remove", "keep")
 FOCAL_PX = 711.11 / 512  # of Eyecandies' one camera, for each pixel of a row
+_DEFLATE = 1100  # how many bytes one compressed byte unpacks to at most
 FILLER = 0.01  # share of the pixels that show one and the same point where nothing was measured
 
 
@@ -62,8 +62,10 @@ def depth(path: Path, raw: bytes, light: int | str, background: str) -> Shape:
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     focal = np.float32(FOCAL_PX * width)
     xyz = np.stack([(columns - width / 2) / focal * away, (rows - height / 2) / focal * away, away], -1)
+    nowhere = picture == 65535  # the one furthest pixel, or all that look past everything
+    valid = (away > 0) & ~(nowhere & (nowhere.mean() > FILLER))
     rgb = _lit(path, stem, light, away.shape)
-    return _cut(path, xyz, away > 0, rgb, _camera_normals(path, stem, away.shape), background, ())
+    return _cut(path, xyz, valid, rgb, _camera_normals(path, stem, away.shape), background, ())
 
 
 def _cut(
@@ -76,6 +78,8 @@ def _cut(
     told: tuple[str, ...],
 ) -> Shape:
     """The points of the object in the order of the grid; ``normals (H, W, 3)`` and ``rgb`` are cut with them."""
+    from domains.pointcloud.files import background as ground
+
     kept, why = ground.remove(xyz, valid) if background == "remove" and valid.any() else (valid, "")
     if why:
         told = (*told, f"{path}: {why}; all of the scan is kept.")
@@ -95,8 +99,16 @@ def _pages(raw: bytes) -> np.ndarray:
         raise MissingPackageError("scans need the package tifffile; run: uv pip install -e '.[pointcloud]'") from None
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of a damaged file is raised below
     try:
-        return np.asarray(tifffile.imread(io.BytesIO(raw)))
-    except (tifffile.TiffFileError, OSError, RuntimeError, struct.error, zlib.error) as error:
+        with tifffile.TiffFile(io.BytesIO(raw)) as file:
+            if not file.series:
+                raise ValueError("no picture in it")
+            first = file.series[0]
+            if first.nbytes > len(raw) * _DEFLATE:
+                raise ValueError(
+                    f"its header says {first.nbytes:,} bytes, its data have room for {len(raw) * _DEFLATE:,}"
+                )
+            return first.asarray()
+    except (tifffile.TiffFileError, OSError, RuntimeError, ArithmeticError, struct.error, zlib.error) as error:
         raise ValueError(str(error)) from None
 
 

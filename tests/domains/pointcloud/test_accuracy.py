@@ -7,12 +7,13 @@ from numpy.testing import assert_array_equal
 
 from domains.pointcloud.cameras import DISTANCE, fibonacci, focal_px, look_at
 from domains.pointcloud.drawing import draw
-from domains.pointcloud.geometry import estimate_normals, sampling
+from domains.pointcloud.geometry import sampling
+from domains.pointcloud.normals import estimate_normals
 from domains.pointcloud.projection import Cloud, Raster, project
 from domains.pointcloud.shapes import SHAPES, sample
 from domains.pointcloud.smoothing import smooth
 from domains.pointcloud.splat import side
-from domains.pointcloud.surface import front
+from domains.pointcloud.surface import front, owners
 
 pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
 SIZE = 384
@@ -58,7 +59,7 @@ def test_the_depth_of_a_sphere_is_right_to_half_a_pitch(count: int) -> None:
     pose = torch.from_numpy(fibonacci(3)[1].astype(np.float32))
     cloud = Cloud.of(points, points, torch.device("cpu"))
     surface = front(project(cloud, pose, raster), raster)
-    normals = torch.tensordot(pose[:3, :3], cloud.normals[:, surface.point.clamp_min(0)], 1)
+    normals = torch.tensordot(pose[:3, :3], cloud.normals[:, owners(surface, raster).clamp_min(0)], 1)
     facing, depth = smooth(surface, normals, raster)
     rows, columns = np.mgrid[surface.rows, surface.columns]
     x, y = ((a + 0.5 - raster.side / 2) / focal_px(raster.side) for a in (columns, rows))

@@ -89,7 +89,7 @@ def test_one_number_a_point_is_a_label_too(tmp_path, points, name, kind) -> None
         truth_of(given, Shape(points[1:]))
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", b"\x93NUMPY\x01\x00junk"])
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x93NUMPY\x01\x00junk", b"\x93NUMPY\x01\x00\x04\x00{'(\n"])
 def test_a_broken_npy_is_refused(tmp_path, points, content) -> None:
     (tmp_path / "gt.npy").write_bytes(content)
     given = Record(tmp_path / "cloud.pcd", True, "duck", truth_path=tmp_path / "gt.npy")

@@ -75,7 +75,7 @@ def test_every_view_has_the_camera_that_saw_it():
     assert_allclose(viewer.poses("fibonacci", 3, 2, 6)[[0, 1, 4, 5]], drawn[[0, 0, 2, 2]])  # as a style a+b draws them
     both = viewer.poses("tilts", 2, 1, 3)
     assert_allclose(both[:2], tilts(2))
-    assert_allclose(both[2], tilts(1)[0])  # the photograph
+    assert_allclose(both[2], tilts(1)[0])  # the photograph, from the front
     assert_allclose(viewer.poses("tilts", 0, 1, 1), tilts(1))
 
 

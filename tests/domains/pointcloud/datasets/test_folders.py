@@ -58,5 +58,6 @@ def test_a_scan_has_a_mask_beside_it(tmp_path) -> None:
     marked = np.zeros((64, 64), np.uint8)
     marked[30:32, 30:32] = 255
     save(tmp_path / "bent/b_mask.png", marked)
+    np.savetxt(tmp_path / "bent/b.txt", [1.0])  # no labels of a scan
     (b,) = folder(tmp_path)
     assert truth_of(b, load(b.path)).mask.sum() == 4

@@ -79,11 +79,16 @@ def test_a_corrupt_obj_is_refused(tmp_path, line) -> None:
 
 
 def test_a_mesh_without_faces_is_read_as_a_cloud_and_told(tmp_path) -> None:
-    path = tmp_path / "cloud.obj"
-    path.write_text("".join(f"v {i} {i * i} 0\n" for i in range(20)))
-    shape = load(path)
-    assert shape.faces is None and len(shape.points) == 20
-    assert shape.warnings == (f"{path}: a mesh without faces; it is read as a cloud.",)
+    rows = [f"{i} {i * i} 0\n" for i in range(20)]
+    header = "ply\nformat ascii 1.0\nelement vertex 20\nproperty float x\nproperty float y\nproperty float z\n"
+    (tmp_path / "a.obj").write_text("".join(f"v {row}" for row in rows))
+    (tmp_path / "a.ply").write_text(header + "element face 0\nproperty list uchar int i\nend_header\n" + "".join(rows))
+    for path in (tmp_path / "a.obj", tmp_path / "a.ply"):
+        shape = load(path)
+        assert shape.faces is None and len(shape.points) == 20
+        assert shape.warnings == (f"{path}: a mesh without faces; it is read as a cloud.",)
+    (tmp_path / "b.ply").write_text(header + "end_header\n" + "".join(rows))
+    assert load(tmp_path / "b.ply").warnings == ()  # which is a cloud
 
 
 @pytest.mark.parametrize("ending", ["obj", "stl", "ply"])

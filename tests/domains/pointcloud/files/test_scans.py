@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from fake_clouds import SIDE, photograph, save, scan, write_candy, write_scan
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 
 from domains.pointcloud.files import load
 from framework.errors import MissingPackageError, UnreadableError
@@ -134,6 +135,15 @@ def test_a_depth_picture_gives_the_points_of_its_camera(tmp_path) -> None:
     assert shape.scan.background == (~shown).sum()
 
 
+def test_what_looks_past_everything_is_no_point(tmp_path) -> None:
+    path = write_candy(tmp_path)
+    picture = np.array(Image.open(path))
+    assert (picture == 65535).sum() == 1  # the furthest point, which is one
+    picture[:10] = 65535
+    save(path, picture)
+    assert len(load(path, background="keep").points) == 54 * SIDE
+
+
 def test_normals_of_eyecandies_are_turned_into_the_frame_of_the_points(tmp_path) -> None:
     shape = load(write_candy(tmp_path))
     assert_allclose(np.linalg.norm(shape.normals, axis=1), 1, atol=1e-5)
@@ -195,4 +205,15 @@ def test_a_depth_picture_of_eight_bits_or_colours_is_refused(tmp_path) -> None:
         load(path)
     path.write_bytes(b"junk")
     with pytest.raises(UnreadableError, match=r"00_depth\.png: not a whole picture"):
+        load(path)
+
+
+def test_a_scan_whose_header_promises_more_than_its_file_holds_is_refused(tmp_path) -> None:
+    """Before room is made for it."""
+    path = tiff(tmp_path / "a.tiff", scan()[0], compression="zlib")
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["ImageLength"].overwrite(10**9)
+    with pytest.raises(
+        UnreadableError, match=r"a\.tiff: truncated or corrupt \(its header says 768,000,000,000 bytes, "
+    ):
         load(path)
