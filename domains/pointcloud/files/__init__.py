@@ -74,6 +74,11 @@ def load(path: Path, light: int | str = LIGHT, background: str = "remove") -> Sh
     return shape
 
 
+def companions(path: Path) -> list[Path]:
+    """The files that ``load`` reads with this one; what it returns follows from their content too."""
+    return [p for p in scans.beside(path) if p.is_file()] if path.name.lower().endswith(SCANS) else []
+
+
 def _read(path: Path, raw: bytes, light: int | str, background: str) -> Shape:
     """By the end of the name."""
     if path.name.lower().endswith(DEPTH):

@@ -41,8 +41,7 @@ def tiff(path: Path, raw: bytes, background: str) -> Shape:
     constant = (xyz == xyz[0, 0]).all(-1)  # M3DM's copy of Eyecandies puts all of the ground in one place
     if constant.sum() > max(1, FILLER * constant.size):
         valid &= ~constant
-    picture = path.parent.parent / "rgb" / f"{path.stem}.png" if path.parent.name == "xyz" else None
-    rgb = _rgb(picture, valid.shape) if picture is not None and picture.is_file() else None
+    rgb = next((_rgb(picture, valid.shape) for picture in beside(path) if picture.is_file()), None)
     return _cut(path, xyz, valid, rgb, None, background, told)
 
 
@@ -66,6 +65,15 @@ def depth(path: Path, raw: bytes, light: int | str, background: str) -> Shape:
     valid = (away > 0) & ~(nowhere & (nowhere.mean() > FILLER))
     rgb = _lit(path, stem, light, away.shape)
     return _cut(path, xyz, valid, rgb, _camera_normals(path, stem, away.shape), background, ())
+
+
+def beside(path: Path) -> list[Path]:
+    """The files that may be read with a scan, in a fixed order, whether or not they are there."""
+    if path.name.lower().endswith("_depth.png"):
+        stem = path.name[: -len("_depth.png")]
+        parts = ("info_depth.yaml", "normals.png", *(f"image_{k}.png" for k in LIGHTS if k != "mean"))
+        return [path.with_name(f"{stem}_{part}") for part in parts]
+    return [path.parent.parent / "rgb" / f"{path.stem}.png"] if path.parent.name == "xyz" else []
 
 
 def _cut(

@@ -6,7 +6,7 @@ from fake_clouds import SIDE, photograph, save, scan, write_candy, write_scan
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from domains.pointcloud.files import load
+from domains.pointcloud.files import companions, load
 from framework.errors import MissingPackageError, UnreadableError
 
 tifffile = pytest.importorskip("tifffile")
@@ -217,3 +217,15 @@ def test_a_scan_whose_header_promises_more_than_its_file_holds_is_refused(tmp_pa
         UnreadableError, match=r"a\.tiff: truncated or corrupt \(its header says 768,000,000,000 bytes, "
     ):
         load(path)
+
+
+def test_what_a_scan_is_read_with_is_named(tmp_path) -> None:
+    """Whoever keeps what was read must look at these too."""
+    assert companions(write_scan(tmp_path / "a")) == [tmp_path / "a/rgb/000.png"]
+    assert companions(tiff(tmp_path / "b.tiff", scan()[0])) == companions(tmp_path / "c.pcd") == []
+    path = write_candy(tmp_path / "d")
+    assert [p.name for p in companions(path)] == ["00_info_depth.yaml", "00_normals.png"] + [
+        f"00_image_{k}.png" for k in range(6)
+    ]
+    (tmp_path / "d/00_normals.png").unlink()
+    assert len(companions(path)) == 7
