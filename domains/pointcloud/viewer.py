@@ -11,12 +11,13 @@ from domains.pointcloud.datasets.folders import LABELS
 from domains.pointcloud.files import Shape
 from domains.pointcloud.geometry import pitch, to_unit_sphere
 from domains.pointcloud.truth import truth_of
+from domains.pointcloud.views import _faces
 from framework.errors import TruthError
 from framework.types import Record
 
 SCRIPT = Path(__file__).with_name("viewer.js")
 MOST_POINTS = 200_000
-MOST_FACES = 250_000
+MOST_FACES = 200_000
 PROBED = 20_000  # points whose pitch is measured; that of all follows from how many there are
 STEPS = 65535  # the unit sphere's box in steps of 16 bit: a 200th of the pitch at a million points
 
@@ -32,15 +33,16 @@ def scene(shape: Shape, cameras: np.ndarray, truth: np.ndarray | None, size: int
 
     Returns:
         ``elements (N,)`` int32, which are shown; their ``place (N, 3)`` uint16 in the box of the unit sphere;
-        ``faces (F, 3)`` of these where the shape has any; ``cameras`` float32; ``lens``, focal length over half a
-        view; ``pitch`` of the N points in the unit sphere; ``unit_px``, pixels of a view that one unit of the file
-        takes at the middle of the shape, where views are drawn; ``truth (E,)`` if known; ``notes``, lines to tell.
+        ``faces (F, 3)`` of these where the shape has any, or is a scan; ``cameras`` float32; ``lens``, focal length over
+        half a view; ``pitch`` of the N points in the unit sphere; ``unit_px``, pixels of a view that one unit of the
+        file takes at the middle of the shape, where views are drawn; ``truth (E,)`` if known; ``notes``, lines to
+        tell.
     """
     kept = np.flatnonzero(shape.finite)
     points, notes = to_unit_sphere(shape.points[kept]), []
-    faces = None if shape.faces is None else _faces(shape.faces, len(shape.points), kept)
+    faces = _faces(shape, kept)
     if faces is not None and (len(faces) > MOST_FACES or len(points) > MOST_POINTS):
-        notes.append(f"A mesh of {len(faces):,} faces, too many for a page: its vertices are shown.")
+        notes.append(f"A surface of {len(faces):,} triangles, too many for a page: its points are shown.")
         faces = None
     chosen = np.arange(len(points))
     if len(points) > MOST_POINTS:
@@ -60,7 +62,7 @@ def scene(shape: Shape, cameras: np.ndarray, truth: np.ndarray | None, size: int
     if size:
         unit_px = focal_px(size) / DISTANCE / _radius(shape.points[kept], points)
         found["unit_px"] = np.array([unit_px], np.float32)
-    if faces is not None:
+    if faces is not None and len(faces):
         found["faces"] = faces.astype(np.uint16 if len(points) <= STEPS else np.uint32)
     return found if truth is None else found | {"truth": truth}
 
@@ -94,15 +96,6 @@ def truth_beside(path: Path, shape: Shape) -> np.ndarray | None:
         return truth_of(Record(path, True, "", truth_path=labels), shape).mask
     except TruthError:  # a file of another kind, or of another shape
         return None
-
-
-def _faces(faces: np.ndarray, points: int, kept: np.ndarray) -> np.ndarray | None:
-    """Faces of points that all have a place, by the numbers of these."""
-    new = np.full(points, -1)
-    new[kept] = np.arange(len(kept))
-    found = new[faces]
-    found = found[(found >= 0).all(1)]
-    return found if len(found) else None
 
 
 def _pitch(points: np.ndarray) -> float:

@@ -24,7 +24,7 @@ TOLD = ("elements", "notes", "truth", "unit_px")  # what of a scene is not for t
 def show(
     reader: Domain, sample: Sample, scores: np.ndarray, maps: np.ndarray, stem: Path, told: dict[str, Any]
 ) -> dict[str, Path]:
-    """Write ``stem_viewer.html``, ``stem.png`` and ``stem.pdf`` of a sample whose domain has a ``scene``.
+    """Write ``stem_viewer.html``, ``stem_views.png`` and ``stem_views.pdf`` of a sample whose domain has a ``scene``.
 
     Args:
         reader: of the domain.
@@ -50,7 +50,8 @@ def show(
     facts = [f"score {told['score']:.3f}", f"{sample.elements:,} {reader.element}s", f"{len(views)} views"]
     page = viewer(reader, sample, scene, scores, name, facts, views, int(np.argmax(told["view_scores"])))
     path = write_whole(stem.with_name(f"{stem.name}_viewer.html"), page)
-    return {"viewer": path, **sheet(sample, scores, views, scene, name, facts).save(stem)}
+    views_stem = stem.with_name(f"{stem.name}_views")  # a picture of the plain name may lie beside the file
+    return {"viewer": path, **sheet(sample, scores, views, scene, name, facts).save(views_stem)}
 
 
 def viewer(

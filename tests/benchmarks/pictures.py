@@ -44,7 +44,10 @@ def main() -> None:
             path = Path(folder) / "torus.pcd"
             write_pcd(path, points)
             plain, whole = (min(_seconds(predictor, path, p) for _ in range(times)) for p in (False, True))
-            sizes = [(path.with_name(f"torus{end}")).stat().st_size / 1e6 for end in ("_viewer.html", ".png", ".pdf")]
+            sizes = [
+                (path.with_name(f"torus{end}")).stat().st_size / 1e6
+                for end in ("_viewer.html", "_views.png", "_views.pdf")
+            ]
             told = " ".join(f"{size:{width}.2f}" for size, width in zip(sizes, (8, 7, 7), strict=True))
             print(f"{count:>9,} {plain:>10.2f} {whole:>8.2f} {whole - plain:>8.2f} {told}", flush=True)
 

@@ -147,9 +147,9 @@ def test_a_cloud_gets_a_page_and_pictures_unless_they_are_not_wanted(checkpoint,
     assert line["unseen"] == 12 and line["warnings"] == ["a.ply: a thin wall."]
     assert found.err.count("anomaly-ov: a.ply: a thin wall.") == 1
     assert [line[key] for key in ("viewer", "picture", "pdf")] == [
-        str(out / name) for name in ("a_viewer.html", "a.png", "a.pdf")
+        str(out / name) for name in ("a_viewer.html", "a_views.png", "a_views.pdf")
     ]
-    assert Image.open(line["picture"]).format == "PNG" and (out / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert Image.open(line["picture"]).format == "PNG" and (out / "a_views.pdf").read_bytes().startswith(b"%PDF")
     assert f"score {line['score']:.3f}" in (out / "a_viewer.html").read_text()
 
 

@@ -65,8 +65,8 @@ def test_files_are_written_where_the_domain_has_a_shape(sample, tmp_path):
     found = show(Reader(), sample, scores, maps, tmp_path / "a", told)
     assert found == {
         "viewer": tmp_path / "a_viewer.html",
-        "picture": tmp_path / "a.png",
-        "pdf": tmp_path / "a.pdf",
+        "picture": tmp_path / "a_views.png",
+        "pdf": tmp_path / "a_views.pdf",
     }
     text = found["viewer"].read_text()
     assert "half of it" in text and "a.xyz" in text and "score 0.250" in text and "anomalous (1)" in text

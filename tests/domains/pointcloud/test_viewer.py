@@ -66,7 +66,7 @@ def test_faces_of_points_without_a_place_are_left_out_and_many_become_points(mon
     monkeypatch.setattr(viewer, "MOST_FACES", 1)
     found = scene(Shape(points, faces=faces))
     assert "faces" not in found
-    assert list(found["notes"]) == ["A mesh of 2 faces, too many for a page: its vertices are shown."]
+    assert list(found["notes"]) == ["A surface of 2 triangles, too many for a page: its points are shown."]
 
 
 def test_every_view_has_the_camera_that_saw_it():
@@ -105,3 +105,12 @@ def test_the_picture_of_the_truth_of_a_scan_is_found(tmp_path: Path):
     shape = Shape(cloud(20), scan=Scan(5, 6, np.arange(20, dtype=np.int32)))
     found = viewer.truth_beside(tmp_path / "xyz/007.tiff", shape)
     assert_array_equal(found, (np.arange(20) >= 12) & (np.arange(20) < 18))
+
+
+def test_a_scan_is_the_surface_between_the_pixels_of_its_grid():
+    rows, columns = np.mgrid[:5, :6]
+    points = np.stack([columns, rows, np.ones_like(rows)], -1).reshape(-1, 3).astype(np.float32)
+    kept = np.delete(np.arange(30), 7)  # one pixel measured nothing
+    found = scene(Shape(points[kept], scan=Scan(5, 6, kept.astype(np.int32))))
+    corners = points[kept][found["elements"][found["faces"]]]
+    assert np.ptp(corners, axis=1).max() <= 2 and len(found["faces"]) > 30
