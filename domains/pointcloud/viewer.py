@@ -32,11 +32,10 @@ def scene(shape: Shape, cameras: np.ndarray, truth: np.ndarray | None, size: int
         size: side of a drawn view in pixels; 0 where there is none.
 
     Returns:
-        ``elements (N,)`` int32, which are shown; their ``place (N, 3)`` uint16 in the box of the unit sphere;
-        ``faces (F, 3)`` of these where the shape has any, or is a scan; ``cameras`` float32; ``lens``, focal length
-        over half a view; ``pitch`` of the N points in the unit sphere; ``unit_px``, pixels of a view that one unit of the
-        file takes at the middle of the shape, where views are drawn; ``truth (E,)`` if known; ``notes``, lines to
-        tell.
+        ``elements (N,)`` int32, which are shown; their ``place (N, 3)`` uint16 in the box of the unit sphere; ``faces
+        (F, 3)`` of these where the shape has any, or is a scan; ``cameras`` float32; ``lens``, focal length over half
+        a view; ``pitch`` of the N points in the unit sphere; ``unit_px``, pixels of a view that one unit of the file
+        takes at the middle of the shape, where views are drawn; ``truth (E,)`` if known; ``notes``, lines to tell.
     """
     kept = np.flatnonzero(shape.finite)
     points, notes = to_unit_sphere(shape.points[kept]), []
