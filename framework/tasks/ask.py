@@ -52,6 +52,8 @@ def ask(
     name, sample = read(path, reader or {}, domain)  # first: to load a model may take minutes
     subject = Subject(Asker(checkpoint, **options), name, sample, registry.build("domain", name, **(reader or {})))
     told = subject.save(out)
+    for warning in sample.warnings:
+        say(f"anomaly-ov: {warning}")
     if as_json:
         print(json.dumps(told | {"question": question, "answer": subject.ask(str(question))}))
         return

@@ -10,7 +10,7 @@ from framework.colours import on_grey
 
 FULL = 65535  # the code of a score of 1
 _NORMAL, _ANOMALOUS = (168, 172, 176), (222, 60, 30)
-_UNSEEN, _FEW, _MANY = (255, 0, 190), (196, 224, 216), (6, 62, 84)  # no score has the colour of what no view saw
+_UNSEEN, _FEW, _MANY = (255, 0, 190), (238, 226, 184), (24, 112, 134)  # no score has the colour of what no view saw
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,9 +297,11 @@ def test_a_cloud_shows_its_views(place, ready, asker, monkeypatch, capsys):
     asked = []
     answer = asker.answer
     monkeypatch.setattr(asker, "answer", lambda s, turns, *a: asked.append(turns[0][0][0]) or answer(s, turns, *a))
-    monkeypatch.setattr(type(reader), "read", lambda *_: replace(sample, captions=tuple(captions)))
+    monkeypatch.setattr(type(reader), "read", lambda *_: replace(sample, captions=tuple(captions), warnings=("thin.",)))
     assert main(arguments) == 0
-    told = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert printed.err.count("anomaly-ov: thin.\n") == 1
     assert [view["number"] for view in told["views"]] == [1, 2, 3, 4]
     assert [view["caption"] for view in told["views"]] == [captions[i] for i in told["shown"]]
     np.testing.assert_allclose([view["score"] for view in told["views"]], seen.logits.sigmoid()[seen.shown], atol=1e-5)
