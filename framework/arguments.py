@@ -81,6 +81,8 @@ def _predict(p: argparse.ArgumentParser) -> None:
     p.add_argument("--weights", default="", help="the backbone's weights, where they are not where training had them")
     _device(p)
     _pairs(p, "--reader", "reader option, instead of that of training")
+    text = "write the scores alone, no page to turn a cloud in and no sheet of its views"
+    p.add_argument("--no-pictures", dest="pictures", action="store_false", help=text)
     p.add_argument("files", nargs="+", type=Path, metavar="FILE")
 
 
@@ -96,6 +98,7 @@ def _instruct(p: argparse.ArgumentParser) -> None:
     _set(p)
     p.add_argument("--out", type=Path, required=True, help="folder to write conversations.json and views to")
     _views(p)
+    _captions(p)
     p.add_argument("--apart", action="store_true", help="ask about each view alone, labelled by what it shows")
     p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help="of your own")
 
@@ -123,12 +126,18 @@ def _asker(p: argparse.ArgumentParser) -> None:
     p.add_argument("--checkpoint", type=Path, required=True, help="folder of `convert`, or tuned.safetensors of a run")
     p.add_argument("--base", default="", help="the model of a tuned checkpoint, where it is not where it was tuned")
     _views(p)
+    _captions(p)
     _device(p)
     p.add_argument("--dtype", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
 
 
 def _views(p: argparse.ArgumentParser) -> None:
     p.add_argument("--views", type=int, default=4, help="most pictures of a cloud or scan (default: 4)")
+
+
+def _captions(p: argparse.ArgumentParser) -> None:
+    text = "do not say where the views of a cloud were seen from: the prompt is as published"
+    p.add_argument("--no-captions", dest="captions", action="store_false", help=text)
 
 
 def _device(p: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from framework import reading, reasoning
 from framework.arguments import parser
 from framework.errors import UserError
 
-ASKER = ("device", "dtype", "views", "base")  # options of `ask` and `serve` that load the model
+ASKER = ("device", "dtype", "views", "base", "captions")  # options of `ask` and `serve` that load the model
 MAKER = (
     "samples",
     "seed",
@@ -138,7 +138,9 @@ def instruct(arguments: argparse.Namespace) -> int:
     registry.load_plugins(arguments.plugins)
     options, reader = reading.options(arguments.options), reading.options(arguments.reader)
     given = arguments
-    made = write(given.name, given.root, given.out, given.split, options, reader, given.views, given.apart)
+    made = write(
+        given.name, given.root, given.out, given.split, options, reader, given.views, given.apart, given.captions
+    )
     shown = "views" if given.apart else "samples"
     print(f"{made.path}: {made.entries} conversations, {made.yes} about anomalous {shown}, {made.no} about normal ones")
     return 0
@@ -185,7 +187,8 @@ def predict(arguments: argparse.Namespace) -> int:
     reader = reading.options(arguments.reader)
     from framework.tasks.predict import predict
 
-    lines = predict(arguments.checkpoint, arguments.files, arguments.out, arguments.weights, arguments.device, reader)
+    given = arguments
+    lines = predict(given.checkpoint, given.files, given.out, given.weights, given.device, reader, given.pictures)
     for line in lines:
         print(json.dumps(line))
     return 2 if any("error" in line for line in lines) else 0

@@ -48,3 +48,8 @@ def overlay(view: np.ndarray, values: np.ndarray) -> np.ndarray:
     alpha = 0.25 + 0.55 * np.clip(values, 0, 1)[..., None]
     grey = view.mean(axis=-1, keepdims=True)
     return (grey * (1 - alpha) + heat(values) * alpha + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def on_grey() -> np.ndarray:
+    """``(256, 3)`` uint8, the colours of scores from 0 to 1 where a map lies over light grey: the scale of overlays."""
+    return overlay(np.full((1, 256, 3), 235, np.uint8), np.linspace(0, 1, 256)[None])[0]

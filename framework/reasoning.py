@@ -111,6 +111,7 @@ class AnswerConfig:
     max_new_tokens: int = 256  # longest answer
     views: int = 4  # most pictures of a cloud or scan, its most suspicious
     resize: str = "exact"  # of pictures, as published; fast: within 2 of 255
+    captions: bool = True  # whether the model is told where the views of a cloud were seen from
 
 
 @dataclass
@@ -173,8 +174,9 @@ def digest(config: Reasoning) -> str:
 
 
 def answering(config: AnswerConfig) -> dict[str, Any]:
-    """What answers follow from; the exact resize is not told, so that hashes are those of before there was a choice."""
-    return {key: value for key, value in asdict(config).items() if (key, value) != ("resize", "exact")}
+    """What answers follow from; what is as published is not told: hashes are those of before there was a choice."""
+    published = {"resize": "exact", "captions": False}
+    return {key: value for key, value in asdict(config).items() if published.get(key, ...) != value}
 
 
 def _check(config: Reasoning, path: Path) -> None:

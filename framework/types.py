@@ -145,6 +145,12 @@ class Domain(Protocol):
     ``serve`` loads them before the first file comes. Three more that it may have: ``protocol: str``, how it makes and
     joins views, in words that go into every row; ``drawn: ClassVar[str]``, a version of how it makes them, where that
     costs so much that they should be kept on disk.
+
+    A class whose samples have a shape to turn in a browser also has ``script: ClassVar[Path]``, JavaScript that defines
+    ``makeStage`` (see ``viewer/viewer.js``), and ``scene(sample) -> dict[str, np.ndarray]``, the plain arrays that it
+    draws from: ``elements (N,)`` int32, which are shown, and whatever it needs; of these ``notes``, lines to tell,
+    ``truth (E,)`` bool where it lies beside the file, and ``unit_px``, pixels of a view that one unit of the file
+    takes, are read by the framework. ``predict`` then also writes a page and pictures, ``serve`` shows the page.
     """
 
     element: ClassVar[str]

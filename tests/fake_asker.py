@@ -5,6 +5,7 @@ import torch
 from fake_language import TEXTS
 from safetensors.torch import load_file, save_file
 
+from framework.data.questions.words import captioned
 from framework.errors import UserError
 from framework.models.onevision import small
 from framework.models.onevision.chat import placed
@@ -50,8 +51,8 @@ class FakeAsker:
     def look_all(self, samples, most=None):
         return [self.look(views, most) for views in samples]
 
-    def opening(self, seen, question):
-        return placed(question, len(seen.shown))
+    def opening(self, seen, question, captions=()):
+        return placed(captioned(question, [captions[i] for i in seen.shown] if captions else ()), len(seen.shown))
 
     def prompt(self, seen, turns, max_new_tokens):
         if "too long" in turns[-1][0]:

@@ -10,6 +10,13 @@ import shutil
 import aiohttp
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+QUIET = ("--disable-gpu",)
+DRAWS = (
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--hide-scrollbars",
+)  # WebGL without a graphics card
 
 
 class Page:
@@ -60,7 +67,7 @@ class Page:
 
     async def picture(self, path):
         found = await self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(found["data"]))
+        path.write_bytes(decoded(found))
 
     async def _listen(self):
         async for message in self.socket:
@@ -73,10 +80,15 @@ class Page:
                 self.addresses.append(told["params"]["request"]["url"])
 
 
+def decoded(found):
+    """The bytes of a screenshot."""
+    return base64.b64decode(found["data"])
+
+
 @contextlib.asynccontextmanager
-async def open_page(address, profile):
+async def open_page(address, profile, graphics=QUIET):
     """A page at an address, once it is loaded; ``profile`` is an empty folder."""
-    words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    words = ["--headless=new", "--no-sandbox", *graphics, "--disable-dev-shm-usage", "--no-first-run"]
     words += ["--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
     process = await asyncio.create_subprocess_exec(
         CHROMIUM, *words, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL

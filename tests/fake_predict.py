@@ -79,9 +79,10 @@ def by_hand(checkpoint, reader, path):
     logits = verdict.logits.double().numpy()
     if sample.owner is None:
         return logits, values
-    owner = sample.owner.ravel()
-    total, count = (np.bincount(owner[owner >= 0], weights, sample.elements) for weights in (values[owner >= 0], None))
-    return logits, (total / count.clip(1))[sample.stand_in]
+    views = values.reshape(len(sample.views), -1)
+    shown = sample.place >= 0
+    total = (np.take_along_axis(views, sample.place.clip(0), 1) * shown).sum(0)
+    return logits, (total / shown.sum(0).clip(1))[sample.stand_in]
 
 
 def run(capsys, checkpoint, out, *files, status=0, options=()):

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from framework.colours import _ANCHORS, heat, overlay
+from framework.colours import _ANCHORS, heat, on_grey, overlay
 
 
 def test_anchors_are_met_and_between_them_colours_are_mixed():
@@ -37,3 +37,9 @@ def test_the_scale_of_an_overlay_is_fixed_so_that_pictures_compare():
     low, high = overlay(view, np.full((4, 4), 0.1)), overlay(view, np.full((4, 4), 0.9))
     assert np.abs(low.astype(int) - high).min(initial=255, where=[True, True, False]) > 20
     assert_array_equal(overlay(view, np.full((4, 4), 7.0)), overlay(view, np.ones((4, 4))))
+
+
+def test_the_scale_of_overlays_grows_lighter_and_warmer():
+    found = on_grey().astype(int)
+    assert found.shape == (256, 3) and np.ptp(found[0]) < 10  # grey
+    assert found[-1, 0] > 230 and found[-1, 1] > 230 and found[-1, 2] < 200  # pale yellow

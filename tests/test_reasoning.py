@@ -102,6 +102,11 @@ def test_the_digest_follows_what_the_numbers_follow_from(experiment):
     assert len({of(), *map(of, changed)}) == 1 + len(changed)
 
 
+def test_captions_are_told_where_they_are_shown():
+    assert reasoning.answering(reasoning.AnswerConfig())["captions"] is True
+    assert "captions" not in reasoning.answering(reasoning.AnswerConfig(captions=False))  # the published prompt
+
+
 def test_the_exact_resize_is_not_told_so_that_digests_are_those_of_before_there_was_a_choice():
     assert "resize" not in reasoning.answering(reasoning.AnswerConfig())
     assert reasoning.answering(reasoning.AnswerConfig(resize="fast"))["resize"] == "fast"

@@ -46,9 +46,13 @@ class PointCloud:
 
     element: ClassVar[str] = "point"
     unit: ClassVar[str] = "object"
+    script: ClassVar[Path] = Path(__file__).with_name("viewer.js")
     drawn: ClassVar[str] = "2"  # raise it where the pixels, or what they show, change
     suffixes: ClassVar[tuple[str, ...]] = files.SUFFIXES
-    imports: ClassVar[tuple[str, ...]] = ("open3d", *(f"{__name__}.{part}" for part in ("mesh", "splat", "views")))
+    imports: ClassVar[tuple[str, ...]] = (
+        "open3d",
+        *(f"{__name__}.{part}" for part in ("mesh", "splat", "viewer", "views")),
+    )
 
     views: int = 0
     size: int = 384
@@ -163,15 +167,31 @@ class PointCloud:
         unscored = int((~shape.finite).sum())
         return told | {"unscored": unscored} if unscored else told
 
+    def scene(self, sample: Sample) -> dict[str, np.ndarray]:
+        """What ``viewer.js`` draws the shape of a sample from; see ``viewer.scene``."""
+        from domains.pointcloud import viewer
+
+        path = sample.record.path
+        shape = files.load(path, self.light, self.background)
+        cameras, count = self._cameras(path, shape)
+        count = 0 if self.modality == "rgb" else count
+        poses = viewer.poses(cameras, count, len(styles.parse(self.style)), len(sample.views))
+        truth = viewer.truth_beside(path, shape) if sample.truth is None else None
+        return viewer.scene(shape, poses, truth, self.size if count else 0)
+
+    def _cameras(self, path: Path, shape: files.Shape) -> tuple[str, int]:
+        """Name of the layout of a shape, and how many cameras."""
+        cameras, count = ROUND if shape.scan is None else CANDY if path.name.endswith(files.DEPTH) else BEFORE
+        return cameras if self.cameras == "auto" else self.cameras, self.views or count
+
     def _seen(self, path: Path, shape: files.Shape) -> Any:
         """``views.Views`` of the modality asked for."""
         from domains.pointcloud import views
 
         if self.modality == "rgb":
             return views.photographed(path, shape)
-        cameras, count = ROUND if shape.scan is None else CANDY if path.name.endswith(files.DEPTH) else BEFORE
-        cameras = cameras if self.cameras == "auto" else self.cameras
-        drawn = views.drawn(path, shape, cameras, self.views or count, self.size, self.style, self.backend, self.device)
+        cameras, count = self._cameras(path, shape)
+        drawn = views.drawn(path, shape, cameras, count, self.size, self.style, self.backend, self.device)
         if self.modality == "cloud":
             return drawn
         return views.both(drawn, views.photographed(path, shape, self.size), self.fuse == "cosine")

@@ -92,6 +92,6 @@ def _show(out: Path, run: Path, tested: dict[str, DataConfig]) -> None:
         + Markup('<a href="index.html">The leaderboard</a> says how often it is right.'),
     ]
     sets = [open_index(domain, config) for domain, config in tested.items()]
-    asker = Asker(run / tuned.FILE, "cpu", views=1)
+    asker = Asker(run / tuned.FILE, "cpu", views=1, captions=False)  # of products, which it was tuned on, none are told
     right = showcase(asker, sets, SHOWN, out / "answers.html", "Quickstart: a small model answers", notes)
     say(f"Of {SHOWN * len(sets)} samples shown, its yes or no is right for {right}.")

@@ -12,82 +12,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
 from framework import registry
 from framework.errors import UserError
-from framework.files import make_folder
-from framework.pictures import write_map
 from framework.progress import say
 from framework.tasks.asking import Asker
-from framework.tasks.predictions import stems, tidy
-from framework.tasks.seeing import Seen
+from framework.tasks.subject import Subject
 from framework.types import Domain, Record, Sample
 
-MAX_NEW_TOKENS = 256
-LINES = "answers.jsonl"  # files asked about, a line each
 NAME = 255  # longest name of a file
 HELP = "Ask about it, line by line. Ctrl-C stops an answer; an empty line or Ctrl-D ends the talk."
-
-
-class Subject:
-    """One file, encoded once, and what was said about it.
-
-    Args:
-        asker: the model.
-        domain: name of the file's domain.
-        sample: what its reader made of it.
-    """
-
-    def __init__(self, asker: Asker, domain: str, sample: Sample) -> None:
-        self.asker, self.domain, self.sample = asker, domain, sample
-        self.seen: Seen = asker.look(list(sample.views))
-        self.turns: list[tuple[str, str | None]] = []
-
-    def ask(
-        self,
-        question: str,
-        max_new_tokens: int = MAX_NEW_TOKENS,
-        stream: Callable[[str], None] | None = None,
-        stopped: Callable[[], bool] | None = None,
-    ) -> str:
-        """The answer to the next question; what was said before is remembered, the pictures are not encoded again.
-
-        An answer that was stopped is remembered as far as it was said.
-
-        Raises:
-            UserError: the talk no longer fits into the model's context, or the question holds a control token.
-        """
-        asked = question if self.turns else self.asker.opening(self.seen, question)
-        (answer,) = self.asker.answer([self.seen], [[*self.turns, (asked, None)]], max_new_tokens, stream, stopped)
-        self.turns.append((asked, answer))
-        return answer
-
-    def save(self, out: Path) -> dict[str, Any]:
-        """Write a map of each view that the model was shown, ``<name>_view<number>.png``, and tell what is known.
-
-        It is told to ``<out>/answers.jsonl`` too, so that another file of this name gets names of its own.
-
-        Raises:
-            UserError: a map cannot be written.
-        """
-        path, maps = self.sample.record.path, []
-        stem = _stem(path, out)
-        for i in self.seen.shown:
-            scores = self.seen.maps[i].cpu().numpy().astype(np.float64)
-            maps.append(write_map(self.sample.views[i], scores, out / f"{stem}_view{i}"))
-        told = {
-            "file": str(path),
-            "domain": self.domain,
-            "score": self.seen.score,
-            "adverb": self.seen.adverb,
-            "views": len(self.sample.views),
-            "shown": self.seen.shown,
-            "maps": [str(m["map"]) for m in maps],
-        }
-        with (out / LINES).open("a", encoding="utf-8") as f:
-            f.write(json.dumps(told | {"file": str(path.resolve())}) + "\n")
-        return told
 
 
 def ask(
@@ -117,12 +50,15 @@ def ask(
     """
     _check(question, as_json)
     name, sample = read(path, reader or {}, domain)  # first: to load a model may take minutes
-    subject = Subject(Asker(checkpoint, **options), name, sample)
+    subject = Subject(Asker(checkpoint, **options), name, sample, registry.build("domain", name, **(reader or {})))
     told = subject.save(out)
+    for warning in sample.warnings:
+        say(f"anomaly-ov: {warning}")
     if as_json:
         print(json.dumps(told | {"question": question, "answer": subject.ask(str(question))}))
         return
-    print(f"score {told['score']:.3f}, {told['adverb']} suspicious; maps: {', '.join(told['maps'])}")
+    maps = [*told["maps"], *([told["map"]] if "map" in told else [])]
+    print(f"score {told['score']:.3f}, {told['adverb']} suspicious; maps: {', '.join(maps)}")
     if question:
         _answer(subject, question)
     else:
@@ -143,13 +79,6 @@ def read(path: Path, options: dict[str, Any], domain: str = "") -> tuple[str, Sa
     name = registry.domain_of(path, only=domain)
     reader: Domain = registry.build("domain", name, **options)
     return name, reader.read(Record(path, anomalous=False, category=path.parent.name))
-
-
-def _stem(path: Path, out: Path) -> str:
-    """What the maps of a file are called in ``out``: no other file's are, of those that were asked about before."""
-    make_folder(out)
-    others = [line for file, line in tidy(out / LINES).items() if file != str(path.resolve())]
-    return stems([path], {Path(m).name.rpartition("_view")[0] for line in others for m in line.get("maps", [])})[path]
 
 
 def _check(question: str | None, as_json: bool) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import StoppingCriteria, TextStreamer
 
+from framework.data.questions.words import captioned
 from framework.errors import UserError
 from framework.models.onevision import tuned
 from framework.models.onevision.chat import Chat, Prompt, placed
@@ -37,6 +38,7 @@ class Asker:
         base: where the model of a tuned checkpoint lies, "" for where it lay.
         attention: of transformers: "sdpa", "eager", "flash_attention_2".
         fast: whether views are cut in the fast way of ``crops.cut``.
+        captions: whether it is told what each picture shows, where a domain says so; else the prompt is as published.
 
     Raises:
         UserError: as ``tuned.load``, or a device this machine lacks, which is told before anything is loaded.
@@ -51,6 +53,7 @@ class Asker:
         base: str = "",
         attention: str = "sdpa",
         fast: bool = False,
+        captions: bool = True,
     ) -> None:
         if views < 1:
             raise UserError(f"views: the model must be shown 1 or more, not {views}.")
@@ -61,7 +64,7 @@ class Asker:
                 f"attention {attention!r}: works on a GPU in bfloat16 or float16, not in {self.model.dtype} on "
                 f"{self.device}. Set model.dtype=bfloat16, or model.attention=sdpa."
             )
-        self.views, self.fast = views, fast
+        self.views, self.fast, self.captions = views, fast, captions
         self._encoded = lru_cache(PROMPTS)(self.chat.encode)
         try:
             self.model.to(self.device)
@@ -85,9 +88,16 @@ class Asker:
         with self._room("look"):
             return seeing.look_all(self.model, self.chat, samples, most or self.views, self.fast)
 
-    def opening(self, seen: Seen, question: str) -> str:
-        """The first question with its pictures in front."""
-        return placed(question, len(seen.shown))
+    def opening(self, seen: Seen, question: str, captions: Sequence[str] = ()) -> str:
+        """The first question with its pictures in front, and between them what each shows.
+
+        Args:
+            seen: the pictures.
+            question: what is asked.
+            captions: of all V views, or none.
+        """
+        told = [captions[i] for i in seen.shown] if captions and self.captions else ()
+        return placed(captioned(question, told), len(seen.shown))
 
     def prompt(self, seen: Seen, turns: Sequence[tuple[str, str | None]], max_new_tokens: int) -> Prompt:
         """One conversation as the model reads it; the answer of the last turn is None.

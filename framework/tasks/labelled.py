@@ -31,6 +31,7 @@ class Labelled:
 
     def __init__(self, index: Index, question: str, shown: int) -> None:
         self.index, self.name = index, index.name
+        self._captions: dict[int, tuple[str, ...]] = {}
         for record in index.records:
             if not record.path.is_file():
                 raise UserError(f"{index.name}: no file {record.path}, which its index names.")
@@ -47,4 +48,10 @@ class Labelled:
     def views(self, position: int) -> Sequence[np.ndarray]:
         """Views of one sample, without its truth, of which answers need no more than the label."""
         record = dataclasses.replace(self.index.records[position], truth_path=None)
-        return list(self.index.reader.read(record).views)
+        sample = self.index.reader.read(record)
+        self._captions[position] = sample.captions
+        return list(sample.views)
+
+    def captions(self, position: int) -> Sequence[str]:
+        """What each view of a sample that was read shows; none where the domain does not say."""
+        return self._captions.get(position, ())

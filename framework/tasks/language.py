@@ -79,7 +79,8 @@ def answer_sets(config: Reasoning, checkpoint: Path, sets: Sequence[Tested], ran
             place = device(config.trainer.accelerator, rank)
             fast = config.answer.resize == "fast"
             how = (config.model.dtype, config.answer.views, base, config.model.attention, fast)
-            loaded.append(Asker(checkpoint, place, *how))
+            captions = config.answer.captions
+            loaded.append(Asker(checkpoint, place, *how, captions))
         return loaded[0]
 
     keys = [_key(config, source, model) for source in sets]

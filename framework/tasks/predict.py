@@ -23,6 +23,7 @@ from framework.progress import say, track
 from framework.tasks.devices import usable
 from framework.tasks.pooling import score
 from framework.tasks.predictions import LINES, stems, taken, tidy
+from framework.tasks.showing import show
 from framework.types import Domain, Features, Record, Sample, Verdict
 
 
@@ -71,8 +72,8 @@ class Predictor:
         return name, registry.build("domain", name, **self.readers.get(name, {}) | self.options)
 
     @torch.inference_mode()
-    def score(self, reader: Domain, path: Path) -> tuple[Sample, dict[str, Any], torch.Tensor]:
-        """One file: its sample, what is known of it, and a score per element ``(E,)``."""
+    def score(self, reader: Domain, path: Path) -> tuple[Sample, dict[str, Any], torch.Tensor, torch.Tensor]:
+        """One file: its sample, what is known of it, a score per element ``(E,)``, and view maps ``(V, H, W)``."""
         record = Record(path, anomalous=False, category=path.parent.name)
         index = Index(path.name, DataConfig("", "", "."), [record], reader)
         data = RawSamples(index, self.backbone.image_size, self.config.crops, keep=True)
@@ -80,7 +81,7 @@ class Predictor:
         assert batch.pixels is not None
         parts = [self.backbone(pixels.to(self.device)) for pixels in batch.pixels.split(CROPS_AT_ONCE)]
         verdict: Verdict = self.expert(_joined(parts), batch.crops)
-        ((sample, _, elements),) = per_sample(batch, verdict, self.backbone.image_size, self.config.crops)
+        ((sample, maps, elements),) = per_sample(batch, verdict, self.backbone.image_size, self.config.crops)
         logit = score(verdict.logits, elements, self.config.pool)
         line = {
             "score": float(logit.double().sigmoid()),
@@ -90,7 +91,10 @@ class Predictor:
             "elements": sample.elements,
             "highest": float(elements.max()),
         }
-        return sample, line, elements
+        line |= sample.counts
+        if sample.warnings:
+            line["warnings"] = list(sample.warnings)
+        return sample, line, elements, maps
 
 
 def predict(
@@ -100,8 +104,12 @@ def predict(
     weights: str = "",
     device: str = "",
     reader: dict[str, Any] | None = None,
+    pictures: bool = True,
 ) -> list[dict[str, Any]]:
     """Score files; write ``<out>/<name>_map.*`` for each and its line to ``<out>/predictions.jsonl``.
+
+    Of a file whose domain has a shape to turn also ``<name>_viewer.html``, and ``<name>_views.png`` and ``.pdf``,
+    unless ``pictures`` is False.
 
     A file that cannot be read does not stop the others: its line holds the reason. Lines of other files that an
     earlier call left in ``out`` stay, and so do their maps.
@@ -124,12 +132,14 @@ def predict(
     try:
         with (out / LINES).open("a") as f:
             for path in track(files, len(files), "scoring"):
-                lines.append(_line(predictor, path, out / f"{names[path]}_map"))
+                lines.append(_line(predictor, path, out / names[path], pictures))
                 f.write(json.dumps(lines[-1]) + "\n")
                 f.flush()
     finally:  # also after Ctrl-C
         tidy(out / LINES)
     for line in lines:
+        for warning in line.get("warnings", ()):
+            say(f"anomaly-ov: {warning}")
         if "error" in line:
             say(f"anomaly-ov: skipped {line['error']}")
     return lines
@@ -141,16 +151,19 @@ def plugins(content: dict[str, Any]) -> list[str]:
     return found
 
 
-def _line(predictor: Predictor, path: Path, stem: Path) -> dict[str, Any]:
-    """Score one file and save its map as ``stem`` and an ending; what to tell of it, or ``error`` with the reason."""
+def _line(predictor: Predictor, path: Path, stem: Path, pictures: bool) -> dict[str, Any]:
+    """Score one file, save its map and pictures as ``stem`` and an ending; what to tell, or ``error`` with why not."""
     line: dict[str, Any] = {"file": str(path)}
     try:
         line["domain"], reader = predictor.domain(path)
-        sample, found, elements = predictor.score(reader, path)
+        sample, found, elements, maps = predictor.score(reader, path)
         line |= found | {"element": reader.element}
-        saved = reader.save(sample, elements.float().cpu().numpy(), stem)
+        scores = elements.float().cpu().numpy()
+        saved = reader.save(sample, scores, stem.with_name(f"{stem.name}_map"))
         if not isinstance(saved, dict) or "map" not in saved:
             raise UserError(f"domain {line['domain']!r}: save must return a dict with the path of the map as 'map'.")
+        if pictures:
+            saved = saved | show(reader, sample, scores, maps.float().cpu().numpy(), stem, line)
         line |= {key: str(value) if isinstance(value, Path) else value for key, value in saved.items()}
     except UserError as error:
         line["error"] = str(error)

@@ -37,6 +37,10 @@ class Asked:
         """Pictures of one item, each ``(3, H, W)`` uint8."""
         return [pixels_of(path) for path in self.items[position].images]
 
+    def captions(self, position: int) -> Sequence[str]:
+        """None: the question says what the pictures are."""
+        return ()
+
     def record(self, position: int) -> Record:
         """One item as a sample: the picture that it asks about, the last; several items may share it."""
         item = self.items[position]

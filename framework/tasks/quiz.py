@@ -45,6 +45,10 @@ class Source(Protocol):
         """Views of one, each ``(3, H, W)`` uint8. Raises UnreadableError."""
         ...
 
+    def captions(self, position: int) -> Sequence[str]:
+        """What each view of one shows, in words, once they were read; none where there is nothing to say."""
+        ...
+
 
 def answer(
     asker: Callable[[], Asker],
@@ -122,7 +126,7 @@ def _ask(model: Asker, source: Source, positions: list[int], max_new_tokens: int
         for i in now:
             question = source.quizzes[i].questions[step]
             first = step == 0 and IMAGE not in question
-            turns[i].append((model.opening(seen[i], question) if first else question, None))
+            turns[i].append((model.opening(seen[i], question, source.captions(i)) if first else question, None))
         for i in now:
             _check(model, source.quizzes[i].id, seen[i], turns[i], max_new_tokens)
         answers = model.answer([seen[i] for i in now], [turns[i] for i in now], max_new_tokens)

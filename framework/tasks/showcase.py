@@ -73,7 +73,7 @@ def _item(asker: Asker, index: Index, record: Record) -> dict[str, Any]:
     seen = asker.look(list(sample.views))
     element, several = index.reader.element, len(seen.shown) > 1
     questions = [yes_or_no(element, several), what_and_where(element, several)]
-    answers = [asker.answer([seen], [[(asker.opening(seen, q), None)]], LONGEST)[0] for q in questions]
+    answers = [asker.answer([seen], [[(asker.opening(seen, q, sample.captions), None)]], LONGEST)[0] for q in questions]
     view = seen.shown[int(seen.logits[seen.shown].argmax())]
     picture = sample.views[view].transpose(1, 2, 0)
     return {

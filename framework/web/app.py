@@ -20,7 +20,7 @@ from framework.errors import UserError
 from framework.files import write_whole
 from framework.tasks.asking import Asker
 from framework.web import reading
-from framework.web.requests import LONGEST, Refused, add_headers, guard, question_of, receive
+from framework.web.requests import LONGEST, VIEWER, Refused, add_headers, guard, question_of, receive
 from framework.web.talks import Talk, Talks, Turn
 
 WAITING = 20  # questions and files that wait for the model
@@ -67,6 +67,7 @@ class Site:
                 web.get("/{asset:page\\.(?:css|js)}", self.asset),
                 web.post("/files", self.upload),
                 web.get("/talks/{secret}/{number:\\d+}/{kind:view|map}.png", self.picture),
+                web.get("/talks/{secret}/viewer", self.viewer),
                 web.post("/talks/{secret}", self.ask),
                 web.post("/talks/{secret}/stop", self.stop),
                 web.delete("/talks/{secret}", self.forget),
@@ -108,10 +109,11 @@ class Site:
                 await asyncio.to_thread(write_whole, path, *parts)
                 del parts
                 try:
-                    views = await reading.read(path, domain, self.readers.get(domain))
+                    sample, scene = await reading.read(path, domain, self.readers.get(domain))
                 except UserError as error:
                     raise UserError(str(error).replace(str(path), name)) from None
-        talk = await self._in_turn(Talk, self.asker, name, domain, views)
+        sample.warnings = tuple(warning.replace(str(path), name) for warning in sample.warnings)
+        talk = await self._in_turn(Talk, self.asker, name, domain, sample, scene)
         return web.json_response({"talk": self.talks.add(talk), **talk.told})
 
     async def picture(self, request: web.Request) -> web.Response:
@@ -121,6 +123,14 @@ class Site:
         if number >= len(pictures):
             raise web.HTTPNotFound
         return web.Response(body=pictures[number][request.match_info["kind"]], content_type="image/png")
+
+    async def viewer(self, request: web.Request) -> web.Response:
+        """The shape, to be turned: a page of its own in the page, which may run its scripts and nothing else."""
+        talk = self._talk(request)
+        if talk.viewer is None:
+            raise web.HTTPNotFound
+        headers = {"Content-Security-Policy": VIEWER.format(talk.nonce)}
+        return web.Response(body=talk.viewer, content_type="text/html", charset="utf-8", headers=headers)
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
         """A question as ``{"question": text}``; lines of JSON: waiting, text by piece, then done, stopped or error."""

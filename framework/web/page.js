@@ -36,12 +36,15 @@ async function answered(response) {
 function show(told) {
   talk = told.talk;
   at("name").textContent = told.name;
-  const several = told.views > 1;
-  at("about").textContent = `read as ${told.domain}` + (several ? `; ${told.shown.length} most suspicious of ${told.views} views` : "");
+  const several = told.of > 1;
+  at("about").textContent = `read as ${told.domain}` + (several ? `; the model is shown ${told.shown.length} of ${told.of} views, the most suspicious` : "");
   at("score").textContent = told.score.toFixed(3);
   at("adverb").textContent = `${several ? "its worst view: " : ""}${told.adverb} suspicious`;
   at("views").className = told.shown.length > 1 ? "" : "one";
-  at("views").replaceChildren(...told.shown.map((view, i) => figure(i, several ? `view ${view + 1} of ${told.views}` : "")));
+  at("views").replaceChildren(...told.views.map((view, i) => figure(i, several ? words(view) : "", told.viewer && told.shown[i])));
+  at("viewer").hidden = !told.viewer;
+  if (told.viewer) at("viewer").src = `talks/${talk}/viewer`;
+  at("warnings").replaceChildren(...told.warnings.map((line) => make("p", "note", line)));
   at("suggested").replaceChildren(...told.questions.map((text) => {
     const button = make("button", "", text);
     button.type = "button";
@@ -53,7 +56,11 @@ function show(told) {
   at("name").focus();
 }
 
-function figure(i, caption) {
+function words({ number, caption, score }) { // as the model names them
+  return `image ${number}${caption ? `, ${caption}` : ""}: ${score.toFixed(2)}`;
+}
+
+function figure(i, caption, view) {
   const found = document.createElement("figure");
   const frame = found.appendChild(document.createElement("div"));
   for (const [kind, alt] of [["view", caption || "the file as the model sees it"], ["map", `map of ${caption || "it"}: the brighter, the more anomalous`]]) {
@@ -63,6 +70,11 @@ function figure(i, caption) {
     picture.src = `talks/${talk}/${i}/${kind}.png`;
   }
   if (caption) found.append(make("figcaption", "", caption));
+  if (Number.isInteger(view)) {
+    const turn = found.appendChild(make("button", "turn", "Turn to this view"));
+    turn.type = "button";
+    turn.addEventListener("click", () => at("viewer").contentWindow.postMessage({ turn: view }, "*")); // it has no origin
+  }
   return found;
 }
 
@@ -137,7 +149,9 @@ function forget() {
   talk = "";
   at("result").hidden = true;
   at("choose").hidden = false;
-  for (const id of ["talk", "views", "suggested", "status", "error", "heard"]) at(id).replaceChildren();
+  at("viewer").hidden = true;
+  at("viewer").removeAttribute("src");
+  for (const id of ["talk", "views", "warnings", "suggested", "status", "error", "heard"]) at(id).replaceChildren();
   at("question").value = at("file").value = "";
   busy(false);
 }

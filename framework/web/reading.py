@@ -1,7 +1,7 @@
-"""A file from a stranger and its domain in, its views out: read by a process of its own, which has limits.
+"""A file from a stranger and its domain in, its sample out: read by a process of its own, which has limits.
 
 What no reader may survive (a small file that unpacks to terabytes, one that makes a library crash or never end) ends
-that process and is one line to whom it belongs. Views come back as a plain array, without pickle. Processes are forked
+that process and is one line to whom it belongs. Arrays come back as they are, without pickle. Processes are forked
 from one that has loaded what readers need (``warm.py``), which takes far longer than to read a scan.
 """
 
@@ -26,14 +26,16 @@ from PIL import Image
 from framework import registry
 from framework.errors import UnreadableError, UserError
 from framework.files import write_whole
-from framework.types import Record
+from framework.types import Domain, Record, Sample
 
 MEMORY = 8 << 30  # bytes
 SECONDS = 120
 PIXELS = 200_000_000  # of all views together, about what Pillow opens of one picture
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP")  # pictures are told by content: of EPS it would run Ghostscript
 REFUSED = 2  # exit status
-VIEWS, LINE = "views.npy", "refused.txt"
+ARRAYS, LINE = "sample.npz", "refused.txt"
+PARTS = ("owner", "stand_in", "place", "weight")  # of a sample, what scores of its elements need
+SCENE = "scene."  # begins the names of arrays of a scene
 LOOK_S = 0.1  # how often it is looked whether the visitor is still there
 _CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -64,8 +66,12 @@ def options_of(reader: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-async def read(path: Path, domain: str, options: dict[str, Any] | None = None) -> np.ndarray:
-    """Views ``(V, 3, H, W)`` uint8 of a file whose ending ``domain`` reads; leaves ``views.npy`` beside it.
+async def read(
+    path: Path, domain: str, options: dict[str, Any] | None = None
+) -> tuple[Sample, dict[str, np.ndarray] | None]:
+    """The sample of a file whose ending ``domain`` reads, without its truth; leaves ``sample.npz`` beside the file.
+
+    With it comes the scene that a browser turns, where the domain has one and the file is not too large for it.
 
     Args:
         path: of the file.
@@ -91,7 +97,7 @@ async def read(path: Path, domain: str, options: dict[str, Any] | None = None) -
         raise UnreadableError(
             f"{path}: cannot be read with {MEMORY >> 30} GB of memory. It is damaged, or send a smaller file."
         )
-    return await asyncio.to_thread(np.load, path.with_name(VIEWS), allow_pickle=False)
+    return await asyncio.to_thread(_unpacked, path)
 
 
 def main(path: Path, domain: str, options: dict[str, Any]) -> NoReturn:
@@ -106,17 +112,46 @@ def main(path: Path, domain: str, options: dict[str, Any]) -> NoReturn:
     Image.ID[:] = FORMATS
     try:
         registry.load_domain(domain)
-        views = registry.build("domain", domain, **options).read(Record(path, anomalous=False, category="")).views
-        pixels = views[:, 0].size
+        reader = registry.build("domain", domain, **options)
+        sample = reader.read(Record(path, anomalous=False, category=""))
+        pixels = sample.views[:, 0].size
         if pixels > PIXELS:
             raise UserError(f"{path}: {pixels:,} pixels in all views, {PIXELS:,} are most. Send a smaller file.")
         plain = io.BytesIO()
-        np.save(plain, views, allow_pickle=False)
-        write_whole(path.with_name(VIEWS), plain.getbuffer())
+        arrays: dict[str, Any] = _packed(reader, sample)
+        np.savez(plain, **arrays)
+        write_whole(path.with_name(ARRAYS), plain.getbuffer())
     except UserError as error:
         path.with_name(LINE).write_text(" ".join(str(error).split()), encoding="utf-8", errors="replace")
         sys.exit(REFUSED)
     sys.exit(0)
+
+
+def _packed(reader: Domain, sample: Sample) -> dict[str, np.ndarray]:
+    """Plain arrays of a sample: its views, and where the domain has a scene, that and what lifts scores to it."""
+    texts = {"captions": sample.captions, "warnings": sample.warnings, "fuse": [sample.fuse]}
+    found = {"views": sample.views} | {name: np.array(words, np.str_) for name, words in texts.items()}
+    if not hasattr(reader, "scene") or sample.elements * len(sample.views) > PIXELS:
+        return found
+    found |= {name: part for name in PARTS if (part := getattr(sample, name)) is not None}
+    scene: dict[str, np.ndarray] = reader.scene(sample)
+    return found | {f"{SCENE}{name}": values for name, values in scene.items()}
+
+
+def _unpacked(path: Path) -> tuple[Sample, dict[str, np.ndarray] | None]:
+    """What ``_packed`` was given."""
+    with np.load(path.with_name(ARRAYS), allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
+    scene = {name.removeprefix(SCENE): values for name, values in found.items() if name.startswith(SCENE)}
+    sample = Sample(
+        Record(path, anomalous=False, category=""),
+        found["views"],
+        captions=tuple(map(str, found["captions"])),
+        warnings=tuple(map(str, found["warnings"])),
+        fuse=str(found["fuse"][0]),
+        **{name: found[name] for name in PARTS if name in found},
+    )
+    return sample, scene or None
 
 
 def _run(process: ForkServerProcess, gone: threading.Event) -> int | None:

@@ -8,7 +8,6 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from framework import registry
 from framework.colours import overlay
 from framework.data.questions.words import what_and_where, yes_or_no
 from framework.errors import UserError
-from framework.tasks.ask import Subject
 from framework.tasks.asking import Asker
-from framework.types import Record, Sample
+from framework.tasks.showing import viewer
+from framework.tasks.subject import Subject, elements, shown
+from framework.types import Sample
 
 MOST = 16  # talks at a time; the one idle longest makes room
 IDLE_S = 3600
@@ -34,31 +34,43 @@ class Talk:
         asker: the model.
         name: of the file, as the visitor calls it.
         domain: that read it.
-        views: ``(V, 3, H, W)`` uint8.
+        sample: of its reader.
+        scene: that a browser turns, or None.
 
     Attributes:
+        viewer: page of the scene in the colours of the scores, or None; its scripts carry ``nonce``.
         pictures: of each view that the model was shown, under "view" and "map", as PNG.
         answering: the turn whose answer is on its way; None where there is none.
     """
 
-    def __init__(self, asker: Asker, name: str, domain: str, views: np.ndarray) -> None:
-        sample = Sample(Record(Path(name), anomalous=False, category=""), views)
+    def __init__(
+        self, asker: Asker, name: str, domain: str, sample: Sample, scene: dict[str, np.ndarray] | None = None
+    ) -> None:
         self.subject = Subject(asker, domain, sample)
-        seen = self.subject.seen
+        seen, views = self.subject.seen, sample.views
+        reader: Any = registry.get("domain", domain)
         self.pictures = [_pictures(views[i], seen.maps[i].cpu().numpy()) for i in seen.shown]
-        self.subject.seen, sample.views = replace(seen, maps=[]), views[:0].copy()  # pictures do, and fit in memory
+        self.viewer, self.nonce = None, secrets.token_urlsafe(16)
+        if scene is not None:
+            start = int(seen.logits.argmax())
+            self.viewer = viewer(reader, sample, scene, elements(seen, sample), name, start=start, nonce=self.nonce)
         self.answering: Turn | None = None
-        element = registry.get("domain", domain).element  # type: ignore[attr-defined]
+        element = reader.element
         several = len(seen.shown) > 1
         self.told: dict[str, Any] = {
             "name": name,
             "domain": domain,
             "score": seen.score,
             "adverb": seen.adverb,
-            "views": len(views),
+            "of": len(views),
             "shown": seen.shown,
+            "views": shown(seen, sample),
+            "viewer": self.viewer is not None,
+            "warnings": sample.warnings,
             "questions": [yes_or_no(element, several), what_and_where(element, several)],
         }
+        self.subject.seen, sample.views = replace(seen, maps=[]), views[:0].copy()  # pictures do, and fit in memory
+        sample.owner = sample.place = sample.weight = sample.stand_in = None
 
     def ask(self, question: str, stream: Callable[[str], None], stopped: Callable[[], bool] | None = None) -> None:
         """Answer piece by piece, until ``stopped()``; what was said before is remembered.

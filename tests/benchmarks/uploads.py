@@ -46,12 +46,13 @@ def write(folder: Path) -> None:
 def fresh(path: Path, domain: str) -> np.ndarray:
     """Views, by a process that begins with nothing."""
     subprocess.run([sys.executable, "-c", FRESH, str(path), domain], check=True)
-    return np.load(path.with_name(reading.VIEWS), allow_pickle=False)
+    with np.load(path.with_name(reading.ARRAYS), allow_pickle=False) as arrays:
+        return arrays["views"]
 
 
 def forked(path: Path, domain: str) -> np.ndarray:
     """Views, as ``serve`` reads them."""
-    return asyncio.run(reading.read(path, domain))
+    return asyncio.run(reading.read(path, domain))[0].views
 
 
 def resident_mb() -> int:

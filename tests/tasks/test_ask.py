@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,15 @@ from fake_asker import talkative
 from fake_cli import mistake, picture
 from PIL import Image
 
+from framework import registry
 from framework.cli import main
+from framework.lift import lift
 from framework.models.onevision import tuned
 from framework.tasks import ask as module
 from framework.tasks import seeing
 from framework.tasks.ask import Subject, read
 from framework.tasks.asking import Asker
+from framework.types import Record
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +56,6 @@ def ready(asker, monkeypatch):
     encode = seeing.encode
     monkeypatch.setattr(seeing, "encode", lambda *a: passes.append(len(a[1])) or encode(*a))
     monkeypatch.setattr(module, "Asker", lambda *_, **__: asker)
-    monkeypatch.setattr(module, "MAX_NEW_TOKENS", 12)
     monkeypatch.setattr(Subject.ask, "__defaults__", (12, None, None))
     return passes
 
@@ -86,8 +89,8 @@ def test_machines_get_one_object(place, ready, capsys):
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     told = json.loads(out)
-    assert list(told) == ["file", "domain", "score", "adverb", "views", "shown", "maps", "question", "answer"]
-    assert (told["file"], told["domain"], told["views"], told["shown"]) == ("bolt.v2.png", "industrial", 1, [0])
+    assert list(told) == ["file", "domain", "score", "adverb", "of", "shown", "maps", "views", "question", "answer"]
+    assert (told["file"], told["domain"], told["of"], told["shown"]) == ("bolt.v2.png", "industrial", 1, [0])
     assert told["maps"] == ["maps/bolt.v2_view0.png"] and 0 < told["score"] < 1
     assert told["question"] == "Why?" and told["answer"]
 
@@ -263,12 +266,15 @@ def test_a_scan_shows_its_most_suspicious_slices(place, ready, capsys):
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), place / "head.nii.gz")
     assert main(command("head.nii.gz", "Why?", "--json", "--reader", "slices=6")) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["domain"], told["views"], len(told["shown"])) == ("medical", 6, 4)
+    assert (told["domain"], told["of"], len(told["shown"])) == ("medical", 6, 4)
     assert told["maps"] == [f"answers/head_view{i}.png" for i in told["shown"]]
     assert all(Path(path).is_file() for path in told["maps"])
+    scores = nibabel.load(told["map"])
+    assert told["map"] == "answers/head_map.nii.gz" and scores.shape == volume.shape
+    assert np.ptp(scores.get_fdata()) > 0
 
 
-def test_a_cloud_shows_its_views(place, ready, capsys):
+def test_a_cloud_shows_its_views(place, ready, asker, monkeypatch, capsys):
     pytest.importorskip("open3d")
     points = np.random.default_rng(0).normal(size=(3000, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
@@ -279,7 +285,29 @@ def test_a_cloud_shows_its_views(place, ready, capsys):
     arguments = command("ball.pcd", "Why?", "--json", "--reader", "views=5", "--reader", "size=96")
     assert main(arguments) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["domain"], told["views"], len(told["shown"]), len(told["maps"])) == ("pointcloud", 5, 4, 4)
+    assert (told["domain"], told["of"], len(told["shown"]), len(told["maps"])) == ("pointcloud", 5, 4, 4)
+    reader = registry.build("domain", "pointcloud", views=5, size=96)
+    sample = reader.read(Record(place / "ball.pcd", False, ""))
+    seen = asker.look(list(sample.views))
+    body = (place / "answers/ball_map.ply").read_bytes().partition(b"end_header\n")[2]
+    table = np.frombuffer(body, [("place", "<f4", 3), ("score", "<f4"), ("colour", "u1", 3)], 3000)
+    np.testing.assert_allclose(table["score"], lift(torch.stack(list(seen.maps)), sample), atol=1e-5)
+    assert told["map"] == "answers/ball_map.ply"
+    captions = [f"from place {i}" for i in range(5)]
+    asked = []
+    answer = asker.answer
+    monkeypatch.setattr(asker, "answer", lambda s, turns, *a: asked.append(turns[0][0][0]) or answer(s, turns, *a))
+    monkeypatch.setattr(type(reader), "read", lambda *_: replace(sample, captions=tuple(captions), warnings=("thin.",)))
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert printed.err.count("anomaly-ov: thin.\n") == 1
+    assert [view["number"] for view in told["views"]] == [1, 2, 3, 4]
+    assert [view["caption"] for view in told["views"]] == [captions[i] for i in told["shown"]]
+    np.testing.assert_allclose([view["score"] for view in told["views"]], seen.logits.sigmoid()[seen.shown], atol=1e-5)
+    assert [view["map"] for view in told["views"]] == told["maps"]
+    lines = [f"Image {number}: from place {i}." for number, i in enumerate(seen.shown, 1)]
+    assert asked == ["\n".join([*["<image>"] * 4, *lines, "Why?"])]
 
 
 @pytest.mark.parametrize(

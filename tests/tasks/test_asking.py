@@ -1,6 +1,7 @@
 """Views and questions in; that answers do not depend on the company, and what cannot be asked is one line."""
 
 import inspect
+import itertools
 from pathlib import Path
 
 import fake_language
@@ -53,6 +54,22 @@ def test_answers_in_a_batch_are_those_one_by_one(asker):
     assert len(set(alone)) == 3 and all(alone)
     assert asker.answer(seen, turns, 12) == alone
     assert asker.answer(seen[::-1], turns[::-1], 12) == alone[::-1]
+
+
+def test_every_picture_of_several_has_its_tokens_and_captions_are_but_lines_of_text(asker, monkeypatch):
+    views = [picture(96, 96, i) for i in range(5)]
+    seen = asker.look(views)
+    captions = [f"from place {i}" for i in range(5)]
+    told = asker.opening(seen, "Why?", captions)
+    lines = [f"Image {number}: from place {i}." for number, i in enumerate(seen.shown, 1)]
+    assert told == "\n".join([*["<image>"] * 4, *lines, "Why?"])
+    monkeypatch.setattr(asker, "captions", False)
+    assert asker.opening(seen, "Why?", captions) == asker.opening(seen, "Why?") == "<image>\n" * 4 + "Why?"  # published
+    image, of_one = asker.chat.image_id, asker.chat.layout.tokens(96, 96, several=True)
+    for text in (told, asker.opening(seen, "Why?")):
+        ids = asker.prompt(seen, [(text, None)], 4).ids
+        runs = [len(list(run)) for token, run in itertools.groupby(ids) if token == image]
+        assert runs == [of_one] * 4 == [len(tokens) for tokens in seen.tokens]
 
 
 def test_an_answer_depends_on_picture_and_history(asker):

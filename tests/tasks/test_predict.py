@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from framework import registry
+from framework.cli import main
 from framework.data import crops
 from framework.models import trained
 from framework.tasks import predict as predicting
@@ -122,6 +123,34 @@ def test_points_without_a_place_are_counted_and_get_no_score(checkpoint, tmp_pat
     assert_array_equal(places, points.astype(np.float32))
     assert_array_equal(np.flatnonzero(np.isnan(scores)), [7, 9])
     assert line["highest"] == pytest.approx(np.nanmax(scores), abs=1e-6)
+
+
+def test_a_cloud_gets_a_page_and_pictures_unless_they_are_not_wanted(checkpoint, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("open3d", **NEEDS_3D)
+    write_ply(tmp_path / "a.ply")
+    read = registry.get("domain", "pointcloud").read
+
+    def told(self, record):
+        sample = read(self, record)
+        sample.counts, sample.warnings = {"unseen": 12}, ("a.ply: a thin wall.",)
+        return sample
+
+    monkeypatch.setattr(registry.get("domain", "pointcloud"), "read", told)
+    out = tmp_path / "out"
+    (line,) = run(capsys, checkpoint, out, tmp_path / "a.ply", options=["--no-pictures"])
+    assert line.keys().isdisjoint({"viewer", "picture", "pdf"}) and len(list(out.iterdir())) == 2
+    capsys.readouterr()
+    arguments = ["predict", "--checkpoint", checkpoint, "--out", out, "--device", "cpu", tmp_path / "a.ply"]
+    assert main([str(a) for a in arguments]) == 0
+    found = capsys.readouterr()
+    line = json.loads(found.out)
+    assert line["unseen"] == 12 and line["warnings"] == ["a.ply: a thin wall."]
+    assert found.err.count("anomaly-ov: a.ply: a thin wall.") == 1
+    assert [line[key] for key in ("viewer", "picture", "pdf")] == [
+        str(out / name) for name in ("a_viewer.html", "a_views.png", "a_views.pdf")
+    ]
+    assert Image.open(line["picture"]).format == "PNG" and (out / "a_views.pdf").read_bytes().startswith(b"%PDF")
+    assert f"score {line['score']:.3f}" in (out / "a_viewer.html").read_text()
 
 
 @pytest.mark.parametrize(

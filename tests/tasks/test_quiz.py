@@ -20,9 +20,13 @@ class Source:
 
     name = "parts"
 
-    def __init__(self, count, questions=("Well?",), broken=(), chosen=True, views=1):
+    def __init__(self, count, questions=("Well?",), broken=(), chosen=True, views=1, told=()):
+        self.told = told
         self.quizzes = [Quiz(f"{i}.png", tuple(questions)) for i in range(count)]
         self.broken, self.chosen, self.count = set(broken), chosen, views
+
+    def captions(self, position):
+        return self.told
 
     def views(self, position):
         if position in self.broken:
@@ -54,6 +58,12 @@ def test_a_second_process_with_the_same_share_is_told(tmp_path):
     path = tmp_path / f"{KEY}-0of1.jsonl"
     assert told == [f"{path}: another process is answering these questions. Let it end, then run again."]
     assert len(quiz.collect(tmp_path, KEY)) == 4
+
+
+def test_the_first_question_says_what_the_views_show(tmp_path):
+    model = ask(tmp_path, Source(1, ("Well?", "So?"), views=2, told=("from above", "from below")))
+    pictures = "<image>\n<image>\n"
+    assert model.asked == [f"{pictures}Image 1: from above.\nImage 2: from below.\nWell?", "So?"]
 
 
 @pytest.mark.parametrize("chosen", [True, False])

@@ -3,9 +3,11 @@
 import http.client
 import io
 import json
+import re
 import tempfile
 import threading
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 from framework import registry
 from framework.errors import UserError
 from framework.tasks.asking import Asker
+from framework.types import Record, Sample
 from framework.web.talks import Talk
 
 
@@ -50,7 +53,8 @@ def talk(site):
 def begin(site):
     registry.load_domain("industrial")
     views = np.random.default_rng(0).integers(0, 255, (1, 3, 40, 60), np.uint8)
-    return f"/talks/{site.talks.add(Talk(site.asker, 'a.png', 'industrial', views))}"
+    sample = Sample(Record(Path("a.png"), False, ""), views)
+    return f"/talks/{site.talks.add(Talk(site.asker, 'a.png', 'industrial', sample))}"
 
 
 def ask(call, talk, question):
@@ -96,6 +100,34 @@ def test_a_picture_is_scored_shown_and_talked_about(call, png, site, tmp_path, m
     assert asked == f"<image>\n{QUESTION}" and answer == "".join(p["text"] for p in pieces).strip()
     assert call("DELETE", talk)[0] == 204
     assert refused(call("POST", talk, '{"question": "x"}'), 404) == "this talk has ended. Choose the file again."
+
+
+@pytest.fixture
+def ball(tmp_path):
+    """Bytes of a cloud."""
+    pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
+    from domains.pointcloud.procedural import write_pcd
+
+    points = np.random.default_rng(0).normal(size=(500, 3))
+    write_pcd(tmp_path / "ball.pcd", points / np.linalg.norm(points, axis=1, keepdims=True))
+    return (tmp_path / "ball.pcd").read_bytes()
+
+
+def test_a_cloud_has_a_page_of_its_own_that_may_run_its_scripts_and_nothing_else(call, ball, png):
+    told = json.loads(call("POST", "/files?name=my%20ball.pcd", ball)[2])
+    assert told["domain"] == "pointcloud" and told["viewer"] and told["of"] > len(told["views"]) == 4
+    assert [view["number"] for view in told["views"]] == [1, 2, 3, 4]
+    status, headers, body = call("GET", f"/talks/{told['talk']}/viewer")
+    assert status == 200 and headers["Content-Type"].startswith("text/html")
+    policy, text = headers["Content-Security-Policy"], body.decode()
+    nonce = re.search(r"script-src 'nonce-([\w-]+)'", policy)[1]
+    assert "default-src 'none'" in policy and policy.endswith("sandbox allow-scripts") and "unsafe" not in policy
+    assert "frame-ancestors 'self'" in policy and headers["Cache-Control"] == "no-store"
+    assert text.count(f'nonce="{nonce}"') == 3 and len(nonce) > 20 and "http" not in text
+    assert "my ball.pcd" in text and '"elements"' not in text
+    picture = json.loads(call("POST", "/files?name=a.png", png)[2])
+    assert not picture["viewer"] and call("GET", f"/talks/{picture['talk']}/viewer")[0] == 404
+    assert call("GET", "/talks/nobody/viewer")[0] == 404
 
 
 @pytest.mark.parametrize("name", ["a.pkl", "a.pth", "a.npy", "a.png.exe", "safetensors"])

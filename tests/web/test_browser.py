@@ -1,12 +1,15 @@
 """The page in a real browser: a file is dropped, looked at and talked about; another is refused; nothing leaves."""
 
 import asyncio
+import io
 import json
 import time
 
 import fake_browser
+import numpy as np
 import pytest
 from fake_cli import picture
+from PIL import Image
 
 from framework.tasks.asking import Asker
 
@@ -25,14 +28,21 @@ LOADED = "[...document.images].length == 2 && [...document.images].every(i => i.
 ANSWERED = "!document.querySelector('#send').disabled && document.querySelectorAll('#talk .answer').length == "
 
 
+def cloud(path):
+    from domains.pointcloud.procedural import write_pcd
+
+    points = np.random.default_rng(0).normal(size=(2000, 3))
+    write_pcd(path, points / np.linalg.norm(points, axis=1, keepdims=True) * [3, 1, 1])
+
+
 @pytest.fixture
 def visit(site, tmp_path):
     """Run a visit on a page that is open; nothing may go wrong on it or be asked of another host."""
 
-    def run(visitor):
+    def run(visitor, graphics=fake_browser.QUIET):
         async def whole():
             home = f"http://127.0.0.1:{site.port}/"
-            async with fake_browser.open_page(home, tmp_path / "profile") as page:
+            async with fake_browser.open_page(home, tmp_path / "profile", graphics) as page:
                 await visitor(page)
                 assert [fault for fault in page.faults if "status of 422" not in str(fault)] == []  # of the broken file
                 assert all(address.startswith((home, "data:")) for address in page.addresses), page.addresses
@@ -163,3 +173,43 @@ def test_the_domain_is_chosen_and_an_answer_stopped(visit, tmp_path, monkeypatch
 
     before = set(site.talks._talks)
     visit(visitor)
+
+
+def test_a_cloud_is_turned_in_the_page(visit, tmp_path, monkeypatch):
+    pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
+    cloud(tmp_path / "ball.pcd")
+
+    async def seen(page):
+        """What the frame shows, which no script of the page may see into."""
+        await asyncio.sleep(0.3)
+        box = json.loads(await page.run("JSON.stringify(document.querySelector('#viewer').getBoundingClientRect())"))
+        clip = {key: box[key] for key in ("x", "y", "width", "height")} | {"scale": 1}
+        found = await page.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+        return np.asarray(Image.open(io.BytesIO(fake_browser.decoded(found))).convert("RGB")).astype(int)
+
+    async def visitor(page):
+        if not await page.run("!!document.createElement('canvas').getContext('webgl2')"):
+            pytest.skip("this browser draws no WebGL 2, not even in software")
+        await page.size(1280, 1600)
+        await page.choose("#file", tmp_path / "ball.pcd")
+        await page.until("document.querySelectorAll('#views img').length == 8")
+        await page.until("!document.querySelector('#viewer').hidden")
+        await asyncio.sleep(2)
+        first = await seen(page)
+        assert (np.abs(first - np.median(first, (0, 1))).max(-1) > 24).mean() > 0.05  # a shape, not a blank frame
+        assert await page.run("document.querySelector('#viewer').contentDocument") is None  # of another origin
+        before = first
+        for number in range(4):
+            await page.run(f"document.querySelectorAll('#views .turn')[{number}].click()")
+            now = await seen(page)
+            before, changed = now, (np.abs(now - before).max(-1) > 24).mean()
+            assert changed > 0.005 or number == 0  # it may be the one seen first
+        caption = await page.run("document.querySelector('#views figcaption').textContent")
+        assert caption.startswith("image 1") and 0 < float(caption.rpartition(": ")[2]) < 1
+        for width in (390, 1280):
+            await page.size(width, 800)
+            assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+        await page.run("document.querySelector('#new').click()")
+        assert await page.run("document.querySelector('#viewer').hidden")
+
+    visit(visitor, fake_browser.DRAWS)

@@ -31,7 +31,7 @@ class Canary:
 
 
 def read(path, domain="industrial"):
-    return asyncio.run(reading.read(path, domain))
+    return asyncio.run(reading.read(path, domain))[0].views
 
 
 def refusal(path, domain="industrial"):
@@ -44,6 +44,27 @@ def test_views_are_those_of_the_domain(tmp_path):
     picture(tmp_path / "a.png", 200, (30, 50))
     expected = registry.build("domain", "industrial").read(Record(tmp_path / "a.png", False, "")).views
     assert_array_equal(read(tmp_path / "a.png"), expected)
+
+
+def test_a_cloud_comes_with_what_lifts_and_turns_it(tmp_path, monkeypatch):
+    pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
+    from domains.pointcloud.procedural import write_pcd
+
+    registry.load_domain("pointcloud")
+    points = np.random.default_rng(0).normal(size=(400, 3))
+    path = tmp_path / "a.pcd"
+    write_pcd(path, points / np.linalg.norm(points, axis=1, keepdims=True))
+    options = {"views": 3, "size": 64}
+    sample, scene = asyncio.run(reading.read(path, "pointcloud", options))
+    reader = registry.build("domain", "pointcloud", **options)
+    expected = reader.read(Record(path, False, ""))
+    for name in ("views", *reading.PARTS):
+        assert_array_equal(getattr(sample, name), getattr(expected, name))
+    assert (sample.captions, sample.warnings, sample.fuse) == (expected.captions, expected.warnings, expected.fuse)
+    found = reader.scene(expected)
+    assert scene.keys() == found.keys() and scene["elements"].dtype == np.int32
+    for name, values in found.items():
+        assert_array_equal(scene[name], values)
 
 
 def test_the_line_of_the_reader_arrives(tmp_path):
@@ -149,7 +170,7 @@ def test_options_reach_the_reader(tmp_path):
     grey = np.full((20, 20), 2000, np.uint16)
     Image.fromarray(grey).save(tmp_path / "a.png")
     expected = registry.build("domain", "industrial", bits=12).read(Record(tmp_path / "a.png", False, "")).views
-    views = asyncio.run(reading.read(tmp_path / "a.png", "industrial", {"bits": 12}))
+    views = asyncio.run(reading.read(tmp_path / "a.png", "industrial", {"bits": 12}))[0].views
     assert_array_equal(views, expected)
     assert views.max() > 100  # of 16 bits it would be 7
 

@@ -38,7 +38,9 @@ def normal(thing: str, element: str = "pixel") -> str:
     return f"No, the {_thing(thing, element)} looks normal."
 
 
-def describe(masks: Sequence[np.ndarray], defect: str, thing: str, element: str = "pixel") -> str:
+def describe(
+    masks: Sequence[np.ndarray], defect: str, thing: str, element: str = "pixel", captions: Sequence[str] = ()
+) -> str:
     """What is said of an anomalous sample; always the same words for the same masks.
 
     The place of a region is the cell of a 3 x 3 grid of the picture that holds its centroid; its size is its share of
@@ -53,20 +55,34 @@ def describe(masks: Sequence[np.ndarray], defect: str, thing: str, element: str 
         defect: kind of anomaly, as the set names it.
         thing: category.
         element: of the domain.
+        captions: of the pictures, as the question tells them, or none; with them the pictures that show the anomaly are
+            named first.
 
     Returns:
         ``Yes, there is a small scratch on the capsule, in the upper left of the image.``, or for several pictures
         ``Yes, there is a lesion in the brain. In slice 2 there are 2 lesions in several places: at the top and on the
-        left; the largest is tiny.``.
+        left; the largest is tiny.``; with captions ``Yes, there is a dent on the bowl. It can be seen in image 1 (from
+        above) and image 4. In image 1 there is ...``.
     """
     noun, on = _noun(defect, element), "in" if element == "voxel" else "on"
     seen = {number: _see(mask) for number, mask in enumerate(masks, 1) if mask.any()}
     whole = f"{on} the {_thing(thing, element)}"
     if len(masks) == 1 and seen:
         return f"Yes, {_what(seen[1], noun)} {whole}, {_where(seen[1], ' of the image')}."
-    view = {"pixel": "image", "voxel": "slice"}.get(element, "view")
+    view = "image" if captions else {"pixel": "image", "voxel": "slice"}.get(element, "view")
+    named = f" It can be seen in {_joined([_named(n, captions) for n in seen])}." if captions and seen else ""
     told = [f" In {view} {number} {_what(s, noun)} {_where(s, '')}." for number, s in seen.items()]
-    return f"Yes, there is {_with_article(noun)} {whole}.{''.join(told)}"
+    return f"Yes, there is {_with_article(noun)} {whole}.{named}{''.join(told)}"
+
+
+def _named(number: int, captions: Sequence[str]) -> str:
+    caption = captions[number - 1]
+    return f"image {number} ({caption})" if caption else f"image {number}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _see(mask: np.ndarray) -> _Seen:
@@ -90,8 +106,8 @@ def _what(seen: _Seen, noun: str) -> str:
 
 
 def _where(seen: _Seen, of_what: str) -> str:
-    *others, last = seen.places
-    where = f"in several places{of_what}: {', '.join(others)} and {last}" if others else f"{last}{of_what}"
+    several = len(seen.places) > 1
+    where = f"in several places{of_what}: {_joined(seen.places)}" if several else f"{seen.places[0]}{of_what}"
     return where if seen.count == 1 else f"{where}; the largest is {seen.size}"
 
 

@@ -15,7 +15,7 @@ from framework.data.inspection import _open
 from framework.data.instruct.conversations import IMAGE
 from framework.data.instruct.describe import describe, normal
 from framework.data.instruct.views import choose, marked
-from framework.data.questions.words import what_and_where, yes_or_no
+from framework.data.questions.words import captioned, what_and_where, yes_or_no
 from framework.errors import TruthError, UnreadableError, UserError
 from framework.files import write_whole
 from framework.pictures import FORMATS, write_png
@@ -53,6 +53,7 @@ def write(
     reader: dict[str, Any] | None = None,
     views: int = 4,
     apart: bool = False,
+    captions: bool = True,
 ) -> Written:
     """Write ``out/conversations.json``: for each sample a Yes/No question, and one that asks what and where.
 
@@ -70,6 +71,8 @@ def write(
         views: how many pictures of a sample at most, evenly spread; one of them shows the most of its anomaly.
         apart: each view is asked about alone, and labelled by what it shows, as ``optim.labels=view`` trains the
             expert; by its sample where the set has labels only. Else all views of a sample share a conversation.
+        captions: whether questions say what each picture shows, where the domain does, and answers name by it the
+            pictures that show the anomaly.
 
     Raises:
         UserError: unknown name, option or folder; no sample, or none that can be read; ``out`` cannot be written.
@@ -95,7 +98,9 @@ def write(
             shown = [] if masks is None else [masks[chosen[i]] for i in group]
             part = f"{number:06d}_{chosen[group[0]]:03d}" if apart else f"{number:06d}"
             told = _told(record, shown) if apart else record
-            entries += _conversations(name, part, told, [pictures[i] for i in group], shown, index.reader.element)
+            words = [sample.captions[chosen[i]] for i in group] if captions and sample.captions else []
+            paths = [pictures[i] for i in group]
+            entries += _conversations(name, part, told, paths, shown, index.reader.element, words)
     if not entries:
         raise UserError(f"{name}: none of {len(unreadable)} samples can be read. The first: {unreadable[0]}")
     path = write_whole(out / "conversations.json", json.dumps(entries, indent=1).encode())
@@ -128,11 +133,17 @@ def _told(record: Record, masks: list[np.ndarray]) -> Record:
 
 
 def _conversations(
-    name: str, part: str, record: Record, pictures: list[str], masks: list[np.ndarray], element: str
+    name: str,
+    part: str,
+    record: Record,
+    pictures: list[str],
+    masks: list[np.ndarray],
+    element: str,
+    captions: list[str],
 ) -> list[dict[str, Any]]:
     """The two entries of a sample, or a view, in the published format. The first question is the published one."""
     if record.anomalous:
-        description = describe(masks, record.defect, record.category, element)
+        description = describe(masks, record.defect, record.category, element, captions)
     else:
         description = normal(record.category, element)
     asked = {
@@ -144,7 +155,7 @@ def _conversations(
             "id": f"{part}-{kind}",
             "image": pictures[0] if len(pictures) == 1 else pictures,
             "conversations": [
-                {"from": "human", "value": f"{IMAGE}\n" * len(pictures) + question},
+                {"from": "human", "value": f"{IMAGE}\n" * len(pictures) + captioned(question, captions)},
                 {"from": "gpt", "value": answer},
             ],
             "metadata": {

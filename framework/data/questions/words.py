@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def yes_or_no(element: str, several: bool) -> str:
     """The published question (Anomaly-OneVision ``test_detection.py``), for scans in the words of medicine.
@@ -17,6 +19,16 @@ def yes_or_no(element: str, several: bool) -> str:
 def what_and_where(element: str, several: bool) -> str:
     """A question for a description; arguments as of ``yes_or_no``."""
     return f"Is there anything unusual in the {_shown(element, several)}? Describe what and where."
+
+
+def captioned(question: str, captions: Sequence[str]) -> str:
+    """The question with a line a picture in front that says what it shows: ``Image 2: from the left, below.``.
+
+    The lines follow the pictures' ``<image>``: what the model reads is as published but for them, and an answer can
+    name a picture by its number. A picture without a caption has no line.
+    """
+    lines = [f"Image {number}: {caption}." for number, caption in enumerate(captions, 1) if caption]
+    return "\n".join([*lines, question])
 
 
 def _shown(element: str, several: bool) -> str:

@@ -136,3 +136,20 @@ def test_a_normal_sample_and_a_category_that_is_only_a_number():
     assert normal("macaroni2") == "No, the macaroni looks normal."
     assert normal("02") == "No, the object looks normal."
     assert normal("7", "voxel") == "No, the scan looks normal."
+
+
+def test_pictures_that_show_a_defect_are_named_by_number_and_caption():
+    masks = [mask((40, 40, 20, 20)), mask(), mask((0, 0, 4, 4)), mask((80, 80, 10, 10))]
+    captions = ["from above", "from below", "", "from the left, below"]
+    text = describe(masks, "dent", "bowl0", "point", captions)
+    assert text == (
+        "Yes, there is a dent on the bowl. It can be seen in image 1 (from above), image 3 and image 4 (from the left, "
+        "below). In image 1 there is a medium-sized dent in the centre. In image 3 there is a tiny dent in the upper "
+        "left. In image 4 there is a small dent in the lower right."
+    )
+    assert "It can be seen in image 3. In image 3" in describe(
+        [masks[1], masks[1], masks[2]], "dent", "", "point", captions
+    )
+    assert describe([masks[1]] * 2, "dent", "bowl0", "point", captions) == "Yes, there is a dent on the bowl."
+    assert describe(masks[:1], "dent", "bowl0", "point", captions[:1]) == describe(masks[:1], "dent", "bowl0", "point")
+    assert describe(masks, "dent", "bowl0", "point").startswith("Yes, there is a dent on the bowl. In view 1 there is")

@@ -1,6 +1,7 @@
 """A labelled set of each domain is written as conversations and read back."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_labels_alone_give_no_place_and_a_16_bit_picture_is_written_as_it_is_rea
     assert "Yes, there is a bent defect on the set." in texts
 
 
-def test_clouds_are_drawn_and_the_view_that_shows_most_is_among_them(tmp_path):
+def test_clouds_are_drawn_and_the_view_that_shows_most_is_among_them(tmp_path, monkeypatch):
     pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
     from domains.pointcloud import PointCloud
     from domains.pointcloud.datasets import real3d
@@ -82,7 +83,8 @@ def test_clouds_are_drawn_and_the_view_that_shows_most_is_among_them(tmp_path):
     marked = points[:, 2] > 0.9
     np.savetxt(tmp_path / "set/ball0/gt/2_bulge.txt", np.column_stack([points, marked]), fmt="%.8f")
     options = {"views": 5, "size": 64}
-    written = write("pointcloud/real3d", tmp_path / "set", tmp_path / "out", reader=options, views=2)
+    given = {"reader": options, "views": 2}
+    written = write("pointcloud/real3d", tmp_path / "set", tmp_path / "out", **given, captions=False)
     assert (written.entries, written.yes, written.no, written.pictures) == (4, 2, 2, 4)
     found = load(written.path, NOWHERE)
     asked = {c.id: c.turns[0] for c in found}
@@ -101,6 +103,21 @@ def test_clouds_are_drawn_and_the_view_that_shows_most_is_among_them(tmp_path):
     assert_array_equal(
         np.asarray(Image.open(tmp_path / f"out/images/000001_{best:03d}.png")), sample.views[best].transpose(1, 2, 0)
     )
+    read = PointCloud.read
+    captions = tuple(f"from place {i}" for i in range(5))
+    monkeypatch.setattr(PointCloud, "read", lambda *a: replace(read(*a), captions=captions))
+    places = [int(path.stem.rpartition("_")[2]) for path in shown]
+    told = {
+        c.id: c.turns[0]
+        for c in load(write("pointcloud/real3d", tmp_path / "set", tmp_path / "b", **given).path, NOWHERE)
+    }
+    lines = f"Image 1: from place {places[0]}.\nImage 2: from place {places[1]}.\n"
+    assert told["000001-description"][0] == question.replace("Is there", f"{lines}Is there")
+    assert told["000001-answer"][0].count(lines) == told["000000-answer"][0].count("Image 1: ") == 1
+    named = f"image {places.index(best) + 1} (from place {best})"
+    assert "Yes, there is a bulge on the ball. It can be seen in " in told["000001-description"][1]
+    assert named in told["000001-description"][1]
+    assert told["000000-description"][1] == "No, the ball looks normal."
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_the_model_is_loaded_as_the_experiment_says(root, asker, monkeypatch):
     monkeypatch.setattr("framework.tasks.language.Asker", lambda *options: given.append(options) or asker)
     wanted = ("model.attention=eager", "model.dtype=bfloat16", "answer.views=3", "trainer.accelerator=cpu")
     run_of(root, LABELLED, *wanted)
-    assert given == [(root / "model", "cpu", "bfloat16", 3, "", "eager", False)]
+    assert given == [(root / "model", "cpu", "bfloat16", 3, "", "eager", False, True)]
 
 
 def test_a_labelled_set_gives_the_experts_numbers_and_those_of_the_text(root, asker):
@@ -90,7 +90,7 @@ def test_a_run_is_asked_with_the_crops_it_names_and_its_rows_and_answers_say_so(
     hashed = language.hashed
     monkeypatch.setattr(language, "hashed", lambda parts: keys.append(parts) or hashed(parts))
     rows, _ = run_of(root, LABELLED, f"answer.resize={resize}")
-    assert [options[-1] for options in made] == [resize == "fast"]
+    assert [options[-2] for options in made] == [resize == "fast"]
     said = "anomaly_ov, 4 views shown, views top3" + ", fast resize" * (resize == "fast")
     assert {row.model for row in rows.values()} == {said}
     assert keys[0][1].get("resize", "exact") == resize
@@ -123,6 +123,7 @@ def test_a_model_that_sees_one_view_is_asked_about_one(root):
 
     index = open_index("parts", DataConfig("industrial", "mvtec", str(root)))
     cloud = replace(index, reader=SimpleNamespace(element="point"))
+    assert Labelled(cloud, "", 2).captions(0) == ()  # nothing was read
     asked = [Labelled(cloud, "", shown).quizzes[0].questions[0] for shown in (1, 2)]
     assert "in the image?" in asked[0] and "in the images?" in asked[1]
 

@@ -1,0 +1,139 @@
+"""A scored sample -> a page to turn it in, and a sheet of its views and maps for papers, as PNG and PDF."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framework.colours import overlay
+from framework.files import write_whole
+from framework.lift import seen_by
+from framework.sheets import Picture, Sheet
+from framework.types import Domain, Sample
+from framework.viewer.layers import by_score, by_truth, by_views
+from framework.viewer.page import View, build
+
+COLUMNS = 7  # of the views on a sheet
+TOLD = ("elements", "notes", "truth", "unit_px")  # what of a scene is not for the script
+
+
+def show(
+    reader: Domain, sample: Sample, scores: np.ndarray, maps: np.ndarray, stem: Path, told: dict[str, Any]
+) -> dict[str, Path]:
+    """Write ``stem_viewer.html``, ``stem_views.png`` and ``stem_views.pdf`` of a sample whose domain has a ``scene``.
+
+    Args:
+        reader: of the domain.
+        sample: of ``reader.read``.
+        scores: ``(E,)`` in [0, 1].
+        maps: ``(V, H, W)`` in [0, 1], of the views.
+        stem: of the files.
+        told: ``file``, ``score`` and ``view_scores`` of the sample.
+
+    Returns:
+        Their paths as ``viewer``, ``picture`` and ``pdf``; nothing where the domain has no scene.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    if not hasattr(reader, "scene"):
+        return {}
+    scene = reader.scene(sample)
+    name, pictures = Path(told["file"]).name, [np.ascontiguousarray(v.transpose(1, 2, 0)) for v in sample.views]
+    laid = [overlay(picture, values) for picture, values in zip(pictures, maps, strict=True)]
+    captions = sample.captions or ("",) * len(pictures)
+    views = list(map(View, pictures, laid, captions, told["view_scores"]))
+    facts = [f"score {told['score']:.3f}", f"{sample.elements:,} {reader.element}s", f"{len(views)} views"]
+    page = viewer(reader, sample, scene, scores, name, facts, views, int(np.argmax(told["view_scores"])))
+    path = write_whole(stem.with_name(f"{stem.name}_viewer.html"), page)
+    views_stem = stem.with_name(f"{stem.name}_views")  # a picture of the plain name may lie beside the file
+    return {"viewer": path, **sheet(sample, scores, views, scene, name, facts).save(views_stem)}
+
+
+def viewer(
+    reader: Domain,
+    sample: Sample,
+    scene: dict[str, np.ndarray],
+    scores: np.ndarray,
+    name: str,
+    facts: Sequence[str] = (),
+    views: Sequence[View] = (),
+    start: int = 0,
+    nonce: str = "",
+) -> bytes:
+    """The page of a sample; see ``framework.viewer.page.build``.
+
+    Args:
+        reader: of the domain.
+        sample: needs its place or owner, and truth where known.
+        scene: of ``reader.scene``.
+        scores: ``(E,)`` in [0, 1].
+        name: headline.
+        facts: short lines under it.
+        views: pictures beside; none where another page shows them.
+        start: number of the view that it is first seen from.
+        nonce: of the policy that the page is served under.
+    """
+    elements = scene["elements"]
+    truth = sample.truth if sample.truth is not None else scene.get("truth")
+    layers = [by_score(scores[elements]), by_views(seen_by(sample)[elements], len(sample.views))]
+    if truth is not None or views:  # of a stranger's upload nobody knows any
+        layers.insert(1, by_truth(None if truth is None else truth[elements]))
+    arrays = {key: values for key, values in scene.items() if key not in TOLD}
+    notes = [str(note) for note in scene.get("notes", ())]
+    return build(name, facts, notes, layers, views, arrays, reader.script, start, nonce)  # type: ignore[attr-defined]
+
+
+def sheet(
+    sample: Sample,
+    scores: np.ndarray,
+    views: Sequence[View],
+    scene: dict[str, np.ndarray],
+    name: str,
+    facts: Sequence[str],
+) -> Sheet:
+    """The coloured shape from two sides, then every view with its map below it."""
+    made = Sheet()
+    made.write(name, size=30)
+    made.write(" · ".join(facts))
+    made.scale("0  normal", "1  anomalous")
+    bar = _bar(float(scene["unit_px"][0]), sample.views.shape[-1]) if "unit_px" in scene else None
+    sides = two_sides(sample, np.array([v.score for v in views])) if sample.owner is not None else []
+    words = [f"view {i + 1}{', ' if views[i].caption else ''}{views[i].caption}: scores of the elements" for i in sides]
+    made.put([Picture((coloured(sample, scores, i),), w, bar) for i, w in zip(sides, words, strict=True)], 2)
+    told = [f"{i}  {v.score:.2f}  {v.caption}".rstrip() for i, v in enumerate(views, 1)]
+    made.put([Picture((v.picture, v.overlay), w) for v, w in zip(views, told, strict=True)], min(COLUMNS, len(views)))
+    return made
+
+
+def two_sides(sample: Sample, view_scores: np.ndarray) -> list[int]:
+    """The most suspicious view, and the one that shares fewest elements with it; one alone has no other."""
+    first = int(view_scores.argmax())
+    if len(view_scores) == 1:
+        return [0]
+    assert sample.owner is not None
+    seen = np.zeros(sample.elements, bool)
+    seen[sample.owner[first][sample.owner[first] >= 0]] = True
+    shared = [float(seen[owner[owner >= 0]].mean()) if (owner >= 0).any() else 1.0 for owner in sample.owner]
+    shared[first] = math.inf
+    return [first, int(np.argmin(shared))]
+
+
+def coloured(sample: Sample, scores: np.ndarray, view: int) -> np.ndarray:
+    """``(H, W, 3)`` uint8, a view whose every pixel has the colour of the element that it shows, on white."""
+    assert sample.owner is not None
+    owner = sample.owner[view]
+    found = overlay(sample.views[view].transpose(1, 2, 0), np.where(owner >= 0, scores[owner], 0))
+    return np.where(owner[..., None] >= 0, found, 255).astype(np.uint8)
+
+
+def _bar(unit_px: float, side: int) -> tuple[float, str]:
+    """A length of 1, 2 or 5 times a power of ten that takes about a fifth of a view, as (share of the view, words)."""
+    wanted = 0.25 * side / unit_px
+    power = 10.0 ** math.floor(math.log10(wanted))
+    length = next(n for n in (5, 2, 1) if n * power <= wanted) * power
+    return length * unit_px / side, f"{length:g} units of the file"
