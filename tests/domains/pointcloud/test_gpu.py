@@ -11,7 +11,6 @@ from domains.pointcloud.geometry import sampling, to_unit_sphere
 from domains.pointcloud.normals import estimate_normals
 from domains.pointcloud.shapes import SHAPES, sample
 
-pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 STYLE = "shaded+normals+depth+rgb"
 
