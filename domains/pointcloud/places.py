@@ -79,9 +79,8 @@ def find(skin: Skin, share: float, reach: float, rng: np.random.Generator) -> Pl
     up = skin.normals[close].mean(0)
     up /= np.linalg.norm(up)
     count = max(16, round(share * len(skin)))
-    radius = float(np.partition(np.where(skin.normals @ up > 0, distance, np.inf), count)[count])
-    if not np.isfinite(radius):
-        radius = float(np.partition(distance, count)[count])
+    facing_up = np.where(skin.normals @ up > 0, distance, np.inf)
+    radius = min(_nearest(facing_up, count), _nearest(distance, 2 * count))  # on a thin limb few points face up
     near = np.flatnonzero(distance < reach * radius + LINK * skin.pitch)
     around = Skin(skin.points[near], skin.normals[near], skin.pitch)
     region = Region(around, joined(around, int(np.argmin(distance[near]))))
@@ -96,6 +95,11 @@ def joined(skin: Skin, start: int) -> np.ndarray:
     graph = coo_matrix((np.ones(len(pairs), bool), pairs.T), shape=(len(skin), len(skin)))
     parts = connected_components(graph, directed=False)[1]
     return np.asarray(parts == parts[start])
+
+
+def _nearest(distance: np.ndarray, count: int) -> float:
+    """Within which ``count`` points lie."""
+    return float(np.partition(distance, count)[count])
 
 
 def _thickness(around: Skin, member: np.ndarray, centre: np.ndarray, up: np.ndarray, radius: float) -> float:

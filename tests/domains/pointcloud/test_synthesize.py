@@ -22,6 +22,7 @@ o3d = pytest.importorskip("open3d", reason="needs Open3D and its system librarie
 def shapes(tmp_path_factory) -> list[Path]:
     """A ball with a core that no scanner sees, and a cloud."""
     folder = tmp_path_factory.mktemp("clean")
+    o3d.utility.random.seed(0)
     ball, core = (o3d.geometry.TriangleMesh.create_sphere(radius, 40) for radius in (10, 4))
     o3d.io.write_triangle_mesh(str(folder / "ball.ply"), ball + core)
     o3d.io.write_point_cloud(str(folder / "cloud.pcd"), ball.sample_points_uniformly(4_000))
@@ -47,7 +48,7 @@ def test_shapes_become_a_set_of_what_a_scanner_would_see(shapes, tmp_path, capsy
     for record in found:
         shape = files.load(record.path)
         points, labels = shape.points, truth_of(record, shape).mask
-        assert labels.any() == record.anomalous and labels.mean() < 0.15
+        assert labels.any() == record.anomalous and labels.mean() < (0.2 if record.defect == "bend" else 0.12)
         if record.category == "ball":
             assert 12_060 <= len(points) <= 23_940
             radius = np.linalg.norm(points - points.mean(0), axis=1)
