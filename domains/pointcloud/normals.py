@@ -31,17 +31,17 @@ def estimate_normals(points: np.ndarray, pitch: float) -> np.ndarray:
     if len(points) <= DENSE or pitch <= 0:
         return _fitted(points, pitch)
     step = pitch * math.sqrt(len(points) / THINNED)
-    thin = _thinned(points, step)
-    nearest = cKDTree(thin, balanced_tree=False, compact_nodes=False).query(points)[1]
-    return _fitted(thin, step)[nearest]
+    thin, cube = _thinned(points, step)
+    return _fitted(thin, step)[cube]
 
 
-def _thinned(points: np.ndarray, step: float) -> np.ndarray:
-    """The mean of the points of every cube of side ``step``."""
+def _thinned(points: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """``(M, 3)`` the mean of the points of every cube of side ``step``, and ``(N,)`` the cube that a point lies in."""
     cell = ((points - points.min(0)) / step).astype(np.int64)
     width = cell.max(0) + 1
-    _, which, count = np.unique((cell[:, 0] * width[1] + cell[:, 1]) * width[2] + cell[:, 2], False, True, True)
-    return np.stack([np.bincount(which, points[:, axis]) for axis in range(3)], 1) / count[:, None]
+    name = (cell[:, 0] * width[1] + cell[:, 1]) * width[2] + cell[:, 2]
+    _, cube, count = np.unique(name, return_inverse=True, return_counts=True)
+    return np.stack([np.bincount(cube, points[:, axis]) for axis in range(3)], 1) / count[:, None], cube
 
 
 def _fitted(points: np.ndarray, pitch: float) -> np.ndarray:

@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from domains.pointcloud.cameras import fibonacci
 from domains.pointcloud.drawing import draw
@@ -81,3 +82,18 @@ def test_points_outside_the_unit_sphere_are_a_broken_promise(wrong: float) -> No
     points[2] = wrong
     with pytest.raises(ValueError, match="points must lie in the unit sphere"):
         draw(points, fibonacci(1), 64)
+
+
+def test_a_machine_without_windows_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import open3d as o3d
+
+    monkeypatch.setattr(o3d.visualization.Visualizer, "create_window", lambda self, **given: False)
+    with pytest.raises(UserError, match="backend visualizer: Open3D cannot make a window here") as error:
+        draw(TETRAHEDRON, fibonacci(1), 64, backend="visualizer")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_machine_without_a_gpu_is_told_in_one_line() -> None:
+    with pytest.raises(UserError, match="device 'cuda': this machine has no GPU"):
+        draw(TETRAHEDRON, fibonacci(1), 64, device="cuda")

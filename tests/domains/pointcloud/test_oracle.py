@@ -29,7 +29,7 @@ def spoilt(shape: str, defect: str, seed: int) -> tuple[np.ndarray, np.ndarray, 
     points = points - (points.max(0) + points.min(0)) / 2
     points /= np.linalg.norm(points, axis=1).max()
     normals = vertex_normals(points, faces).astype(float)
-    centre = int(rng.integers(len(points)))
+    centre = int(rng.choice(np.flatnonzero(np.abs(normals).any(1))))  # a pole that lies in no face has no normal
     up, away = normals[centre], points - points[centre]
     radius, deep = 0.22, 0.09
     distance = np.where(normals @ up > -0.2, np.linalg.norm(away, axis=1), np.inf)
