@@ -120,6 +120,8 @@ class PointCloud:
         stand_in = views.stand_in(shape.points, seen.place)
         hidden = int((shape.finite & (seen.place < 0).all(0)).sum())
         counts = {"unseen": hidden, "without a place": int((~shape.finite).sum())}
+        if shape.scan is not None:
+            counts["background"] = shape.scan.background
         alike = self.fuse != "cosine" and self.modality != "both"
         return Sample(
             record,

@@ -17,8 +17,9 @@ from scipy.spatial import cKDTree
 
 from domains.pointcloud import files
 from domains.pointcloud.cameras import fibonacci
-from domains.pointcloud.geometry import estimate_normals, face_normals, pitch
+from domains.pointcloud.geometry import face_normals, pitch
 from domains.pointcloud.library import open3d
+from domains.pointcloud.normals import estimate_normals
 from domains.pointcloud.shapes import Mesh, spread
 from framework.errors import UnreadableError
 

@@ -18,6 +18,7 @@ from framework.registry import unknown
 if TYPE_CHECKING:
     import torch
 
+OUTSIDE = 1.01
 BACKENDS = ("auto", "splat", "mesh", "visualizer")
 
 
@@ -70,7 +71,11 @@ def draw(
 
     Raises:
         UserError: a style, back end or device that does not exist or does not fit the shape; no window.
+        ValueError: points without a place, or outside the unit sphere, where no camera looks.
     """
+    furthest = float(np.sqrt(np.einsum("nc,nc->n", points, points).max(initial=0)))
+    if not furthest <= OUTSIDE:
+        raise ValueError(f"points must lie in the unit sphere, got {furthest} from its middle")
     pictures = parse(style)
     if backend not in BACKENDS:
         raise UserError(unknown("pointcloud backend", backend, list(BACKENDS)))

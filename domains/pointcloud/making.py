@@ -19,7 +19,7 @@ from framework.errors import UserError
 VISIBLE_PITCH = 0.3  # a point that would move less stays where it is and is not labelled
 SPARE = 1.25  # more points are drawn than kept
 SHARE = (0.01, 0.03)  # of the skin that a defect is meant to touch
-LABELLED = (0.001, 0.3)  # least and most of the points, or the place is given up
+LABELLED = (0.001, 0.12)  # least and most of the points, or the place is given up
 FEWEST = 8  # labelled points
 TRIES = 24  # places
 NOISE_PITCH = (0.05, 0.2)  # standard deviation of a scanner

@@ -17,10 +17,12 @@ from domains.pointcloud.drawing import Drawn, joined
 from domains.pointcloud.geometry import corner_normals, vertex_normals
 from domains.pointcloud.library import open3d
 from domains.pointcloud.shading import paint
+from domains.pointcloud.sliding import highest
 from domains.pointcloud.styles import Picture
 
 RAYS = 2  # per side of a pixel; the picture is their mean, the owner is the vertex nearest to one of them
 SMOOTH = 0.02  # range of depths around a pixel within which its surface is one
+BESIDE = 0.1  # how far behind all of them a vertex cannot be visible any more
 FAR = 1e6  # depth of the background
 SKIN = 1e-4  # how near a vertex its own faces may lie
 
@@ -83,13 +85,13 @@ def _visible(
     spot = seen[:, :2] / seen[:, 2:] * focal_px(size) + size / 2
     column, row = spot.T.astype(np.int32)
     fine = (spot[:, 1] * RAYS).astype(np.int64), (spot[:, 0] * RAYS).astype(np.int64)
-    padded = torch.from_numpy(np.minimum(depth, FAR))[None, None]
-    furthest = F.max_pool2d(padded, 3, 1, 1)[0, 0].numpy()[fine]
-    nearest = -F.max_pool2d(-padded, 3, 1, 1)[0, 0].numpy()[fine]
+    image = torch.from_numpy(np.minimum(depth, FAR))
+    furthest = highest(image, 1, FAR).numpy()[fine]
+    nearest = -highest(-image, 1, -FAR).numpy()[fine]
     z = seen[:, 2]
-    smooth = furthest - nearest < SMOOTH
-    shown = smooth & (z <= furthest + (furthest - nearest) / 2 + SKIN)
-    doubtful = np.flatnonzero(~smooth & (z <= furthest + SMOOTH))
+    span = furthest - nearest
+    shown = (span < SMOOTH) & (z <= furthest + span / 2 + SKIN)
+    doubtful = np.flatnonzero(~shown & (z <= furthest + BESIDE))
     toward = -pose[:3, :3].T @ pose[:3, 3] - points
     distance = np.linalg.norm(toward, axis=1, keepdims=True)
     toward /= distance

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 NEIGHBOURS = 24
-CANDIDATES = 8  # whose planes a point tries, itself among them
+CANDIDATES = 6  # whose planes a point tries, itself among them
 ROUNDS = 2
 DENSE = 60_000  # from here on normals come from a thinned cloud: faster, and less noisy
 THINNED = 40_000
@@ -69,7 +69,8 @@ def _away(place: np.ndarray, neighbours: np.ndarray, part: slice) -> np.ndarray:
 def _chosen(away: np.ndarray, candidates: np.ndarray, pitch: float) -> np.ndarray:
     """``(n, 3)``: that of ``candidates (n, c, 3)`` which most points of ``away (3, n, k)`` lie on, fitted to them."""
     height = candidates @ away.transpose(1, 0, 2)  # (n, c, k)
-    best = np.maximum(1 - (height / (ON * pitch + 1e-30)) ** 2, 0).sum(-1).argmax(1)  # (n,)
+    score = np.square(height * np.float32(1 / (ON * pitch + 1e-12)))
+    best = np.minimum(score, 1, out=score).sum(-1).argmin(1)  # (n,)
     height = np.abs(np.take_along_axis(height, best[:, None, None], 1)[:, 0])  # (n, k)
     thick = max(THICK * pitch, 1.5 * float(np.median(height)), 1e-30)  # a noisy surface is thicker
     return _planes(away, np.exp(-0.5 * (height / thick) ** 2)).T.astype(np.float32)

@@ -111,7 +111,7 @@ def project(cloud: Cloud, pose: Tensor, raster: Raster) -> Projection:
     place = pixel if side == size else torch.empty_like(pixel)
     nearest = torch.full((side * side,), EMPTY, device=device)
     for part in cloud.parts:
-        seen = torch.addmm(pose[:3, 3:], pose[:3, :3], cloud.points[:, part])  # (3, n)
+        seen = turned(pose[:3, :3], cloud.points[:, part]).add_(pose[:3, 3:])  # (3, n)
         scale = focal_px(side) / seen[2]
         column, row = (torch.addcmul(scale.new_tensor(side / 2), seen[axis], scale) for axis in (0, 1))
         torch.add(column.int(), row.int(), alpha=side, out=pixel[part])
@@ -137,14 +137,19 @@ def visible(cloud: Cloud, pose: Tensor, seen: Projection, front: Tensor, raster:
         ``(N,)`` int32, the pixel of the view, -1 for hidden points, and ``(N,)`` float16, the cosine between normal and
         direction to the camera.
     """
-    eye = -pose[:3, 3] @ pose[:3, :3]
+    eye = turned(pose[:3, :3].T, -pose[:3, 3:])  # (3, 1)
     limit = front.flatten() + raster.tolerance
     place, facing = torch.empty_like(seen.place), torch.empty_like(seen.depth, dtype=torch.float16)
     for part in cloud.parts:
-        reach = torch.addmv(cloud.square[part] + eye @ eye, cloud.points[:, part].T, eye, alpha=-2)
-        cos = torch.addmv(cloud.along[part], cloud.normals[:, part].T, eye, alpha=-1).abs_().mul_(reach.rsqrt_())
+        reach2 = cloud.square[part] + (eye * eye).sum() - turned(eye.T, cloud.points[:, part])[0].mul_(2)
+        cos = (cloud.along[part] - turned(eye.T, cloud.normals[:, part])[0]).abs_().mul_(reach2.rsqrt_())
         facing[part] = cos.clamp_(max=1)
         slope = cos.clamp_(min=STEEPEST_COS).pow_(-2).sub_(1).sqrt_()
         allowed = limit.index_select(0, seen.pixel[part]).add_(slope, alpha=raster.pixel)
         place[part] = torch.where(seen.depth[part] <= allowed, seen.place[part], -1)
     return place, facing
+
+
+def turned(matrix: Tensor, rows: Tensor) -> Tensor:
+    """``(K, n)``: the product of ``(K, 3)`` and ``(3, n)``, never in the short floats of a GPU's matrix units."""
+    return (matrix[:, :1] * rows[0]).addcmul_(matrix[:, 1:2], rows[1]).addcmul_(matrix[:, 2:3], rows[2])

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def highest(image: Tensor, radius: int) -> Tensor:
-    """Maximum over the ``2 radius + 1`` square, ``(h, w)``, -1 outside the image."""
-    return _both(F.pad(image, (radius,) * 4, value=-1), radius, torch.maximum)
+def highest(image: Tensor, radius: int, beyond: float = -1) -> Tensor:
+    """Maximum over the ``2 radius + 1`` square, ``(h, w)``, of what is ``beyond`` outside the image."""
+    return _both(F.pad(image, (radius,) * 4, value=beyond), radius, torch.maximum)
 
 
 def mean(image: Tensor, radius: int) -> Tensor:

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from domains.pointcloud import walls
 from domains.pointcloud.cameras import DISTANCE, focal_px
 from domains.pointcloud.drawing import Drawn, joined
 from domains.pointcloud.enlarging import enlarge, outlined, repeated
 from domains.pointcloud.geometry import Sampling
-from domains.pointcloud.projection import FAR, Cloud, Raster, project, visible
+from domains.pointcloud.projection import FAR, Cloud, Raster, project, turned, visible
 from domains.pointcloud.shading import paint
 from domains.pointcloud.smoothing import smooth
 from domains.pointcloud.styles import Picture
@@ -54,7 +55,7 @@ def draw(
         place[i], facing[i] = where.cpu(), cosine.cpu()
         drawn, shows = _picture(surface, cloud.normals, pose, raster, pictures, tint)
         views[i], owner[i] = drawn.cpu(), shows.cpu()
-    return joined(views, owner, place, facing)
+    return joined(views, owner, place, facing, walls.warning(points, normals, sampling, raster.tolerance))
 
 
 def _picture(
@@ -62,8 +63,8 @@ def _picture(
 ) -> tuple[Tensor, Tensor]:
     """``(K, 3, S, S)`` uint8 and the owners ``(S, S)`` int32 of a view, from normals ``(3, N)`` and tint ``(N, 3)``."""
     shows = owners(surface, raster)
-    turned = pose[:3, :3] @ normals.index_select(1, shows.flatten().clamp_min(0))
-    facing, depth = smooth(surface, turned.view(3, *shows.shape), raster)
+    seen = turned(pose[:3, :3], normals.index_select(1, shows.flatten().clamp_min(0)))
+    facing, depth = smooth(surface, seen.view(3, *shows.shape), raster)
     colour = None if tint is None else tint[shows.clamp_min(0)].permute(2, 0, 1) / 255
     drawn = torch.empty((len(pictures), 3, raster.size, raster.size), dtype=torch.uint8, device=normals.device)
     for k, picture in enumerate(pictures):

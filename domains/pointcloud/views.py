@@ -177,8 +177,9 @@ def _fitted(scan: Scan, owner: np.ndarray, side: int) -> tuple[np.ndarray, np.nd
     inside = slice(top, top + height), slice(left, left + width)
     rgb[inside] = np.asarray(Image.fromarray(scan.rgb).resize((width, height), Image.Resampling.BICUBIC))
     shows = np.full((side, side), -1, np.int32)
-    rows, columns = (np.arange(n) * m // n for n, m in ((height, scan.height), (width, scan.width)))
+    rows, columns = ((2 * np.arange(n) + 1) * m // (2 * n) for n, m in ((height, scan.height), (width, scan.width)))
     shows[inside] = owner[np.ix_(rows, columns)]
     row, column = np.divmod(scan.pixel, scan.width)
-    place = (top + row * height // scan.height) * side + left + column * width // scan.width
+    row, column = (2 * row + 1) * height // (2 * scan.height), (2 * column + 1) * width // (2 * scan.width)
+    place = (top + row) * side + left + column
     return rgb, shows, place

@@ -145,7 +145,7 @@ def test_every_domain_is_described_with_layouts_and_options() -> None:
     assert '      Options: uncertain="drop"' in text
     assert "  Reader options: bits=16\n" in text
     assert '  Reader options: axis="axial", slices=0, window=null, percentiles=[0.5, 99.5], ' in text
-    assert '  Reader options: views=9, size=384, cameras="fibonacci", style="shaded"' in text
+    assert '  Reader options: views=0, size=384, cameras="auto", style="shaded"' in text
     for dataset in registry.names("dataset"):
         entry = text.split(f"  {dataset}: ")[1].split("\n  ")[0:2]
         assert any("Layout: " in line for line in entry), dataset

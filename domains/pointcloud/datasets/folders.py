@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from domains.pointcloud.datasets.clouds import NORMAL
-from domains.pointcloud.files import SCANS, SUFFIXES
+from domains.pointcloud.files import SCANS, SUFFIXES, companions
 from framework.registry import register
 from framework.types import Record
 
@@ -32,7 +32,8 @@ def folder(root: Path, split: str = "test") -> Iterator[Record]:
     for path in shapes:
         anomalous = path in labels
         truth = labels[path] if anomalous else path if labelled else None
-        yield Record(path, anomalous, root.name, str(path), truth, path.parent.name if anomalous else "")
+        defect = path.parent.name if anomalous else ""
+        yield Record(path, anomalous, root.name, str(path), truth, defect, beside=companions(path))
 
 
 def _labels(path: Path) -> Path | None:

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from domains.pointcloud.files import companions
 from framework.errors import TruthError, UserError
 from framework.registry import register
 from framework.types import Record
@@ -33,7 +34,9 @@ def mvtec3d(root: Path, split: str = "test") -> Iterator[Record]:
         normal = folder.name == "good"
         truth = path if normal else folder / "gt" / f"{path.stem}.png"
         defect = "" if normal else folder.name
-        yield Record(path, not normal, folder.parent.parent.name, truth_path=truth, defect=defect)
+        yield Record(
+            path, not normal, folder.parent.parent.name, truth_path=truth, defect=defect, beside=companions(path)
+        )
 
 
 @register("dataset", "pointcloud/eyecandies")
@@ -57,7 +60,7 @@ def eyecandies(root: Path, split: str = "test_public") -> Iterator[Record]:
         kinds = _kinds(path, stem) if split == "test_public" else []
         truth = path.with_name(f"{stem}_mask.png") if kinds else path
         category = path.parent.parent.parent.name
-        yield Record(path, bool(kinds), category, truth_path=truth, defect="+".join(kinds))
+        yield Record(path, bool(kinds), category, truth_path=truth, defect="+".join(kinds), beside=companions(path))
 
 
 def _kinds(path: Path, stem: str) -> list[str]:

@@ -74,9 +74,9 @@ def load(path: Path, light: int | str = LIGHT, background: str = "remove") -> Sh
     return shape
 
 
-def companions(path: Path) -> list[Path]:
+def companions(path: Path) -> tuple[Path, ...]:
     """The files that ``load`` reads with this one; what it returns follows from their content too."""
-    return [p for p in scans.beside(path) if p.is_file()] if path.name.lower().endswith(SCANS) else []
+    return tuple(p for p in scans.beside(path) if p.is_file()) if path.name.lower().endswith(SCANS) else ()
 
 
 def _read(path: Path, raw: bytes, light: int | str, background: str) -> Shape:

@@ -73,3 +73,11 @@ def test_pictures_of_a_style() -> None:
 def test_nonsense_is_no_style(style: str) -> None:
     with pytest.raises(UserError, match="style"):
         parse(style)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 1.2])
+def test_points_outside_the_unit_sphere_are_a_broken_promise(wrong: float) -> None:
+    points = TETRAHEDRON.copy()
+    points[2] = wrong
+    with pytest.raises(ValueError, match="points must lie in the unit sphere"):
+        draw(points, fibonacci(1), 64)

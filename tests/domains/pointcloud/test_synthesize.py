@@ -45,8 +45,8 @@ def test_shapes_become_a_set_of_what_a_scanner_would_see(shapes, tmp_path, capsy
     assert {r.defect for r in found if r.category == "ball" and r.anomalous} == set(KINDS)
     assert len(list(real3d(out, "train"))) == 4
     for record in found:
-        points = files.load(record.path).points
-        labels = truth_of(record, points)
+        shape = files.load(record.path)
+        points, labels = shape.points, truth_of(record, shape).mask
         assert labels.any() == record.anomalous and labels.mean() < 0.15
         if record.category == "ball":
             assert 12_060 <= len(points) <= 23_940

@@ -7,6 +7,7 @@ from fake_clouds import save
 from domains.pointcloud.datasets import eyecandies, mvtec3d
 from domains.pointcloud.files import load
 from domains.pointcloud.truth import truth_of
+from framework.data.fingerprint import fingerprint
 from framework.errors import TruthError, UserError
 
 pytest.importorskip("tifffile")
@@ -84,3 +85,11 @@ def test_metadata_that_say_nothing_are_refused(tmp_path, text) -> None:
         return
     with pytest.raises(TruthError, match=r"00_metadata\.yaml: must read 'anomalous: 0' or 'anomalous: 1'\."):
         list(eyecandies(root))
+
+
+def test_the_photograph_is_part_of_what_a_scan_is(tmp_path):
+    records = list(mvtec3d(fake_clouds.mvtec3d(tmp_path)))
+    before = fingerprint(records)
+    (picture,) = records[0].beside
+    fake_clouds.save(picture, np.zeros((fake_clouds.SIDE, fake_clouds.SIDE, 3), np.uint8))
+    assert fingerprint(records) != before

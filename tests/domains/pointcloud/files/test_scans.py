@@ -221,8 +221,8 @@ def test_a_scan_whose_header_promises_more_than_its_file_holds_is_refused(tmp_pa
 
 def test_what_a_scan_is_read_with_is_named(tmp_path) -> None:
     """Whoever keeps what was read must look at these too."""
-    assert companions(write_scan(tmp_path / "a")) == [tmp_path / "a/rgb/000.png"]
-    assert companions(tiff(tmp_path / "b.tiff", scan()[0])) == companions(tmp_path / "c.pcd") == []
+    assert companions(write_scan(tmp_path / "a")) == (tmp_path / "a/rgb/000.png",)
+    assert companions(tiff(tmp_path / "b.tiff", scan()[0])) == companions(tmp_path / "c.pcd") == ()
     path = write_candy(tmp_path / "d")
     assert [p.name for p in companions(path)] == ["00_info_depth.yaml", "00_normals.png"] + [
         f"00_image_{k}.png" for k in range(6)
