@@ -129,9 +129,10 @@ def _sample(source: Tested, line: Line, told: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _resize(config: Reasoning) -> str:
-    """How pictures were resized, where that is not as published."""
-    return "" if config.answer.resize == "exact" else f", {config.answer.resize} resize"
+def _choices(config: Reasoning) -> str:
+    """How pictures were resized, where that is not as published, and whether their captions were kept back."""
+    resized = "" if config.answer.resize == "exact" else f", {config.answer.resize} resize"
+    return resized + ("" if config.answer.captions else ", no captions")
 
 
 def _tested(source: Tested, told: list[dict[str, Any]]) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def _common(
     name = torch.cuda.get_device_name(0) if place.startswith("cuda") else place
     return provenance.stamp(config.name, reasoning.digest(config)) | {
         "seed": card["run"]["seed"] if card else config.seed,
-        "model": f"anomaly_ov{_tuned(card)}, {config.answer.views} views shown, views {POOL}{_resize(config)}",
+        "model": f"anomaly_ov{_tuned(card)}, {config.answer.views} views shown, views {POOL}{_choices(config)}",
         "backbone": f"{base.resolve().name} {weights[:8]}",
         "weights": model,
         "trained_on": SEPARATOR.join(origin["name"] for origin in trained_on) or NOTHING,

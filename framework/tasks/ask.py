@@ -59,6 +59,8 @@ def ask(
         return
     maps = [*told["maps"], *([told["map"]] if "map" in told else [])]
     print(f"score {told['score']:.3f}, {told['adverb']} suspicious; maps: {', '.join(maps)}")
+    for view in told["views"] if len(told["views"]) > 1 else ():  # an answer may name them
+        print(f"image {view['number']}{', ' * bool(view['caption'])}{view['caption']}: {view['score']:.2f}")
     if question:
         _answer(subject, question)
     else:

@@ -308,6 +308,10 @@ def test_a_cloud_shows_its_views(place, ready, asker, monkeypatch, capsys):
     assert [view["map"] for view in told["views"]] == told["maps"]
     lines = [f"Image {number}: from place {i}." for number, i in enumerate(seen.shown, 1)]
     assert asked == ["\n".join([*["<image>"] * 4, *lines, "Why?"])]
+    assert main([word for word in arguments if word != "--json"]) == 0
+    head, *images = capsys.readouterr().out.splitlines()[:5]
+    assert head.endswith(", answers/ball_map.ply")
+    assert images == [f"image {v['number']}, {v['caption']}: {v['score']:.2f}" for v in told["views"]]
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,22 @@ def test_a_drag_moves_what_is_in_front_with_the_hand(tmp_path):
     visit(tmp_path, make(tmp_path, mesh=False)[0], visitor)
 
 
+def test_two_fingers_apart_bring_it_nearer(tmp_path):
+    async def visitor(page):
+        box = json.loads(await page.run("JSON.stringify(document.querySelector('#stage').getBoundingClientRect())"))
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        first = await stage(page)
+        drawn = (np.abs(first - first[4, 4]).max(-1) > 24).mean()
+        for kind, apart in (("touchStart", 40), ("touchMove", 60), ("touchMove", 80), ("touchEnd", None)):
+            points = (
+                [] if apart is None else [{"x": x + side * apart, "y": y, "id": i} for i, side in enumerate((-1, 1))]
+            )
+            await page.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        assert (np.abs((await stage(page)) - first[4, 4]).max(-1) > 24).mean() > 1.3 * drawn
+
+    visit(tmp_path, make(tmp_path, mesh=False)[0], visitor)
+
+
 def test_the_page_fits_a_phone_and_the_dark(tmp_path):
     async def visitor(page):
         light = await stage(page)

@@ -89,9 +89,10 @@ def test_a_run_is_asked_with_the_crops_it_names_and_its_rows_and_answers_say_so(
     monkeypatch.setattr("framework.tasks.language.Asker", lambda *options: made.append(options) or asker)
     hashed = language.hashed
     monkeypatch.setattr(language, "hashed", lambda parts: keys.append(parts) or hashed(parts))
-    rows, _ = run_of(root, LABELLED, f"answer.resize={resize}")
+    rows, _ = run_of(root, LABELLED, f"answer.resize={resize}", f"answer.captions={str(resize == 'exact').lower()}")
+    assert [options[-1] for options in made] == [resize == "exact"]
     assert [options[-2] for options in made] == [resize == "fast"]
-    said = "anomaly_ov, 4 views shown, views top3" + ", fast resize" * (resize == "fast")
+    said = "anomaly_ov, 4 views shown, views top3" + ", fast resize, no captions" * (resize == "fast")
     assert {row.model for row in rows.values()} == {said}
     assert keys[0][1].get("resize", "exact") == resize
 
