@@ -105,7 +105,7 @@ def sheet(
     sides = two_sides(sample, np.array([v.score for v in views])) if sample.owner is not None else []
     words = [f"view {i + 1}{', ' if views[i].caption else ''}{views[i].caption}: scores of the elements" for i in sides]
     made.put([Picture((coloured(sample, scores, i),), w, bar) for i, w in zip(sides, words, strict=True)], 2)
-    told = [f"{i}  {v.score:.2f}  {v.caption}".rstrip() for i, v in enumerate(views, 1)]
+    told = [" · ".join(filter(None, (str(i), f"{v.score:.2f}", v.caption))) for i, v in enumerate(views, 1)]
     made.put([Picture((v.picture, v.overlay), w) for v, w in zip(views, told, strict=True)], min(COLUMNS, len(views)))
     return made
 

@@ -54,7 +54,14 @@ def test_the_sheet_names_every_view_and_tells_sizes(sample):
     scene = {"unit_px": np.array([0.1])}
     made = sheet(sample, np.zeros(4, np.float32), views, scene, "name", ["score 0.5", "4 points"])
     words = [text[-1] for text in made.texts]
-    assert {"name", "score 0.5 · 4 points", "1 0.50 a", "2 0.50 b", "3 0.50 c", "5 units of the file"} <= set(words)
+    assert {
+        "name",
+        "score 0.5 · 4 points",
+        "1 · 0.50 · a",
+        "2 · 0.50 · b",
+        "3 · 0.50 · c",
+        "5 units of the file",
+    } <= set(words)
     assert len(made.images) == 1 + 2 + 2 * 3  # scale, two sides, views and maps
     assert_allclose([box[2] / made.images[1][2] for box in made.boxes], 5 * 0.1 / 2)
 
