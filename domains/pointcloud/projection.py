@@ -58,20 +58,16 @@ class Cloud:
 
     Attributes:
         points, normals: ``(3, N)`` float32.
-        along: ``(N,)`` points times normals.
-        square: ``(N,)`` points times points.
     """
 
     points: Tensor
     normals: Tensor
-    along: Tensor
-    square: Tensor
 
     @classmethod
     def of(cls, points: np.ndarray, normals: np.ndarray, device: torch.device) -> Cloud:
         """From ``(N, 3)`` arrays."""
         place, facing = (torch.from_numpy(a.T.astype(np.float32, order="C")).to(device) for a in (points, normals))
-        return cls(place, facing, torch.linalg.vecdot(place, facing, dim=0), torch.linalg.vecdot(place, place, dim=0))
+        return cls(place, facing)
 
     @property
     def parts(self) -> Iterator[slice]:
@@ -141,8 +137,8 @@ def visible(cloud: Cloud, pose: Tensor, seen: Projection, front: Tensor, raster:
     limit = front.flatten() + raster.tolerance
     place, facing = torch.empty_like(seen.place), torch.empty_like(seen.depth, dtype=torch.float16)
     for part in cloud.parts:
-        reach2 = cloud.square[part] + (eye * eye).sum() - turned(eye.T, cloud.points[:, part])[0].mul_(2)
-        cos = (cloud.along[part] - turned(eye.T, cloud.normals[:, part])[0]).abs_().mul_(reach2.rsqrt_())
+        away = eye - cloud.points[:, part]  # (3, n)
+        cos = (cloud.normals[:, part] * away).sum(0).abs_().mul_(away.square_().sum(0).rsqrt_())
         facing[part] = cos.clamp_(max=1)
         slope = cos.clamp_(min=STEEPEST_COS).pow_(-2).sub_(1).sqrt_()
         allowed = limit.index_select(0, seen.pixel[part]).add_(slope, alpha=raster.pixel)

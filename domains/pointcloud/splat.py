@@ -42,20 +42,25 @@ def draw(
     A pixel between the samples belongs to the nearest measured pixel of the same surface.
     """
     raster = Raster(side(size, sampling.pitch), size, sampling.pitch, sampling.cover)
+    told = walls.warning(points, normals, sampling, raster.tolerance)
     cloud = Cloud.of(points, normals, device)
     tint = None if colours is None else torch.from_numpy(colours).to(device)
     views = np.empty((len(cameras), len(pictures), 3, size, size), np.uint8)
     owner = np.empty((len(cameras), size, size), np.int32)
     place, facing = np.empty((len(cameras), len(points)), np.int32), np.empty((len(cameras), len(points)), np.float16)
     for i, pose in enumerate(torch.from_numpy(cameras.astype(np.float32)).to(device)):
-        seen = project(cloud, pose, raster)
-        surface = front(seen, raster)
-        depth = surface.whole(surface.depth, raster.side, FAR)
-        where, cosine = visible(cloud, pose, seen, depth, raster)
-        place[i], facing[i] = where.cpu(), cosine.cpu()
-        drawn, shows = _picture(surface, cloud.normals, pose, raster, pictures, tint)
-        views[i], owner[i] = drawn.cpu(), shows.cpu()
-    return joined(views, owner, place, facing, walls.warning(points, normals, sampling, raster.tolerance))
+        views[i], owner[i], place[i], facing[i] = (image.cpu() for image in _view(cloud, pose, raster, pictures, tint))
+    return joined(views, owner, place, facing, told)
+
+
+def _view(
+    cloud: Cloud, pose: Tensor, raster: Raster, pictures: tuple[Picture, ...], tint: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of one camera pictures, owners, places and cosines as ``Drawn`` has them."""
+    seen = project(cloud, pose, raster)
+    surface = front(seen, raster)
+    drawn, shows = _picture(surface, cloud.normals, pose, raster, pictures, tint)
+    return drawn, shows, *visible(cloud, pose, seen, surface.whole(surface.depth, raster.side, FAR), raster)
 
 
 def _picture(
