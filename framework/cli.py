@@ -82,11 +82,11 @@ def check(arguments: argparse.Namespace) -> int:
 def datasets(arguments: argparse.Namespace) -> int:
     """List what can be read, or look through one set on disk."""
     from framework import registry
-    from framework.data import inspection
+    from framework.data import inspection, listing
 
     registry.load_plugins(arguments.plugins)
     if arguments.action is None:
-        print(inspection.describe())
+        print(listing.describe())
         return 0
     options, reader = reading.options(arguments.options), reading.options(arguments.reader)
     report = inspection.inspect(arguments.name, arguments.root, arguments.split, options, reader)

@@ -73,7 +73,7 @@ def _training(config: Reasoning, talks: Sequence[Conversation]) -> list[str]:
 def _tested(config: Reasoning) -> list[str]:
     lines = []
     for name, part in config.test.items():
-        index = open_index(name, part)
+        index = open_index(name, part, True)
         normal, anomalous = index.counts
         lines.append(f"{name}: {index.source} in {part.root}, {normal} normal and {anomalous} anomalous samples")
     for name, questions in config.questions.items():

@@ -133,6 +133,11 @@ def build(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
     return get(kind, name)(*args, **options)
 
 
+def asked(domain: str) -> dict[str, Any]:
+    """Options of a loaded domain's reader where a language model is asked, unless others are given."""
+    return dict(getattr(get("domain", domain), "asked", {}))
+
+
 def unknown(kind: str, name: str, known: list[str]) -> str:
     """One line for a name that is not known, with the nearest that is."""
     close = difflib.get_close_matches(name, known, n=1)

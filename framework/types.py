@@ -144,7 +144,8 @@ class Domain(Protocol):
     A class may also name modules that ``read`` imports where it uses them, as ``imports: ClassVar[tuple[str, ...]]``:
     ``serve`` loads them before the first file comes. Three more that it may have: ``protocol: str``, how it makes and
     joins views, in words that go into every row; ``drawn: ClassVar[str]``, a version of how it makes them, where that
-    costs so much that they should be kept on disk.
+    costs so much that they should be kept on disk; ``asked: ClassVar[dict]``, options where a language model is asked,
+    which pays for every view.
 
     A class whose samples have a shape to turn in a browser also has ``script: ClassVar[Path]``, JavaScript that defines
     ``makeStage`` (see ``viewer/viewer.js``), and ``scene(sample) -> dict[str, np.ndarray]``, the plain arrays that it

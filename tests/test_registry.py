@@ -5,6 +5,7 @@ import pytest
 
 from framework import registry
 from framework.errors import UserError
+from framework.web import reading
 
 
 @pytest.fixture
@@ -89,3 +90,12 @@ def test_what_is_not_known_is_told_with_the_nearest_name():
         registry.get("backbone", "embeded")
     with pytest.raises(UserError, match="plugins: no module 'no_such_lab'"):
         registry.load_plugins(["no_such_lab.xray"])
+
+
+def test_a_language_model_is_asked_about_fewer_views_unless_told_otherwise():
+    registry.load_domain("pointcloud")
+    registry.load_domain("industrial")
+    assert registry.asked("pointcloud") == {"views": 9} and registry.asked("industrial") == {}
+    options = reading.options_of({"size": 64})
+    assert options["pointcloud"] == {"views": 9, "size": 64}
+    assert reading.options_of({"views": 4})["pointcloud"]["views"] == 4

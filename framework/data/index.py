@@ -48,14 +48,20 @@ class Index:
         return sorted({r.category for r in self.records})
 
 
-def open_index(name: str, config: DataConfig) -> Index:
+def open_index(name: str, config: DataConfig, asked: bool = False) -> Index:
     """List the samples of one set; opens no sample.
+
+    Args:
+        name: of the set.
+        config: of the set.
+        asked: whether a language model will be asked about it, see ``registry.asked``.
 
     Raises:
         UserError: unknown domain, dataset, option or category; missing folder; no samples.
     """
     registry.load_domain(config.domain)
-    reader = registry.build("domain", config.domain, **config.reader)
+    given = registry.asked(config.domain) if asked else {}
+    reader = registry.build("domain", config.domain, **given | config.reader)
     _check_domain(config.domain, reader)
     source = f"{config.domain}/{config.dataset}"
     registry.check("dataset", source, config.options, given=2)

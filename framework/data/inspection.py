@@ -1,14 +1,11 @@
-"""What can be read -> a list with layouts; a named dataset on disk -> a report of what is in it and what is wrong."""
+"""A named dataset on disk -> a report of what is in it and what is wrong."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections import Counter, defaultdict
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from importlib import metadata
-from inspect import Parameter, getdoc, signature
+from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +18,6 @@ from framework.data.fingerprint import digests, fingerprint
 from framework.data.index import Index, open_index
 from framework.errors import TruthError, UnreadableError, UserError
 from framework.types import Record
-
-DISTRIBUTION = "anomaly-ov"
 
 
 @dataclass
@@ -80,31 +75,6 @@ class Report:
         return "\n".join(lines)
 
 
-def describe() -> str:
-    """Every domain with what it reads and its reader's options, every dataset of it with its layout and options."""
-    lines: list[str] = []
-    for name in dict.fromkeys([*registry.domains(), *registry.names("domain")]):
-        try:
-            registry.load_domain(name)
-        except ModuleNotFoundError as error:
-            lines += [name, f"  needs {error.name}: {_install(name)}", ""]
-            continue
-        domain: Any = registry.get("domain", name)
-        lines += [
-            f"{name}: {_paragraphs(domain)[0]}",
-            f"  reads {' '.join(domain.suffixes)}; scores every {domain.element}",
-            *_describe_options("  Reader options", domain),
-        ]
-        missing = _missing(name)
-        if missing:
-            lines.append(f"  needs {', '.join(missing)}: {_install(name)}")
-        for dataset in registry.names("dataset"):
-            if dataset.startswith(f"{name}/"):
-                lines += _describe_dataset(dataset)
-        lines.append("")
-    return "\n".join(lines).rstrip()
-
-
 def inspect(
     name: str,
     root: Path,
@@ -124,7 +94,7 @@ def inspect(
     Raises:
         UserError: unknown name, option or folder, or no samples. What is wrong with single samples is in the report.
     """
-    index = _open(name, root, split, options or {}, reader or {})
+    index = open_set(name, root, split, options or {}, reader or {})
     by_category = {c: Counter(r.anomalous for r in index.records if r.category == c) for c in index.categories}
     report = Report(
         name,
@@ -144,7 +114,14 @@ def inspect(
     return report
 
 
-def _open(name: str, root: Path, split: str | None, options: dict[str, Any], reader: dict[str, Any]) -> Index:
+def open_set(
+    name: str,
+    root: Path,
+    split: str | None,
+    options: dict[str, Any],
+    reader: dict[str, Any],
+    asked: bool = False,
+) -> Index:
     """The records of ``name`` and their reader; a name without its domain is told the nearest full one."""
     domain, slash, dataset = name.partition("/")
     if not slash:
@@ -154,7 +131,7 @@ def _open(name: str, root: Path, split: str | None, options: dict[str, Any], rea
     registry.load_domain(domain)
     if split is None:
         split = str(signature(registry.get("dataset", name)).parameters["split"].default)
-    return open_index(name, DataConfig(domain, dataset, str(root), split, options=options, reader=reader))
+    return open_index(name, DataConfig(domain, dataset, str(root), split, options=options, reader=reader), asked)
 
 
 def _read_all(index: Index, report: Report) -> None:
@@ -197,53 +174,5 @@ def _compare(records: list[Record], report: Report) -> None:
         report.fingerprint = fingerprint(records, contents)
 
 
-def _describe_dataset(name: str) -> list[str]:
-    """Name and first line, layout, options with their defaults."""
-    function = registry.get("dataset", name)
-    paragraphs = _paragraphs(function)
-    layout = [p for p in paragraphs if p.startswith("Layout:")]
-    lines = [f"  {name}: {paragraphs[0]}", *(f"      {p}" for p in layout)]
-    return [*lines, *_describe_options("      Options", function, given=2)]
-
-
-def _describe_options(title: str, thing: Any, given: int = 0) -> list[str]:
-    """One line with all parameters after the first ``given`` and their defaults as YAML has them, or no line."""
-    made = {f.name: f.default_factory for f in fields(thing)} if is_dataclass(thing) else {}
-    options = []
-    for p in list(signature(thing).parameters.values())[given:]:
-        factory = made.get(p.name, MISSING)
-        value = p.default if factory is MISSING else factory()
-        options.append(p.name if value is Parameter.empty else f"{p.name}={json.dumps(value, default=str)}")
-    return [f"{title}: {', '.join(options)}"] if options else []
-
-
 def _can_open(path: Path) -> bool:
     return path.is_file() and os.access(path, os.R_OK)
-
-
-def _paragraphs(thing: Any) -> list[str]:
-    """Paragraphs of a docstring, each on one line, without code marks."""
-    return [" ".join(p.split()).replace("``", "") for p in (getdoc(thing) or "").split("\n\n")]
-
-
-def _missing(domain: str) -> list[str]:
-    """Packages of the domain's extra that are not installed; its extra carries its name."""
-    try:
-        required = metadata.requires(DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:
-        return []
-    wanted = [r for r in required if re.search(rf"extra\s*==\s*['\"]{domain}['\"]", r)]
-    names = [match.group() for r in wanted if (match := re.match(r"[\w.-]+", r))]
-    return [name for name in names if not _installed(name)]
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-def _install(domain: str) -> str:
-    return f'pip install -e ".[{domain}]"'

@@ -91,7 +91,7 @@ def _show(out: Path, run: Path, tested: dict[str, DataConfig]) -> None:
         "is far too small to know more. Clouds and scans it was never tuned on at all. "
         + Markup('<a href="index.html">The leaderboard</a> says how often it is right.'),
     ]
-    sets = [open_index(domain, config) for domain, config in tested.items()]
+    sets = [open_index(domain, config, True) for domain, config in tested.items()]
     asker = Asker(run / tuned.FILE, "cpu", views=1, captions=False)  # of products, which it was tuned on, none are told
     right = showcase(asker, sets, SHOWN, out / "answers.html", "Quickstart: a small model answers", notes)
     say(f"Of {SHOWN * len(sets)} samples shown, its yes or no is right for {right}.")

@@ -49,8 +49,8 @@ def ask(
         UserError: as ``read``, ``Asker`` and ``Subject``; a question that is none.
     """
     _check(question, as_json)
-    name, sample = read(path, reader or {}, domain)  # first: to load a model may take minutes
-    subject = Subject(Asker(checkpoint, **options), name, sample, registry.build("domain", name, **(reader or {})))
+    name, opened, sample = read(path, reader or {}, domain)  # first: to load a model may take minutes
+    subject = Subject(Asker(checkpoint, **options), name, sample, opened)
     told = subject.save(out)
     for warning in sample.warnings:
         say(f"anomaly-ov: {warning}")
@@ -67,8 +67,8 @@ def ask(
         _talk(subject)
 
 
-def read(path: Path, options: dict[str, Any], domain: str = "") -> tuple[str, Sample]:
-    """The domain that reads a file, and its sample.
+def read(path: Path, options: dict[str, Any], domain: str = "") -> tuple[str, Domain, Sample]:
+    """The domain that reads a file, its reader, and the sample.
 
     Raises:
         UserError: no such file, no domain (or not ``domain``) reads it, its reader has no such option, or it cannot be
@@ -79,8 +79,8 @@ def read(path: Path, options: dict[str, Any], domain: str = "") -> tuple[str, Sa
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
     name = registry.domain_of(path, only=domain)
-    reader: Domain = registry.build("domain", name, **options)
-    return name, reader.read(Record(path, anomalous=False, category=path.parent.name))
+    reader: Domain = registry.build("domain", name, **registry.asked(name) | options)
+    return name, reader, reader.read(Record(path, anomalous=False, category=path.parent.name))
 
 
 def _check(question: str | None, as_json: bool) -> None:

@@ -33,7 +33,9 @@ def open_tests(config: Reasoning) -> list[Tested]:
     """
     free_text.check(config.text)
     asking = config.answer
-    labelled = [Labelled(open_index(name, part), asking.question, asking.views) for name, part in config.test.items()]
+    labelled = [
+        Labelled(open_index(name, part, True), asking.question, asking.views) for name, part in config.test.items()
+    ]
     asked = [open_questions(name, part) for name, part in config.questions.items()]
     sets: list[Tested] = [*labelled, *asked]
     known = [f"{s.name}.{level}_{metric}" for s in sets for level, metric in numbers(config, s)]

@@ -55,9 +55,10 @@ def options_of(reader: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for domain in registry.domains():
         registry.load_domain(domain)
     known = {name: registry.options("domain", name) for name in registry.names("domain")}
-    found = {name: {key: value for key, value in reader.items() if key in known[name]} for name in known}
+    given = {name: {key: value for key, value in reader.items() if key in known[name]} for name in known}
+    found = {name: registry.asked(name) | options for name, options in given.items()}
     for key in reader:
-        if not any(key in options for options in found.values()):
+        if not any(key in options for options in known.values()):
             raise UserError(
                 registry.unknown("reader option", key, [name for names in known.values() for name in names])
             )

@@ -11,8 +11,9 @@ from PIL import Image
 
 from framework import registry
 from framework.cli import main
-from framework.data import inspection
-from framework.data.inspection import describe, inspect
+from framework.data import inspection, listing
+from framework.data.inspection import inspect
+from framework.data.listing import describe
 from framework.errors import MissingPackageError, UserError
 
 
@@ -159,7 +160,7 @@ def test_a_domain_whose_package_is_missing_is_listed_with_how_to_install_it(monk
             raise metadata.PackageNotFoundError(name)
         return present(name)
 
-    monkeypatch.setattr(inspection.metadata, "version", version)
+    monkeypatch.setattr(listing.metadata, "version", version)
     assert '  needs open3d: pip install -e ".[pointcloud]"' in describe()
 
 
@@ -177,7 +178,8 @@ def test_a_domain_that_cannot_be_imported_is_still_listed(monkeypatch: pytest.Mo
 
 def test_listing_and_checking_load_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from framework.data.inspection import describe, inspect;"
+        "import sys; from pathlib import Path; from framework.data.inspection import inspect;"
+        "from framework.data.listing import describe;"
         "describe(); inspect('industrial/mvtec', Path(sys.argv[1]));"
         "assert not {'torch', 'lightning', 'open3d', 'monai', 'transformers'} & set(sys.modules)"
     )

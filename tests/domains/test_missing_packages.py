@@ -7,7 +7,7 @@ from importlib import metadata
 import pytest
 
 from framework import registry
-from framework.data.inspection import DISTRIBUTION
+from framework.data.listing import DISTRIBUTION
 from framework.errors import MissingPackageError
 from framework.quickstart import quickstart
 

@@ -73,7 +73,7 @@ def typed(monkeypatch, *lines, terminal=False):
 def test_an_answer_a_score_and_a_map_beside(place, ready, asker, capsys):
     assert main(command("bolt.v2.png", "Why?")) == 0
     head, answer = capsys.readouterr().out.split("\n", 1)
-    seen = asker.look(list(read(place / "bolt.v2.png", {})[1].views))
+    seen = asker.look(list(read(place / "bolt.v2.png", {})[2].views))
     assert head == (f"score {seen.score:.3f}, {seen.adverb} suspicious; maps: answers/bolt.v2_view0.png")
     wanted = asker.answer([seen], [[("<image>\nWhy?", None)]], 12)[0]
     assert wanted and answer.strip() == wanted
@@ -120,7 +120,7 @@ def test_a_talk_encodes_the_picture_once_and_remembers(place, ready, asker, monk
     assert main(command("bolt.v2.png")) == 0
     assert ready == [1]
     answers = capsys.readouterr().out.split("\n", 1)[1]
-    seen = asker.look(list(read(place / "bolt.v2.png", {})[1].views))
+    seen = asker.look(list(read(place / "bolt.v2.png", {})[2].views))
     first = asker.answer([seen], [[("<image>\nWhy?", None)]], 12)[0]
     second = asker.answer([seen], [[("<image>\nWhy?", first), ("So?", None)]], 12)[0]
     fresh = asker.answer([seen], [[("<image>\nSo?", None)]], 12)[0]

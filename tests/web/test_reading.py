@@ -177,7 +177,7 @@ def test_options_reach_the_reader(tmp_path):
 
 def test_options_go_to_the_domains_that_have_them():
     found = reading.options_of({"bits": 12, "slices": 8})
-    assert (found["industrial"], found["medical"], found["pointcloud"]) == ({"bits": 12}, {"slices": 8}, {})
+    assert (found["industrial"], found["medical"], found["pointcloud"]) == ({"bits": 12}, {"slices": 8}, {"views": 9})
     for options, line in (
         ({"slizes": 8}, "no reader option called 'slizes'. Did you mean 'slices'?"),
         ({"slices": "x"}, "option 'slices' of domain 'medical': write a whole number, not 'x'."),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from framework.data.inspection import _open
+from framework.data.inspection import open_set
 from framework.data.instruct.conversations import IMAGE
 from framework.data.instruct.describe import describe, normal
 from framework.data.instruct.views import choose, marked
@@ -79,7 +79,7 @@ def write(
     """
     if views < 1:
         raise UserError(f"views: {views} is below 1; a conversation shows at least one picture.")
-    index = _open(name, root, split, options or {}, reader or {})
+    index = open_set(name, root, split, options or {}, reader or {}, asked=True)
     entries: list[dict[str, Any]] = []
     unreadable: list[str] = []
     drawn = 0
