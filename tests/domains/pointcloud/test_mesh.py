@@ -11,7 +11,7 @@ o3d = pytest.importorskip("open3d", reason="needs Open3D and its system librarie
 
 
 def test_the_owner_is_the_nearest_corner_of_the_triangle_in_the_pixel() -> None:
-    corners = np.array([[-0.6, 0, -0.6], [0.6, 0, -0.6], [0.6, 0, 0.6], [-0.6, 0, 0.6], [0, 5, 0]])
+    corners = np.array([[-0.6, 0, -0.6], [0.6, 0, -0.6], [0.6, 0, 0.6], [-0.6, 0, 0.6], [0, 0.9, 0]])
     faces = np.array([[0, 1, 2], [0, 2, 3]])
     drawn = draw(corners, look_at(np.array([0.0, -DISTANCE, 0]))[None], 100, faces=faces)
     views, owner = drawn.views, drawn.owner
@@ -76,7 +76,7 @@ def test_corners_of_a_few_big_faces_have_places_and_thin_walls_hide() -> None:
 
 
 def test_colours_are_mixed_over_a_triangle() -> None:
-    points = np.array([[-0.9, 0, -0.6], [0.9, 0, -0.6], [0, 0, 0.9]])
+    points = np.array([[-0.8, 0, -0.5], [0.8, 0, -0.5], [0, 0, 0.9]])
     colours = (np.eye(3) * 255).astype(np.uint8)
     pose = look_at(np.array([0.0, -DISTANCE, 0]))[None]
     view = draw(points, pose, 100, faces=np.array([[0, 1, 2]]), colours=colours, style="rgb").views[0]
