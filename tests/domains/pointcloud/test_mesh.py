@@ -76,7 +76,7 @@ def test_corners_of_a_few_big_faces_have_places_and_thin_walls_hide() -> None:
 
 
 def test_colours_are_mixed_over_a_triangle() -> None:
-    points = np.array([[-0.8, 0, -0.55], [0.8, 0, -0.55], [0, 0, 0.85]])
+    points = np.array([[-0.8, 0, -0.5], [0.8, 0, -0.5], [0, 0, 0.9]])
     colours = (np.eye(3) * 255).astype(np.uint8)
     pose = look_at(np.array([0.0, -DISTANCE, 0]))[None]
     view = draw(points, pose, 100, faces=np.array([[0, 1, 2]]), colours=colours, style="rgb").views[0]
