@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.pointcloud.body import Body, body_of
 from domains.pointcloud.files import Shape
-from domains.pointcloud.shapes import SHAPES, Mesh, revolve, sample
+from domains.pointcloud.making.body import Body, body_of
+from domains.pointcloud.making.shapes import SHAPES, Mesh, revolve, sample
 
 WALL = 0.06  # of the shell, whose radius is 1
 NAMES = (*SHAPES, "ball", "shell")

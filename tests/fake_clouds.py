@@ -6,7 +6,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from domains.pointcloud.procedural import write_pcd
+from domains.pointcloud.making.procedural import write_pcd
 
 FOCAL = 711.11 / 512  # of Eyecandies, for each pixel of a row
 SIDE = 64

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.pointcloud import datasets, files, ply, procedural, styles, synthesize, synthetic
-from domains.pointcloud.cameras import LAYOUTS
-from domains.pointcloud.drawing import BACKENDS
+from domains.pointcloud import datasets, files, ply
+from domains.pointcloud.making import procedural, synthesize, synthetic
+from domains.pointcloud.rendering import styles
+from domains.pointcloud.rendering.cameras import LAYOUTS
+from domains.pointcloud.rendering.drawing import BACKENDS
 from framework.errors import UserError
 from framework.registry import register, unknown
 from framework.types import Record, Sample
@@ -52,7 +54,7 @@ class PointCloud:
     suffixes: ClassVar[tuple[str, ...]] = files.SUFFIXES
     imports: ClassVar[tuple[str, ...]] = (
         "open3d",
-        *(f"{__name__}.{part}" for part in ("mesh", "splat", "viewer", "views")),
+        *(f"{__name__}.{part}" for part in ("rendering.mesh", "rendering.splat", "viewer", "views")),
     )
 
     views: int = 0

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.pointcloud.cameras import DISTANCE, LAYOUTS, focal_px
 from domains.pointcloud.datasets.folders import LABELS
 from domains.pointcloud.files import Shape
 from domains.pointcloud.geometry import pitch, to_unit_sphere
+from domains.pointcloud.rendering.cameras import DISTANCE, LAYOUTS, focal_px
 from domains.pointcloud.truth import truth_of
 from domains.pointcloud.views import _faces
 from framework.errors import TruthError

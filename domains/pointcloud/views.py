@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from domains.pointcloud import drawing, geometry, organised
-from domains.pointcloud.cameras import LAYOUTS, captions
+from domains.pointcloud import geometry
 from domains.pointcloud.files import Scan, Shape
-from domains.pointcloud.styles import parse
+from domains.pointcloud.rendering import drawing, organised
+from domains.pointcloud.rendering.cameras import LAYOUTS, captions
+from domains.pointcloud.rendering.styles import parse
 from framework.errors import UnreadableError
 
 PHOTOGRAPH = "photograph"  # caption of a scan's own picture

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.pointcloud import amplitude, defects
-from domains.pointcloud.body import Body, body_of
 from domains.pointcloud.files import Shape
-from domains.pointcloud.making import Wish, cloud
-from domains.pointcloud.shapes import SHAPES
-from domains.pointcloud.spoiling import KINDS
+from domains.pointcloud.making import amplitude, defects
+from domains.pointcloud.making.body import Body, body_of
+from domains.pointcloud.making.making import Wish, cloud
+from domains.pointcloud.making.shapes import SHAPES
+from domains.pointcloud.making.spoiling import KINDS
 
 
 def cpu_ms(work: Callable[[], object], repeats: int) -> float:

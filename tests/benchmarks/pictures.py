@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # tests, for the checkpoint
 
 from fake_predict import on_photographs
 
-from domains.pointcloud.procedural import write_pcd
-from domains.pointcloud.shapes import SHAPES, sample
+from domains.pointcloud.making.procedural import write_pcd
+from domains.pointcloud.making.shapes import SHAPES, sample
 from framework.tasks.predict import Predictor, _line
 
 COUNTS = (10_000, 100_000, 1_000_000)

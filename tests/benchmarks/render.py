@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from domains.pointcloud import splat
-from domains.pointcloud.cameras import fibonacci, focal_px
-from domains.pointcloud.drawing import draw
 from domains.pointcloud.geometry import sampling, stand_in, to_unit_sphere
 from domains.pointcloud.library import open3d
-from domains.pointcloud.normals import estimate_normals
-from domains.pointcloud.projection import Cloud, Raster, project
-from domains.pointcloud.shapes import SHAPES, sample
-from domains.pointcloud.window import opened, shoot
+from domains.pointcloud.making.shapes import SHAPES, sample
+from domains.pointcloud.rendering import splat
+from domains.pointcloud.rendering.cameras import fibonacci, focal_px
+from domains.pointcloud.rendering.drawing import draw
+from domains.pointcloud.rendering.normals import estimate_normals
+from domains.pointcloud.rendering.projection import Cloud, Raster, project
+from domains.pointcloud.rendering.window import opened, shoot
 from framework.errors import UserError
 
 COUNTS = (10_000, 100_000, 1_000_000)

@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 from domains.pointcloud import PointCloud, files
 from domains.pointcloud.datasets import real3d
-from domains.pointcloud.synthesize import synthesize
+from domains.pointcloud.making.synthesize import synthesize
 from framework.lift import lift
 from framework.types import Record
 

@@ -106,7 +106,7 @@ def test_a_picture_is_scored_shown_and_talked_about(call, png, site, tmp_path, m
 def ball(tmp_path):
     """Bytes of a cloud."""
     pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
-    from domains.pointcloud.procedural import write_pcd
+    from domains.pointcloud.making.procedural import write_pcd
 
     points = np.random.default_rng(0).normal(size=(500, 3))
     write_pcd(tmp_path / "ball.pcd", points / np.linalg.norm(points, axis=1, keepdims=True))

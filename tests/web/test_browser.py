@@ -29,7 +29,7 @@ ANSWERED = "!document.querySelector('#send').disabled && document.querySelectorA
 
 
 def cloud(path):
-    from domains.pointcloud.procedural import write_pcd
+    from domains.pointcloud.making.procedural import write_pcd
 
     points = np.random.default_rng(0).normal(size=(2000, 3))
     write_pcd(path, points / np.linalg.norm(points, axis=1, keepdims=True) * [3, 1, 1])

@@ -48,7 +48,7 @@ def test_views_are_those_of_the_domain(tmp_path):
 
 def test_a_cloud_comes_with_what_lifts_and_turns_it(tmp_path, monkeypatch):
     pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
-    from domains.pointcloud.procedural import write_pcd
+    from domains.pointcloud.making.procedural import write_pcd
 
     registry.load_domain("pointcloud")
     points = np.random.default_rng(0).normal(size=(400, 3))

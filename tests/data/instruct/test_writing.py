@@ -73,7 +73,7 @@ def test_clouds_are_drawn_and_the_view_that_shows_most_is_among_them(tmp_path, m
     pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
     from domains.pointcloud import PointCloud
     from domains.pointcloud.datasets import real3d
-    from domains.pointcloud.procedural import write_pcd
+    from domains.pointcloud.making.procedural import write_pcd
 
     points = np.random.default_rng(0).normal(size=(3000, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)

@@ -7,10 +7,10 @@ import torch
 from numpy.testing import assert_array_equal
 
 from domains.pointcloud import PointCloud
-from domains.pointcloud.cameras import LAYOUTS, focal_px
 from domains.pointcloud.geometry import to_unit_sphere
-from domains.pointcloud.procedural import write_pcd
-from domains.pointcloud.shapes import SHAPES, sample
+from domains.pointcloud.making.procedural import write_pcd
+from domains.pointcloud.making.shapes import SHAPES, sample
+from domains.pointcloud.rendering.cameras import LAYOUTS, focal_px
 from framework import registry
 from framework.errors import UnreadableError, UserError
 from framework.lift import lift

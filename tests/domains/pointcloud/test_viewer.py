@@ -8,10 +8,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from domains.pointcloud import viewer
-from domains.pointcloud.cameras import DISTANCE, fibonacci, focal_px, tilts
 from domains.pointcloud.files import Scan, Shape
 from domains.pointcloud.geometry import to_unit_sphere
-from domains.pointcloud.procedural import write_pcd
+from domains.pointcloud.making.procedural import write_pcd
+from domains.pointcloud.rendering.cameras import DISTANCE, fibonacci, focal_px, tilts
 
 CAMERAS = fibonacci(3)
 

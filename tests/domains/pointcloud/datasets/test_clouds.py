@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from domains.pointcloud import PointCloud
 from domains.pointcloud.datasets import published, real3d, shapenet
 from domains.pointcloud.files import load
-from domains.pointcloud.procedural import write_pcd
+from domains.pointcloud.making.procedural import write_pcd
 from domains.pointcloud.truth import truth_of
 from framework.data.inspection import inspect
 from framework.errors import TruthError, UserError

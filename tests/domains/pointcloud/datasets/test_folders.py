@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 
 from domains.pointcloud.datasets import folder
 from domains.pointcloud.files import load
-from domains.pointcloud.procedural import write_pcd
+from domains.pointcloud.making.procedural import write_pcd
 from domains.pointcloud.truth import truth_of
 
 

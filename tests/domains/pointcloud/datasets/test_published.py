@@ -4,7 +4,7 @@ import pytest
 from fake_clouds import ball
 
 from domains.pointcloud.datasets import folder, published
-from domains.pointcloud.procedural import write_pcd
+from domains.pointcloud.making.procedural import write_pcd
 from framework.cli import main
 from framework.data.inspection import inspect
 from framework.types import Record

@@ -1,0 +1,1 @@
+"""Points, faces and cameras in; pictures, and where they show every point, out."""
