@@ -79,6 +79,7 @@ class Sample:
         place: ``(V, E)`` int32, the pixel (row * W + column) of a view that shows an element, -1 where it is hidden;
             several elements may share a pixel. None: each element is shown by the pixels it owns.
         weight: ``(V, E)`` float16, how much a view says of an element where views are averaged; None: all the same.
+        say: ``(V,)`` float32, how much each view says of the whole sample in a mean of views; None: all the same.
         fuse: how what several views say of one element joins: "mean" or "max".
         captions: what each view is, in words ("from the front, above"); empty where there is nothing to say.
         grid: what published numbers of the set are measured on, or None.
@@ -94,6 +95,7 @@ class Sample:
     regions: np.ndarray | None = None
     place: np.ndarray | None = None
     weight: np.ndarray | None = None
+    say: np.ndarray | None = None
     fuse: str = "mean"
     captions: tuple[str, ...] = ()
     grid: Grid | None = None
@@ -113,12 +115,16 @@ class Sample:
             array, dtype = getattr(self, name), np.dtype(np.bool_ if name == "truth" else np.int32)
             if array is not None and (array.ndim != 1 or array.dtype != dtype):
                 raise ValueError(f"{self.record.path}: {name} must be {dtype} (E,), got {array.dtype} {array.shape}")
-        for name, kind in (("place", np.int32), ("weight", np.float16)):
+        each = (len(v), self.elements)
+        for name, kind, shape in (
+            ("place", np.int32, each),
+            ("weight", np.float16, each),
+            ("say", np.float32, each[:1]),
+        ):
             array = getattr(self, name)
-            if array is not None and (array.shape != (len(v), self.elements) or array.dtype != kind):
+            if array is not None and (array.shape != shape or array.dtype != kind):
                 raise ValueError(
-                    f"{self.record.path}: {name} must be {np.dtype(kind)} {(len(v), self.elements)}, "
-                    f"got {array.dtype} {array.shape}"
+                    f"{self.record.path}: {name} must be {np.dtype(kind)} {shape}, got {array.dtype} {array.shape}"
                 )
         if self.fuse not in ("mean", "max"):
             raise ValueError(f"{self.record.path}: fuse must be mean or max, got {self.fuse!r}")

@@ -95,11 +95,13 @@ class PointCloud:
     @property
     def protocol(self) -> str:
         """How views are made and join, for a row."""
+        light = "" if self.light == files.LIGHT else f" under light {self.light}"
+        ground = "" if self.background == "remove" else ", ground kept"
         if self.modality == "rgb":
-            return "rgb alone"
+            return f"rgb alone{light}{ground}"
         made = f"{self.views or 'usual'} {self.style} {self.cameras} of {self.size} px by {self.backend}"
-        both = " and rgb, half each" if self.modality == "both" else ""
-        return f"{made}{both}, points by {self.fuse}"
+        both = f" and rgb{light}, half each" if self.modality == "both" else ""
+        return f"{made}{both}, points by {self.fuse}{ground}"
 
     def read(self, record: Record) -> Sample:
         """Open the file of ``record`` and its labels, or make its specimen, and draw it.
@@ -133,13 +135,14 @@ class PointCloud:
             truth.mask,
             stand_in,
             None if truth.mask is None else regions_of(shape.points, truth.mask),
-            seen.place,
-            None if alike else seen.weight,
-            "max" if self.fuse == "max" else "mean",
-            seen.captions,
-            grid_of(record, shape, self.grid) if self.grid else None,
-            {name: count for name, count in counts.items() if count} | truth.counts,
-            (*shape.warnings, *seen.warnings, *truth.warnings),
+            place=seen.place,
+            weight=None if alike else seen.weight,
+            say=seen.say,
+            fuse="max" if self.fuse == "max" else "mean",
+            captions=seen.captions,
+            grid=grid_of(record, shape, self.grid) if self.grid else None,
+            counts={name: count for name, count in counts.items() if count} | truth.counts,
+            warnings=(*shape.warnings, *seen.warnings, *truth.warnings),
         )
 
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:

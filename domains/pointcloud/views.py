@@ -29,6 +29,7 @@ class Views:
         weight: ``(V, E)`` float16, how squarely a view sees a point; 1 in a photograph.
         captions: of each view.
         warnings: a line each, with the path of the file.
+        say: ``(V,)`` float32, see ``Sample.say``.
     """
 
     views: np.ndarray
@@ -37,6 +38,7 @@ class Views:
     weight: np.ndarray
     captions: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    say: np.ndarray | None = None
 
 
 def drawn(
@@ -127,7 +129,8 @@ def both(cloud: Views, photograph: Views, squarely: bool) -> Views:
     views, owner, place = (
         np.concatenate([getattr(cloud, name), getattr(photograph, name)]) for name in ("views", "owner", "place")
     )
-    return Views(views, owner, place, weight, cloud.captions + photograph.captions, cloud.warnings)
+    say = np.array([1 / len(cloud.views)] * len(cloud.views) + [1], np.float32)
+    return Views(views, owner, place, weight, cloud.captions + photograph.captions, cloud.warnings, say)
 
 
 def stand_in(points: np.ndarray, place: np.ndarray) -> np.ndarray:

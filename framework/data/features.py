@@ -56,7 +56,7 @@ def manifest(index: Index, identity: dict[str, Any], crops: str, dtype: str) -> 
         "fingerprint": fingerprint(index.records),
         "order": hashlib.sha256("\n".join(_relative(index)).encode()).hexdigest(),
         "samples": len(index.records),
-        "reader": repr(index.reader),
+        "reader": repr(index.reader) + getattr(index.reader, "drawn", ""),  # options, and how it draws
         "backbone": identity,
         "crops": crops,
         "dtype": dtype,

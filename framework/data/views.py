@@ -26,7 +26,7 @@ from framework.types import Domain, Grid, Record, Sample
 
 SCHEMA = 1
 ROOM = 20  # nothing more is kept where the disk has no room for this many more of the same size
-ARRAYS = ("views", "owner", "truth", "stand_in", "regions", "place", "weight")
+ARRAYS = ("views", "owner", "truth", "stand_in", "regions", "place", "weight", "say")
 PLAIN = ("fuse", "captions", "counts", "warnings")
 HERE = "\0"  # in a kept warning: the file, wherever it lies by then
 

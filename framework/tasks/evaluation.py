@@ -50,7 +50,7 @@ class Evaluation(nn.Module):
         for b, (sample, maps, scores) in enumerate(per_sample(batch, verdict, size, mode)):
             shown = verdict.logits[view : view + batch.views[b]]
             view += batch.views[b]
-            line = self._score(sample, score(shown, scores, rule)) | self._locate(sample, scores)
+            line = self._score(sample, score(shown, scores, rule, sample.say)) | self._locate(sample, scores)
             line |= self._lay(sample, scores)
             position = batch.index[b]
             self.lines.append({"position": position, **line})

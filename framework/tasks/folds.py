@@ -13,6 +13,8 @@ import numpy as np
 
 from framework import provenance
 from framework.config import Config, digest
+from framework.data.fingerprint import fingerprint
+from framework.data.index import Index
 from framework.folds import folds, means_of, name_of
 from framework.leaderboard.rows import ALL, Row
 from framework.leaderboard.store import load, write_run
@@ -31,9 +33,8 @@ def fit_folds(config: Config) -> Outcome:
         UserError: whatever is wrong with any fold, before the first is trained.
     """
     parts = folds(config)
-    for fold in parts.values():
-        open_checked(fold, fit=True)
-    done = {category: _finished(fold) for category, fold in parts.items()}  # before training: alike on all ranks
+    opened = {category: open_checked(fold, fit=True) for category, fold in parts.items()}
+    done = {category: _finished(fold, *opened[category]) for category, fold in parts.items()}  # alike on all ranks
     runs = []
     for category, fold in parts.items():
         found = done[category]
@@ -111,12 +112,23 @@ def _joined(hashes: Any) -> str:
     return known[0] if len(known) == 1 else hashlib.sha256(" ".join(known).encode()).hexdigest()
 
 
-def _finished(config: Config) -> Path | None:
-    """The newest run of an experiment that lies in its ``out``, made by this very commit."""
+def _finished(config: Config, train: list[Index], test: list[Index]) -> Path | None:
+    """The newest run of an experiment that lies in its ``out``, made of these very files by this very commit."""
     commit, dirty = provenance.commit()
     wanted = digest(config)
     for path in sorted(Path(config.out).glob("[!.]*/run.json"), reverse=True):
         run = json.loads(path.read_text(encoding="utf-8"))
-        if (run.get("config"), run.get("commit"), run.get("dirty"), dirty) == (wanted, commit, False, False):
+        same = (run.get("config"), run.get("commit"), run.get("dirty"), dirty) == (wanted, commit, False, False)
+        if same and _of(run, path.parent) == [_contents(train), _contents(test)]:
             return path.parent
     return None
+
+
+def _of(run: dict[str, Any], folder: Path) -> list[dict[str, str]]:
+    """Fingerprints of what a run was trained and tested on, by name."""
+    trained = {origin["name"]: origin["fingerprint"] for origin in run["trained_sets"]}
+    return [trained, {row.tested_on: row.fingerprint for row in load([folder])}]
+
+
+def _contents(sets: list[Index]) -> dict[str, str]:
+    return {index.name: fingerprint(index.records) for index in sets}

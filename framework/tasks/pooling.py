@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -9,7 +10,7 @@ from torch.nn.functional import softplus
 HALVES = "half_max_half_mean"
 
 
-def score(logits: Tensor, elements: Tensor, rule: str) -> Tensor:
+def score(logits: Tensor, elements: Tensor, rule: str, say: np.ndarray | None = None) -> Tensor:
     """The logit of one sample.
 
     Args:
@@ -17,13 +18,16 @@ def score(logits: Tensor, elements: Tensor, rule: str) -> Tensor:
         elements: ``(E,)`` scores of its elements, in [0, 1].
         rule: of ``pool``, or "half_max_half_mean": half the highest element score, half the mean probability of the
             views (PointAD, zqhang/PointAD test.py, whose map lies on a smoothed grid; here it is that of the elements).
+        say: ``(V,)``, how much each view counts in that mean, see ``Sample.say``; None: all the same.
 
     Returns:
         A scalar.
     """
     if rule != HALVES:
         return pool(logits, [len(logits)], rule)[0]
-    probability = (elements.max().double() + logits.double().sigmoid().mean()) / 2
+    shares = torch.ones_like(logits) if say is None else torch.from_numpy(say).to(logits)
+    mean = (logits.double().sigmoid() * shares).sum() / shares.sum()
+    probability = (elements.max().double() + mean) / 2
     return probability.logit(eps=1e-9).float()
 
 

@@ -82,7 +82,7 @@ class Predictor:
         parts = [self.backbone(pixels.to(self.device)) for pixels in batch.pixels.split(CROPS_AT_ONCE)]
         verdict: Verdict = self.expert(_joined(parts), batch.crops)
         ((sample, maps, elements),) = per_sample(batch, verdict, self.backbone.image_size, self.config.crops)
-        logit = score(verdict.logits, elements, self.config.pool)
+        logit = score(verdict.logits, elements, self.config.pool, sample.say)
         line = {
             "score": float(logit.double().sigmoid()),
             "logit": float(logit),

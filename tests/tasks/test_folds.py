@@ -1,5 +1,7 @@
 """One-vs-rest: a run a class, and one row of their means."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,37 @@ def test_the_mean_is_of_both_runs_and_one_matrix_holds_all(runs):
         assert row.normal == sum(r.normal for r in found) and row.protocol.startswith("one-vs-rest, mean of 2 runs; ")
     matrix = transfer_matrix(load([mean]), "auroc", "sample")
     assert matrix.tested == ["others", "parts, one-vs-rest"]
+
+
+def test_a_fold_is_run_again_where_its_files_have_changed(root, runs, monkeypatch):
+    """Reuse is for runs of this very commit; a checkout with changes never reuses."""
+    from framework import provenance
+    from framework.config import load as read
+    from framework.plan import open_checked
+    from framework.tasks.folds import _finished
+
+    known = load_run(runs[0])
+    monkeypatch.setattr(provenance, "commit", lambda: (known["commit"], False))
+    fold = next(iter(folds(read(root / "folds.yaml", [])).values()))
+    if known["dirty"]:
+        for path in runs:
+            rewrite(path, dirty=False)
+    opened = open_checked(fold, fit=True)
+    assert _finished(fold, *opened) in runs
+    picture = next((root / "target").glob("*/test/*/*.png"))
+    before = picture.read_bytes()
+    picture.write_bytes(before + b"\0")
+    assert _finished(fold, *opened) is None
+    picture.write_bytes(before)
+    assert _finished(fold, *opened) in runs
+
+
+def load_run(folder):
+    return json.loads((folder / "run.json").read_text())
+
+
+def rewrite(folder, **changes):
+    (folder / "run.json").write_text(json.dumps(load_run(folder) | changes))
 
 
 def test_a_class_that_is_missing_or_named_twice_is_refused_before_training(root, capsys):

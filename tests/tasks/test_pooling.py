@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -52,4 +53,7 @@ def test_half_the_highest_element_and_half_the_mean_view():
     assert_close(score(logits, elements, HALVES).sigmoid(), torch.tensor(probability))
     assert score(logits, elements, "max") == 2.0
     assert pool(logits, [2], HALVES).tolist() == [1.0]
+    say = np.array([0.25, 1], np.float32)
+    mean = (0.25 * 0.5 + 1 / (1 + math.exp(-2.0))) / 1.25
+    assert_close(score(logits, elements, HALVES, say).sigmoid(), torch.tensor((0.9 + mean) / 2))
     assert torch.isfinite(score(torch.tensor([99.0]), torch.ones(1), HALVES))

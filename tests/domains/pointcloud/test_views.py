@@ -71,6 +71,7 @@ def test_both_weigh_half_each(hole, fuse) -> None:
     maps[9] = 0.8
     seen = (given.place[:9] >= 0).any(0)
     assert_allclose(lift(maps, given).numpy()[seen], 0.5, atol=1e-3)
+    assert_allclose(given.say, [1 / 9] * 9 + [1])
 
 
 def test_both_by_maximum_take_the_higher(hole) -> None:
