@@ -50,7 +50,7 @@ class PointCloud:
     unit: ClassVar[str] = "object"
     script: ClassVar[Path] = Path(__file__).with_name("viewer.js")
     asked: ClassVar[dict[str, Any]] = {"views": 9}  # a language model pays for each
-    drawn: ClassVar[str] = "2"  # raise it where the pixels, or what they show, change
+    drawn: ClassVar[str] = "3"  # raise it where the pixels, or what they show, change
     suffixes: ClassVar[tuple[str, ...]] = files.SUFFIXES
     imports: ClassVar[tuple[str, ...]] = (
         "open3d",

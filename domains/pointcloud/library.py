@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from framework.errors import MissingPackageError
@@ -23,3 +26,18 @@ def open3d() -> ModuleType:
     except (ImportError, OSError) as error:  # "libEGL.so.1: cannot open shared object file: ..."
         raise MissingPackageError(f"Open3D cannot start: {error}; run: {SYSTEM_LIBRARIES}") from None
     return module
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing that Open3D, or a library below it, has to say of a file reaches standard error: the caller says it."""
+    o3d = open3d()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,7 @@ from domains.pointcloud.files import Scan, Shape
 from domains.pointcloud.rendering import drawing, organised
 from domains.pointcloud.rendering.cameras import LAYOUTS, captions
 from domains.pointcloud.rendering.styles import parse
-from framework.errors import UnreadableError
+from framework.errors import UnreadableError, UserError
 
 PHOTOGRAPH = "photograph"  # caption of a scan's own picture
 
@@ -69,17 +70,11 @@ def drawn(
     normals, colours = (None if part is None else part[kept] for part in (shape.normals, shape.colours))
     if shape.scan is not None and normals is None and faces is not None:
         normals = organised.smooth_normals(points, faces)
-    found = drawing.draw(
-        points,
-        poses,
-        size,
-        faces=faces,
-        normals=normals,
-        colours=colours,
-        style=style,
-        backend=backend,
-        device=device,
-    )
+    given: dict[str, Any] = {"faces": faces, "normals": normals, "colours": colours}
+    try:
+        found = drawing.draw(points, poses, size, **given, style=style, backend=backend, device=device)
+    except UserError as error:
+        raise type(error)(f"{path}: {error}") from None
     place = np.full((len(found.views), len(shape.points)), -1, np.int32)
     weight = np.zeros(place.shape, np.float16)
     place[:, kept], weight[:, kept] = found.place, found.facing

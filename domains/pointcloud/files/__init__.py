@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from domains.pointcloud.files import clouds, meshes, scans
 from domains.pointcloud.files.scans import BACKGROUNDS, LIGHT, LIGHTS, write_grid
 from domains.pointcloud.files.shape import FEWEST_POINTS, Scan, Shape
@@ -29,6 +31,8 @@ __all__ = [
 ]
 
 DEPTH = "_depth.png"
+FURTHEST = 1e15  # coordinates, in any unit: their squares must fit a float32
+CLOSEST, LEAST = 1e-12, 1e-30  # extent, of the furthest coordinate: rounding alone; of any shape
 _READERS: dict[str, Callable[[Path, bytes], Shape]] = {
     ".pcd": clouds.pcd,
     ".ply": clouds.ply,
@@ -69,7 +73,10 @@ def load(path: Path, light: int | str = LIGHT, background: str = "remove") -> Sh
     place = shape.points[shape.finite]
     if shape.faces is None and len(place) < FEWEST_POINTS:
         raise UnreadableError(f"{path}: {len(place)} finite points; a cloud needs {FEWEST_POINTS} or more.")
-    if not len(place) or not (place.max(0) > place.min(0)).any():
+    furthest = float(np.abs(place).max(initial=0))
+    if furthest > FURTHEST:
+        raise UnreadableError(f"{path}: coordinates reach {furthest:.0e}, which no scan does. Is it damaged?")
+    if not len(place) or float(np.ptp(place, axis=0).max()) <= max(CLOSEST * furthest, LEAST):
         raise UnreadableError(f"{path}: all points lie in one place.")
     return shape
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from domains.pointcloud.files.meshes import checked, faceless, winding
 from domains.pointcloud.files.shape import Shape
-from domains.pointcloud.library import open3d
+from domains.pointcloud.library import open3d, quiet
 
 _LZF = 88  # how many bytes one byte of a compressed .pcd unpacks to at most
 _LONGEST = 1 << 16  # values of one field of a .pcd; the longest descriptors have some thousand
@@ -49,7 +49,7 @@ def pcd(path: Path, raw: bytes) -> Shape:
 def _compressed_pcd(path: Path, count: int) -> Shape:
     """Open3D gives no points when the compressed block is damaged."""
     o3d = open3d()
-    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+    with quiet():
         cloud = o3d.io.read_point_cloud(str(path))
     if len(cloud.points) != count:
         raise ValueError(f"{len(cloud.points)} points where its header says {count}")
@@ -108,7 +108,7 @@ def _ply_header(text: str) -> tuple[str, dict[str, tuple[int, list[tuple[str, st
 def _ply_faces(path: Path, points: int, count: int) -> np.ndarray:
     """``(F, 3)`` triangles of ``count`` polygons; Open3D cuts polygons into triangles and keeps the vertices' order."""
     o3d = open3d()
-    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+    with quiet():
         faces = np.asarray(o3d.io.read_triangle_mesh(str(path)).triangles).astype(np.int64)
     if len(faces) < count:
         raise ValueError(f"{len(faces)} faces where its header says {count}")

@@ -19,6 +19,8 @@ def obj(path: Path, raw: bytes) -> Shape:
             points.append([float(word) for word in line.split()[1:4]])
         elif line.startswith("f "):
             corners = [int(word.split("/")[0]) for word in line.split()[1:]]
+            if len(corners) < 3:
+                raise ValueError(f"a face of {len(corners)} corners, after {len(faces)} whole ones")
             corners = [c - 1 if c > 0 else len(points) + c for c in corners]
             faces += [(corners[0], b, c) for b, c in pairwise(corners[1:])]
     if not points:

@@ -26,6 +26,7 @@ LIGHT = 4  # as published: M3DM's copy of Eyecandies, which later work is measur
 BACKGROUNDS = ("remove", "keep")
 FOCAL_PX = 711.11 / 512  # of Eyecandies' one camera, for each pixel of a row
 _DEFLATE = 1100  # how many bytes one compressed byte unpacks to at most
+RUNS = 0.95  # correlation with rows or columns of a channel that runs along the picture
 FILLER = 0.01  # share of the pixels that show one and the same point where nothing was measured
 
 
@@ -38,6 +39,7 @@ def tiff(path: Path, raw: bytes, background: str) -> Shape:
     """
     xyz, told = _channels_last(path, _pages(raw))
     valid = np.isfinite(xyz).all(-1) & (xyz != 0).any(-1)
+    told += _swapped(path, xyz, valid)
     constant = (xyz == xyz[0, 0]).all(-1)  # M3DM's copy of Eyecandies puts all of the ground in one place
     if constant.sum() > max(1, FILLER * constant.size):
         valid &= ~constant
@@ -131,6 +133,19 @@ def _channels_last(path: Path, xyz: np.ndarray) -> tuple[np.ndarray, tuple[str, 
     if xyz.dtype.kind != "f" or xyz.dtype.itemsize < 4:
         raise UnreadableError(f"{path}: holds {xyz.dtype}; coordinates must be float32 or float64, write them so.")
     return xyz.astype(np.float64 if xyz.dtype.itemsize > 4 else np.float32), told
+
+
+def _swapped(path: Path, xyz: np.ndarray, valid: np.ndarray) -> tuple[str, ...]:
+    """A line where the last channel runs along the picture and another does not: depth comes last."""
+    places = np.argwhere(valid)[:: max(1, int(valid.sum()) // 4096)]  # rows and columns
+    values = xyz[places[:, 0], places[:, 1]].astype(np.float64)
+    if len(places) < 3 or not (np.ptp(values, axis=0) > 0).all() or not (np.ptp(places, axis=0) > 0).all():
+        return ()
+    along = np.abs(np.corrcoef(values.T, places.T)[:3, 3:]).max(1)  # (3,) how much each runs along rows or columns
+    depth = int(along.argmin())
+    if along[2] < RUNS or along[depth] >= RUNS:  # a steep plane runs along the picture as x and y do
+        return ()
+    return (f"{path}: channel {depth} seems to be the depth, and channel 2 runs along the picture. Write x, y, z.",)
 
 
 def _range(path: Path, info: Path) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from domains.pointcloud.rendering.cameras import fibonacci
 from domains.pointcloud.rendering.normals import estimate_normals
 from framework.errors import UnreadableError
 
+FEWEST_POINTS = 500  # of a cloud
 SCANS = 20  # places around the object
 SIGNED = 8_000  # points of a cloud that tell the side of the others
 FLAT = 1e-6  # extent along the shortest axis, of that along the longest: nothing thinner is a body
@@ -82,6 +83,10 @@ def body_of(path: Path, shape: files.Shape, count: int) -> Body:
     """
     if shape.faces is None:
         points, centre, radius = _unit(path, shape.points[shape.finite])
+        if len(points) < FEWEST_POINTS:
+            raise UnreadableError(
+                f"{path}: {len(points)} points and no faces; a defect shows on {FEWEST_POINTS} or more."
+            )
         return Body(path, _cloud(points), centre, radius)
     vertices, faces = weld(shape.points.astype(np.float64), shape.faces)
     vertices, centre, radius = _unit(path, vertices)

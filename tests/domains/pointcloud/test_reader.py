@@ -224,3 +224,20 @@ def test_forked_workers_draw_after_the_parent_did(torus) -> None:
 
 def f1(found: np.ndarray, truth: np.ndarray) -> float:
     return 2 * (found & truth).sum() / (found.sum() + truth.sum())
+
+
+def test_what_does_not_fit_the_file_names_it(torus) -> None:
+    for options, line in (({"style": "rgb"}, "has no colours"), ({"backend": "mesh"}, "has no faces")):
+        with pytest.raises(UserError, match=rf"torus\.pcd: .*{line}"):
+            PointCloud(2, 64, **options).read(torus)
+
+
+def test_libraries_keep_quiet_about_a_broken_file(tmp_path, capfd) -> None:
+    ball = o3d.geometry.TriangleMesh.create_sphere(3, 25)
+    o3d.io.write_triangle_mesh(str(tmp_path / "ball.ply"), ball, write_ascii=True)
+    text = (tmp_path / "ball.ply").read_text().splitlines()
+    (tmp_path / "ball.ply").write_text("\n".join([*text[:-5], "3 x y z"]))
+    capfd.readouterr()
+    with pytest.raises(UnreadableError, match=r"ball\.ply: truncated or corrupt"):
+        PointCloud(1, 64).read(Record(tmp_path / "ball.ply", False, "ball"))
+    assert capfd.readouterr().err == ""

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,25 @@ def test_another_ending_is_refused(tmp_path) -> None:
     (tmp_path / "a.glb").write_text("x")
     with pytest.raises(UnreadableError, match=r"a\.glb: not a kind of file that holds points\. Known endings: \.pcd, "):
         load(tmp_path / "a.glb")
+
+
+@pytest.mark.parametrize(
+    ("points", "line"),
+    [
+        (np.eye(3).repeat(8, 0) * 1e-200, "all points lie in one place"),
+        (np.eye(3).repeat(8, 0) * 1e300, "coordinates reach 1e+300, which no scan does"),
+        (np.full((20, 3), 5.0), "all points lie in one place"),
+    ],
+)
+def test_places_that_no_float_can_tell_apart_are_refused(tmp_path, points, line) -> None:
+    path = tmp_path / "odd.xyz"
+    np.savetxt(path, points)
+    with pytest.raises(UnreadableError, match=rf"odd\.xyz: {re.escape(line)}"):
+        load(path)
+
+
+def test_an_obj_that_ends_in_a_face_is_refused(tmp_path) -> None:
+    whole = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\n"
+    (tmp_path / "cut.obj").write_text(whole[:-3])
+    with pytest.raises(UnreadableError, match=r"cut\.obj: truncated or corrupt \(a face of 2 corners, after 1 whole"):
+        load(tmp_path / "cut.obj")

@@ -229,3 +229,13 @@ def test_what_a_scan_is_read_with_is_named(tmp_path) -> None:
     ]
     (tmp_path / "d/00_normals.png").unlink()
     assert len(companions(path)) == 7
+
+
+@pytest.mark.parametrize("order", [(2, 1, 0), (0, 2, 1), (2, 0, 1)])
+def test_channels_in_another_order_are_told(tmp_path, order) -> None:
+    xyz, _, _ = scan()
+    plain = load(tiff(tmp_path / "plain.tiff", xyz))
+    assert not plain.warnings
+    told = load(tiff(tmp_path / "other.tiff", xyz[..., list(order)])).warnings
+    depth = order.index(2)
+    assert any(f"other.tiff: channel {depth} seems to be the depth" in line for line in told)

@@ -58,3 +58,9 @@ def test_faces_without_area_are_told() -> None:
     faces = np.array([[0, 1, 2], [0, 5, 3], [4, 0, 4]])
     with pytest.raises(UnreadableError, match=r"line\.obj: (its faces have no area|is flat)"):
         body_of(Path("line.obj"), Shape(line, faces=faces), 1_000)
+
+
+def test_a_cloud_too_small_to_show_a_defect_is_refused(tmp_path) -> None:
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(UnreadableError, match=r"few\.xyz: 20 points and no faces; a defect shows on 500 or more"):
+        body_of(tmp_path / "few.xyz", Shape(points), 1000)
