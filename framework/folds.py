@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from framework.config import Config, DataConfig
 from framework.errors import UserError
@@ -57,4 +58,4 @@ def _sources(config: Config) -> set[tuple[str, str, str]]:
 
 
 def _place(data: DataConfig) -> tuple[str, str, str]:
-    return data.domain, data.dataset, data.root
+    return data.domain, data.dataset, str(Path(data.root).expanduser().resolve())

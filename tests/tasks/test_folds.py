@@ -125,3 +125,9 @@ def test_expectations_are_of_the_means():
     assert means_of(config()) == {"parts": "parts, one-vs-rest"}
     fold = folds(config(expect={"parts, one-vs-rest.sample_auroc": [0.5, 1]}))["nut"]
     assert fold.expect == {} and fold.name == "x-nut" and fold.test["parts without nut"].exclude == ["nut"]
+
+
+def test_a_train_set_is_known_however_its_folder_is_written(tmp_path):
+    train, test = (DataConfig("industrial", "mvtec", root) for root in (str(tmp_path), f"{tmp_path}/"))
+    made = Config("x", train={"a": train}, test={"a": test}, one_vs_rest=["nut"])
+    assert means_of(made) == {"a": "a, one-vs-rest"} and folds(made)["nut"].test["a without nut"].exclude == ["nut"]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from domains.pointcloud.files import listed
 from framework.errors import UserError
 from framework.registry import register, unknown
 from framework.types import Record
@@ -66,7 +67,7 @@ def _clouds(root: Path, split: str, name: str) -> Iterator[Path]:
     """The .pcd files of a split, category by category; a test split without templates."""
     if split not in ("train", "test"):
         raise UserError(f"{name}: no split {split!r}; use train or test.")
-    for path in sorted([*root.glob(f"*/{split}/*.pcd"), *root.glob(f"new*/*/{split}/*.pcd")]):
+    for path in listed(root, f"*/{split}/*.pcd", f"new*/*/{split}/*.pcd"):
         if split == "train" or not any(word in path.stem.lower() for word in TEMPLATES):
             yield path
 

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from domains.pointcloud.files import companions
+from domains.pointcloud.files import companions, listed
 from framework.errors import TruthError, UserError
 from framework.registry import register
 from framework.types import Record
@@ -29,7 +29,7 @@ def mvtec3d(root: Path, split: str = "test") -> Iterator[Record]:
     """
     if split not in ("train", "validation", "test"):
         raise UserError(f"pointcloud/mvtec3d: no split {split!r}; use train, validation or test.")
-    for path in sorted(root.glob(f"*/{split}/*/xyz/*.tiff")):
+    for path in listed(root, f"*/{split}/*/xyz/*.tiff"):
         folder = path.parent.parent
         normal = folder.name == "good"
         truth = path if normal else folder / "gt" / f"{path.stem}.png"
@@ -55,7 +55,7 @@ def eyecandies(root: Path, split: str = "test_public") -> Iterator[Record]:
         raise UserError("pointcloud/eyecandies: test_private was published without labels; use test_public.")
     if split not in ("train", "val", "test_public"):
         raise UserError(f"pointcloud/eyecandies: no split {split!r}; use train, val or test_public.")
-    for path in sorted(root.glob(f"*/{split}/data/*_depth.png")):
+    for path in listed(root, f"*/{split}/data/*_depth.png"):
         stem = path.name.removesuffix("_depth.png")
         kinds = _kinds(path, stem) if split == "test_public" else []
         truth = path.with_name(f"{stem}_mask.png") if kinds else path

@@ -26,6 +26,7 @@ __all__ = [
     "SUFFIXES",
     "Scan",
     "Shape",
+    "listed",
     "load",
     "write_grid",
 ]
@@ -79,6 +80,11 @@ def load(path: Path, light: int | str = LIGHT, background: str = "remove") -> Sh
     if not len(place) or float(np.ptp(place, axis=0).max()) <= max(CLOSEST * furthest, LEAST):
         raise UnreadableError(f"{path}: all points lie in one place.")
     return shape
+
+
+def listed(root: Path, *patterns: str) -> list[Path]:
+    """What lies below a folder, sorted, without hidden files: what was left half-written, what macOS puts beside."""
+    return sorted(p for pattern in patterns for p in root.glob(pattern) if not p.name.startswith("."))
 
 
 def companions(path: Path) -> tuple[Path, ...]:

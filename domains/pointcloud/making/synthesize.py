@@ -70,8 +70,8 @@ def synthesize(
     """Write a set, whole or not at all; what was made before an interruption is not made again.
 
     "real3d": ``<shape>/{train,test,gt}`` as ``pointcloud/real3d`` reads it, two healthy clouds in ``train``. "folder":
-    ``{good,bulge,...}/<shape>_<number>``, where a mesh stays a mesh, and ``.txt`` beside with the labels. Twins, a
-    spoiled one and the same without the defect, have one number.
+    ``<shape>/{good,bulge,...}/<shape>_pair<number>``, where a mesh stays a mesh, and ``.txt`` beside with the labels,
+    as ``pointcloud/folder`` reads it. Twins, a spoiled one and the same without the defect, have one number.
 
     Args:
         shapes: .obj .ply .stl .pcd; each is a category.
@@ -99,6 +99,8 @@ def synthesize(
     wanted = [str(path.resolve()) for path in shapes], samples, seed, chosen, amplitude, format, points
     part = out.with_name(f".partial-{out.name}-{hashlib.sha256(repr(wanted).encode()).hexdigest()[:8]}")
     make_folder(part)
+    for left in part.rglob(".partial-*"):  # by a kill in the middle of a file
+        left.unlink()
     for k, (path, body) in enumerate(zip(shapes, bodies, strict=True)):
         order = Order(path, amounts, (seed, k), points, meshes=format == "folder")
         for number in range(PROTOTYPES if format == "real3d" else 0):
@@ -183,7 +185,7 @@ def _real3d(part: Path, shape: str, name: str, number: int, suffix: str, make: C
 
 
 def _folder(part: Path, shape: str, name: str, number: int, suffix: str, make: Callable[[], Made]) -> Path:
-    path = part / name / f"{shape}_{number}{suffix}"
+    path = part / shape / name / f"{shape}_pair{number}{suffix}"
     if not path.exists():
         made = make()
         write_whole(path.with_suffix(".txt"), _rows(made))

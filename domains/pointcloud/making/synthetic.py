@@ -103,7 +103,9 @@ def synthetic(
         raise UserError(
             f"pointcloud/synthetic: seed={seed}, samples={samples}; need a seed from 0 and 2 samples or more."
         )
-    paths = [p for pattern in ("*", "*/*") for p in sorted(root.glob(pattern)) if p.suffix.lower() in SUFFIXES]
+    from domains.pointcloud.files import listed
+
+    paths = [p for p in listed(root, "*", "*/*") if p.suffix.lower() in SUFFIXES]
     constant = (seed, SPLITS.index(split), AMPLITUDES.index(amplitude), FORMS.index(form))
     for pair in range(samples // 2 if paths else 0):
         turn, place = divmod(pair, len(paths))
@@ -111,7 +113,7 @@ def synthetic(
         path, name = paths[place], paths[place].stem
         for spoiled in (False, True):
             frame = Frame(turn, KINDS.index(kind), spoiled, *constant).encode()
-            group, defect = f"{name}/{turn}", kind if spoiled else ""
+            group, defect = f"{path.relative_to(root)}/{turn}", kind if spoiled else ""
             yield Record(path, spoiled, name, group, truth_path=path, defect=defect, frame=frame)
 
 

@@ -5,7 +5,7 @@ import pytest
 from fake_clouds import ball, save, write_scan
 from numpy.testing import assert_array_equal
 
-from domains.pointcloud.datasets import folder
+from domains.pointcloud.datasets import folder, mvtec3d, real3d
 from domains.pointcloud.files import load
 from domains.pointcloud.making.procedural import write_pcd
 from domains.pointcloud.truth import truth_of
@@ -61,3 +61,22 @@ def test_a_scan_has_a_mask_beside_it(tmp_path) -> None:
     np.savetxt(tmp_path / "bent/b.txt", [1.0])  # no labels of a scan
     (b,) = folder(tmp_path)
     assert truth_of(b, load(b.path)).mask.sum() == 4
+
+
+def test_folders_may_lie_in_a_folder_for_each_category_and_pairs_are_one_object(tmp_path) -> None:
+    touch(tmp_path, "cup/good/cup_pair0.ply", "cup/bent/cup_pair0.ply", "cup/bent/1.ply", "nut/good/1.ply")
+    found = [(r.category, r.defect, r.group.removeprefix(str(tmp_path))) for r in folder(tmp_path)]
+    assert found == [
+        ("cup", "bent", "/cup/bent/1.ply"),
+        ("cup", "bent", "cup/cup_pair0"),
+        ("cup", "", "cup/cup_pair0"),
+        ("nut", "", "/nut/good/1.ply"),
+    ]
+
+
+def test_hidden_files_are_no_samples(tmp_path) -> None:
+    touch(tmp_path, "a/good/._1.ply", "a/good/1.ply", "b/test/1_good.pcd", "b/test/.partial-7-2_good.pcd")
+    touch(tmp_path, "c/test/good/xyz/000.tiff", "c/test/good/xyz/._000.tiff")
+    assert [r.path.name for r in folder(tmp_path / "a")] == ["1.ply"]
+    assert [r.path.name for r in real3d(tmp_path)] == ["1_good.pcd"]
+    assert [r.path.name for r in mvtec3d(tmp_path)] == ["000.tiff"]

@@ -10,7 +10,7 @@ import pytest
 from fake_cli import mistake
 
 from domains.pointcloud import files
-from domains.pointcloud.datasets import real3d
+from domains.pointcloud.datasets import folder, real3d
 from domains.pointcloud.making import synthesize
 from domains.pointcloud.making.synthetic import KINDS
 from domains.pointcloud.truth import truth_of
@@ -71,8 +71,12 @@ def test_a_set_on_disk_passes_its_check(shapes, tmp_path, capsys) -> None:
 def test_in_folders_a_mesh_stays_a_mesh(shapes, tmp_path) -> None:
     out = tmp_path / "set"
     assert run(*shapes, "--out", out, "--samples", 8, "--kinds", "bulge, hole", "--format", "folder") == 0
-    assert {p.name for p in out.iterdir()} == {"good", "bulge", "hole"}
-    for path in (p for p in out.glob("*/*") if p.suffix != ".txt"):
+    assert {p.name for p in out.glob("*/*")} == {"good", "bulge", "hole"}
+    records = list(folder(out))
+    assert {r.category for r in records} == {"ball", "cloud"} and len({r.group for r in records}) == 4
+    for record in records:
+        assert truth_of(record, files.load(record.path)).mask.any() == record.anomalous
+    for path in (p for p in out.glob("*/*/*") if p.suffix != ".txt"):
         shape = files.load(path)
         rows = np.loadtxt(path.with_suffix(".txt"))
         np.testing.assert_allclose(rows[:, :3], shape.points, rtol=1e-6, atol=1e-6)
