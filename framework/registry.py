@@ -70,17 +70,28 @@ def domain_of(path: Path, preferred: Sequence[str] = (), only: str = "") -> str:
     if only:
         load_domain(only)
     known: set[str] = set()
+    found: dict[str, int] = {}
     for name in [only] if only else dict.fromkeys([*preferred, *domains(), *names("domain")]):
         if name in domains():
             load_domain(name)
         elif ("domain", name) not in _TABLE:
             continue  # of a plug-in that is not loaded
         suffixes: tuple[str, ...] = _TABLE["domain", name].suffixes  # type: ignore[attr-defined]
-        if path.name.lower().endswith(suffixes):
+        fitting = [len(suffix) for suffix in suffixes if path.name.lower().endswith(suffix)]
+        if fitting and (only or name in preferred):
             return name
+        found[name] = max(fitting, default=0)
         known.update(suffixes)
+    if max(found.values(), default=0):
+        return max(found, key=lambda name: found[name])  # the longest ending; of equal ones the first
     who = f"domain {only!r} does not read" if only else "no domain reads"
     raise UserError(f"{path}: {who} this kind of file. Known endings: {', '.join(sorted(known))}.")
+
+
+def reading(path: Path) -> list[str]:
+    """The loaded domains that read files of this name."""
+    found = [n for n in names("domain") if path.name.lower().endswith(_TABLE["domain", n].suffixes)]  # type: ignore[attr-defined]
+    return found
 
 
 def names(kind: str) -> list[str]:

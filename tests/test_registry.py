@@ -99,3 +99,10 @@ def test_a_language_model_is_asked_about_fewer_views_unless_told_otherwise():
     options = reading.options_of({"size": 64})
     assert options["pointcloud"] == {"views": 9, "size": 64}
     assert reading.options_of({"views": 4})["pointcloud"]["views"] == 4
+
+
+def test_the_longest_ending_decides_unless_a_domain_was_trained_on():
+    assert registry.domain_of(Path("00_depth.png")) == "pointcloud"
+    assert registry.domain_of(Path("00_depth.png"), ["industrial"]) == "industrial"
+    assert registry.domain_of(Path("00.png")) == "industrial" and registry.domain_of(Path("a.nii.gz")) == "medical"
+    assert {"industrial", "pointcloud"} <= set(registry.reading(Path("a.tiff")))

@@ -24,6 +24,9 @@ FUSES = ("mean", "max", "cosine")
 ROUND, BEFORE, CANDY = ("fibonacci", 14), ("tilts", 9), ("eyecandies", 9)  # cameras and views where neither is given
 
 
+MANY = 0.1  # share of the points, that no view shows: then it is told
+
+
 @register("domain", "pointcloud")
 @dataclass(frozen=True)
 class PointCloud:
@@ -127,6 +130,7 @@ class PointCloud:
         counts = {"unseen": hidden, "without a place": int((~shape.finite).sum())}
         if shape.scan is not None:
             counts["background"] = shape.scan.background
+        told = () if hidden <= MANY * len(shape.points) else (_unseen(record.path, hidden, len(shape.points)),)
         alike = self.fuse != "cosine" and self.modality != "both"
         return Sample(
             record,
@@ -142,7 +146,7 @@ class PointCloud:
             captions=seen.captions,
             grid=grid_of(record, shape, self.grid) if self.grid else None,
             counts={name: count for name, count in counts.items() if count} | truth.counts,
-            warnings=(*shape.warnings, *seen.warnings, *truth.warnings),
+            warnings=(*shape.warnings, *seen.warnings, *truth.warnings, *told),
         )
 
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:
@@ -201,3 +205,7 @@ class PointCloud:
         if self.modality == "cloud":
             return drawn
         return views.both(drawn, views.photographed(path, shape, self.size), self.fuse == "cosine")
+
+
+def _unseen(path: Path, hidden: int, points: int) -> str:
+    return f"{path}: {hidden:,} of {points:,} points are seen by no view; each takes the score of the nearest that is."

@@ -56,6 +56,8 @@ def truth_of(record: Record, shape: Shape) -> Truth:
     if shape.scan is not None:
         return _seen(record, shape.scan, picture_of(record.truth_path, shape.scan))
     table = _table(record.truth_path)
+    if not np.isfinite(table[:, 0 if table.shape[1] == 1 else 3]).all():
+        raise TruthError(f"{record.truth_path}: some labels are no numbers; write 1 for anomalous, 0 for normal.")
     if table.shape[1] > 1:
         return _matched(record, shape.points, table[:, :3], table[:, 3] > 0.5)
     if len(table) != len(shape.points):
@@ -75,7 +77,7 @@ def picture_of(path: Path, scan: Scan) -> np.ndarray:
     except FileNotFoundError:
         raise TruthError(f"{path}: no such picture of the truth.") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise TruthError(f"{path}: not a whole picture ({' '.join(str(error).split())}).") from None
+        raise TruthError(f"{path}: not a whole picture ({type(error).__name__}).") from None
     if marked.shape != (scan.height, scan.width):
         raise TruthError(f"{path}: {marked.shape} pixels, but its scan has {(scan.height, scan.width)}.")
     return marked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from inspect import signature
@@ -136,7 +137,7 @@ def open_set(
 
 def _read_all(index: Index, report: Report) -> None:
     """Count element truth, and collect what cannot be read or contradicts its label."""
-    console = Console(stderr=True)
+    console, told = Console(stderr=True), list[str]()
     for record in track(index.records, "reading", console=console, disable=not console.is_terminal, transient=True):
         try:
             sample = index.reader.read(record)
@@ -145,7 +146,7 @@ def _read_all(index: Index, report: Report) -> None:
                 report.problems.append(str(error))
             continue
         report.counted.update(sample.counts)
-        report.warnings += [line for line in sample.warnings if line not in report.warnings]
+        told += [line for line in sample.warnings if line not in told]
         if sample.truth is None:
             continue
         marked = int(sample.truth.sum())
@@ -154,6 +155,15 @@ def _read_all(index: Index, report: Report) -> None:
         if not record.anomalous and marked:
             report.problems.append(f"{record.truth_path}: marks {marked} {report.element}s, but {record.id} is normal.")
         report.with_truth += record.anomalous and marked > 0
+    report.warnings += _summed(told)
+
+
+def _summed(lines: list[str]) -> list[str]:
+    """Warnings that differ in their file and numbers alone, as the first of them and how many more there are."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        kinds[re.sub(r"[\d.,]+", "0", line.partition(": ")[2])].append(line)
+    return [same[0] + (f" The same of {len(same) - 1} more." if len(same) > 1 else "") for same in kinds.values()]
 
 
 def _compare(records: list[Record], report: Report) -> None:

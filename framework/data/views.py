@@ -22,6 +22,7 @@ import numpy as np
 from framework.data.fingerprint import fingerprint
 from framework.errors import UserError
 from framework.files import write_whole
+from framework.progress import say
 from framework.types import Domain, Grid, Record, Sample
 
 SCHEMA = 1
@@ -55,6 +56,7 @@ class Kept:
 
     def __init__(self, reader: Any, name: str, drawn: str, folder: Path) -> None:
         self.reader, self.name, self.drawn, self.folder = reader, name, drawn, folder
+        self.keep = True
 
     def __repr__(self) -> str:
         return repr(self.reader)
@@ -79,9 +81,17 @@ class Kept:
             return kept
         sample: Sample = self.reader.read(record)
         packed = _packed(sample)
-        if shutil.disk_usage(_existing(self.folder)).free > ROOM * len(packed):
-            write_whole(path, packed)
+        if self.keep and shutil.disk_usage(_existing(self.folder)).free > ROOM * len(packed):
+            self._write(path, packed)
         return sample
+
+    def _write(self, path: Path, packed: bytes) -> None:
+        """Keep a sample; where that cannot be done, say so once and go on without."""
+        try:
+            write_whole(path, packed)
+        except UserError as error:
+            say(f"views are not kept: {error}")
+            self.keep = False
 
     def path(self, record: Record) -> Path:
         """Where the sample of a record is kept, once it is."""

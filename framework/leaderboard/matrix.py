@@ -14,7 +14,7 @@ from framework.leaderboard.rows import ALL, ANSWERS, LEVELS, METRICS, NOTHING, R
 _METHOD = ("trained_on", "experiment", "model", "backbone")
 _method = attrgetter(*_METHOD)  # what the rows of one line of a matrix share
 _identity = attrgetter(
-    *_METHOD, "tested_on", "seed", "category", "level", "metric", "views"
+    *_METHOD, "tested_on", "seed", "category", "level", "element", "metric", "views"
 )  # what a repeated test shares
 
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from framework import registry
-from framework.errors import UserError
+from framework.errors import UnreadableError, UserError
 from framework.progress import say
 from framework.tasks.asking import Asker
 from framework.tasks.subject import Subject
@@ -80,7 +80,13 @@ def read(path: Path, options: dict[str, Any], domain: str = "") -> tuple[str, Do
         raise UserError(f"{path}: no such file.")
     name = registry.domain_of(path, only=domain)
     reader: Domain = registry.build("domain", name, **registry.asked(name) | options)
-    return name, reader, reader.read(Record(path, anomalous=False, category=path.parent.name))
+    try:
+        return name, reader, reader.read(Record(path, anomalous=False, category=path.parent.name))
+    except UnreadableError as error:
+        others = [n for n in registry.reading(path) if n != name]
+        if domain or not others:
+            raise
+        raise UnreadableError(f"{error} It was read as {name}; if it is not, --domain {' or '.join(others)}.") from None
 
 
 def _check(question: str | None, as_json: bool) -> None:

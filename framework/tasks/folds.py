@@ -16,7 +16,7 @@ from framework.config import Config, digest
 from framework.data.fingerprint import fingerprint
 from framework.data.index import Index
 from framework.folds import folds, means_of, name_of
-from framework.leaderboard.rows import ALL, Row
+from framework.leaderboard.rows import ALL, VIEWED, Row
 from framework.leaderboard.store import load, write_run
 from framework.plan import open_checked
 from framework.progress import say
@@ -96,7 +96,7 @@ def _mean(config: Config, name: str, rows: list[Row], stamp: dict[str, Any]) -> 
         fingerprint=_joined(sorted({row.fingerprint for row in rows})),
         interval=f"mean bounds of {len(rows)} runs; {first.interval}" if whole else "",
         in_domain=any(row.in_domain for row in rows),
-        protocol=f"one-vs-rest, mean of {len(rows)} runs; {first.protocol}",
+        protocol=f"{first.definition}{VIEWED}{first.views or 'as read'}, mean of {len(rows)} one-vs-rest runs",
     )
 
 

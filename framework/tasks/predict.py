@@ -122,7 +122,7 @@ def predict(
     """
     for path in files:
         if not path.is_file():
-            raise UserError(f"{path}: no such file.")
+            raise UserError(f"{path}: {'a folder; name its files' if path.is_dir() else 'no such file'}.")
     predictor = Predictor(checkpoint, weights, device, reader, files)
     make_folder(out)
     earlier = tidy(out / LINES)

@@ -48,6 +48,7 @@ def show(
     captions = sample.captions or ("",) * len(pictures)
     views = list(map(View, pictures, laid, captions, told["view_scores"]))
     facts = [f"score {told['score']:.3f}", f"{sample.elements:,} {reader.element}s", f"{len(views)} views"]
+    facts += [f"{count:,} {name}" for name, count in sample.counts.items()]
     page = viewer(reader, sample, scene, scores, name, facts, views, int(np.argmax(told["view_scores"])))
     path = write_whole(stem.with_name(f"{stem.name}_viewer.html"), page)
     views_stem = stem.with_name(f"{stem.name}_views")  # a picture of the plain name may lie beside the file

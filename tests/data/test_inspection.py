@@ -184,3 +184,11 @@ def test_listing_and_checking_load_no_torch(tmp_path: Path) -> None:
         "assert not {'torch', 'lightning', 'open3d', 'monai', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(nuts(tmp_path))], check=True)
+
+
+def test_warnings_that_differ_in_file_and_number_alone_are_summed_up() -> None:
+    lines = ["/a.ply: about 7% of 200 points.", "/b.ply: about 9% of 1,200 points.", "/c.ply: something else."]
+    assert inspection._summed(lines) == [
+        "/a.ply: about 7% of 200 points. The same of 1 more.",
+        "/c.ply: something else.",
+    ]

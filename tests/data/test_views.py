@@ -130,3 +130,12 @@ def test_a_missing_file_is_told_in_the_words_of_the_domain(kept, record):
 def test_domains_that_do_not_ask_for_it_are_left_alone():
     reader = object()
     assert keep_views(reader, "photographs", ".") is reader
+
+
+def test_a_folder_that_cannot_be_written_is_told_once_and_reading_goes_on(record, tmp_path, capsys, monkeypatch):
+    (tmp_path / "store").write_text("a file where the folder belongs")
+    kept = keep_views(Drawer(), "clouds", str(tmp_path / "store"))
+    for _ in range(2):
+        same(kept.read(record), Drawer().read(record))
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("views are not kept: ") == 1

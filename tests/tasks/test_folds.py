@@ -10,7 +10,7 @@ from framework.cli import main
 from framework.config import Config, DataConfig
 from framework.errors import UserError
 from framework.folds import folds, means_of
-from framework.leaderboard.matrix import transfer_matrix
+from framework.leaderboard.matrix import matrices, transfer_matrix
 from framework.leaderboard.store import load
 
 EXPERIMENT = """
@@ -76,9 +76,10 @@ def test_the_mean_is_of_both_runs_and_one_matrix_holds_all(runs):
             and r.tested_on.startswith(name.removesuffix(", one-vs-rest"))
         ]
         assert len(found) == 2 and row.value == pytest.approx(np.mean([r.value for r in found]))
-        assert row.normal == sum(r.normal for r in found) and row.protocol.startswith("one-vs-rest, mean of 2 runs; ")
+        assert row.normal == sum(r.normal for r in found) and row.views.endswith("mean of 2 one-vs-rest runs")
     matrix = transfer_matrix(load([mean]), "auroc", "sample")
     assert matrix.tested == ["others", "parts, one-vs-rest"]
+    assert len(matrices(load(runs))) > 3 and "others" in transfer_matrix(load(runs), "auroc", "sample").tested
 
 
 def test_a_fold_is_run_again_where_its_files_have_changed(root, runs, monkeypatch):

@@ -8,6 +8,7 @@ here; Open3D reads compressed .pcd and the faces of a .ply, where the count that
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ __all__ = [
 DEPTH = "_depth.png"
 FURTHEST = 1e15  # coordinates, in any unit: their squares must fit a float32
 CLOSEST, LEAST = 1e-12, 1e-30  # extent, of the furthest coordinate: rounding alone; of any shape
+SPECK = 0.01  # extent of nearly all points, of the extent of all
 _READERS: dict[str, Callable[[Path, bytes], Shape]] = {
     ".pcd": clouds.pcd,
     ".ply": clouds.ply,
@@ -79,7 +81,17 @@ def load(path: Path, light: int | str = LIGHT, background: str = "remove") -> Sh
         raise UnreadableError(f"{path}: coordinates reach {furthest:.0e}, which no scan does. Is it damaged?")
     if not len(place) or float(np.ptp(place, axis=0).max()) <= max(CLOSEST * furthest, LEAST):
         raise UnreadableError(f"{path}: all points lie in one place.")
-    return shape
+    return replace(shape, warnings=shape.warnings + _astray(path, place))
+
+
+def _astray(path: Path, place: np.ndarray) -> tuple[str, ...]:
+    """A warning where a few points lie so far off that the others are a speck beside them; else nothing."""
+    some = place[:: max(1, len(place) // 20_000)].astype(np.float64)
+    core = np.ptp(np.quantile(some, [0.005, 0.995], axis=0), axis=0).max()
+    whole = float(np.ptp(place, axis=0).max())
+    if core > SPECK * whole:
+        return ()
+    return (f"{path}: nearly all points lie in {core / whole:.0e} of its extent. Remove the points that are far off.",)
 
 
 def listed(root: Path, *patterns: str) -> list[Path]:

@@ -9,6 +9,8 @@ import numpy as np
 
 from domains.pointcloud.files.shape import Shape
 
+LOOSE = 0.05  # share of the points
+
 
 def obj(path: Path, raw: bytes) -> Shape:
     """Wavefront: ``v x y z`` and ``f a/.. b/.. c/..``, polygons cut into fans; negative indices count from the end."""
@@ -28,7 +30,8 @@ def obj(path: Path, raw: bytes) -> Shape:
     if not faces:
         return Shape(np.array(points), warnings=faceless(path))
     triangles = checked(np.array(faces), len(points))
-    return Shape(np.array(points), None, triangles, warnings=winding(path, triangles))
+    told = (*winding(path, triangles), *loose(path, triangles, len(points)))
+    return Shape(np.array(points), None, triangles, warnings=told)
 
 
 def stl(path: Path, raw: bytes) -> Shape:
@@ -60,6 +63,14 @@ def checked(faces: np.ndarray, points: int) -> np.ndarray:
 def faceless(path: Path) -> tuple[str, ...]:
     """The warning of a file that could hold faces and says that it has none."""
     return (f"{path}: a mesh without faces; it is read as a cloud.",)
+
+
+def loose(path: Path, faces: np.ndarray, points: int) -> tuple[str, ...]:
+    """A warning where many points belong to no face, as in a file that was cut off; else nothing."""
+    alone = points - len(np.unique(faces))
+    if alone <= LOOSE * points:
+        return ()
+    return (f"{path}: {alone:,} of its {points:,} points belong to no face and are shown nowhere. Is it whole?",)
 
 
 def winding(path: Path, faces: np.ndarray) -> tuple[str, ...]:

@@ -210,7 +210,7 @@ def _open(path: Path, raw: bytes, mode: str = "") -> np.ndarray:
         with Image.open(io.BytesIO(raw)) as image:
             return np.asarray(image.convert(mode) if mode else image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableError(f"{path}: not a whole picture ({' '.join(str(error).split())}).") from None
+        raise UnreadableError(f"{path}: not a whole picture ({type(error).__name__}).") from None
 
 
 def _kind(picture: np.ndarray) -> str:

@@ -177,3 +177,14 @@ def test_regions_are_the_connected_groups_of_anomalous_points() -> None:
 
 def test_no_anomalous_point_gives_no_region(points) -> None:
     assert not regions_of(points, np.zeros(300, bool)).any()
+
+
+def test_labels_that_are_no_numbers_are_refused(tmp_path) -> None:
+    points = np.random.default_rng(0).normal(size=(30, 3))
+    labels = np.zeros(30)
+    labels[3] = np.nan
+    for name, table in (("places.txt", np.c_[points, labels]), ("alone.txt", labels)):
+        np.savetxt(tmp_path / name, table)
+        record = Record(tmp_path / "a.xyz", True, "part", truth_path=tmp_path / name)
+        with pytest.raises(TruthError, match=rf"{name}: some labels are no numbers"):
+            truth_of(record, Shape(points))

@@ -79,3 +79,16 @@ def test_an_obj_that_ends_in_a_face_is_refused(tmp_path) -> None:
     (tmp_path / "cut.obj").write_text(whole[:-3])
     with pytest.raises(UnreadableError, match=r"cut\.obj: truncated or corrupt \(a face of 2 corners, after 1 whole"):
         load(tmp_path / "cut.obj")
+
+
+def test_points_far_off_are_told(tmp_path, points) -> None:
+    np.savetxt(tmp_path / "plain.xyz", points)
+    np.savetxt(tmp_path / "stray.xyz", np.r_[points, [[1e6, 0, 0]]])
+    assert not load(tmp_path / "plain.xyz").warnings
+    (told,) = load(tmp_path / "stray.xyz").warnings
+    assert "stray.xyz: nearly all points lie in" in told
+
+
+def test_points_without_a_face_are_told(tmp_path) -> None:
+    (tmp_path / "cut.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nv 1 1 1\nf 1 2 3\n")
+    assert any("cut.obj: 2 of its 5 points belong to no face" in line for line in load(tmp_path / "cut.obj").warnings)
