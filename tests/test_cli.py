@@ -35,7 +35,7 @@ def parts(tmp_path):
         (["predict", "a.png"], "--checkpoint"),
         (["predict", "--checkpoint", "no.ckpt", "no.png"], "no.png: no such file"),
         (["predict", "--checkpoint", "no.ckpt", "README.md"], "no.ckpt: no such checkpoint"),
-        (["predict", "--checkpoint", "no.ckpt", str(ROOT / "tests")], "no such file"),
+        (["predict", "--checkpoint", "no.ckpt", str(ROOT / "tests")], "tests: a folder; name its files"),
         (["leaderboard", "nowhere"], "nowhere"),
         (["leaderboard", "--format", "pdf", "x"], "invalid choice: 'pdf'"),
         (["datasets", "check", "industrial/mvtc", "/tmp"], "Did you mean 'industrial/mvtec'?"),
