@@ -11,7 +11,7 @@ from domains.pointcloud.files import Shape
 from domains.pointcloud.geometry import pitch, to_unit_sphere
 from domains.pointcloud.rendering.cameras import DISTANCE, LAYOUTS, focal_px
 from domains.pointcloud.truth import truth_of
-from domains.pointcloud.views import _faces
+from domains.pointcloud.views import faces_of
 from framework.errors import TruthError
 from framework.types import Record
 
@@ -39,7 +39,7 @@ def scene(shape: Shape, cameras: np.ndarray, truth: np.ndarray | None, size: int
     """
     kept = np.flatnonzero(shape.finite)
     points, notes = to_unit_sphere(shape.points[kept]), []
-    faces = _faces(shape, kept)
+    faces = faces_of(shape, kept)
     if faces is not None and (len(faces) > MOST_FACES or len(points) > MOST_POINTS):
         notes.append(f"A surface of {len(faces):,} triangles, too many for a page: its points are shown.")
         faces = None

@@ -63,7 +63,7 @@ def drawn(
     """
     kept = np.flatnonzero(shape.finite)
     points = geometry.to_unit_sphere(shape.points[kept])
-    faces = _faces(shape, kept)
+    faces = faces_of(shape, kept)
     if faces is not None and not geometry.face_normals(points, faces).any():
         raise UnreadableError(f"{path}: its faces have no area.")
     poses = LAYOUTS[cameras](views)
@@ -145,7 +145,7 @@ def stand_in(points: np.ndarray, place: np.ndarray) -> np.ndarray:
     return nearest[before].astype(np.int32)
 
 
-def _faces(shape: Shape, kept: np.ndarray) -> np.ndarray | None:
+def faces_of(shape: Shape, kept: np.ndarray) -> np.ndarray | None:
     """Faces between the points that are ``kept``: those of the file, or of the grid of a scan."""
     if shape.scan is not None:
         return _grid_faces(shape.scan, shape.points)
