@@ -152,7 +152,8 @@ def test_an_interrupted_set_goes_on_where_it_was(shapes, tmp_path, monkeypatch) 
 
 PCD = synthesize.pcd
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # some ignore it for all they start
 from domains.pointcloud.making import synthesize
 kept = synthesize.pcd
 synthesize.pcd = lambda points: time.sleep(0.2) or kept(points)
