@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,15 +37,25 @@ def write(path: Path, points: np.ndarray, faces: np.ndarray | None, scores: np.n
     Raises:
         UserError: the file cannot be written.
     """
+    write_whole(path, encoded(points, faces, scores))
+
+
+def encoded(points: np.ndarray, faces: np.ndarray | None, scores: np.ndarray | None = None) -> bytes:
+    """What a binary .ply holds; arguments as ``write`` takes them, without scores neither these nor colours."""
     kind, name = ("<f8", "double") if points.dtype == np.float64 else ("<f4", "float")
-    vertices = np.empty(len(points), [("place", kind, 3), ("score", "<f4"), ("colour", "u1", 3)])
-    vertices["place"], vertices["score"], vertices["colour"] = points, scores, colours(scores)
+    fields: list[tuple[Any, ...]] = [("place", kind, 3)]
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}"]
-    header += [f"property {name} {axis}" for axis in "xyz"] + ["property float score"]
-    header += [f"property uchar {channel}" for channel in ("red", "green", "blue")]
+    header += [f"property {name} {axis}" for axis in "xyz"]
+    if scores is not None:
+        fields += [("score", "<f4"), ("colour", "u1", 3)]
+        header += ["property float score", *(f"property uchar {channel}" for channel in ("red", "green", "blue"))]
+    vertices = np.empty(len(points), fields)
+    vertices["place"] = points
+    if scores is not None:
+        vertices["score"], vertices["colour"] = scores, colours(scores)
     triangles = np.empty(0 if faces is None else len(faces), [("corners", "u1"), ("ids", "<i4", 3)])
     if faces is not None:
         triangles["corners"], triangles["ids"] = 3, faces
         header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
     text = "\n".join([*header, "end_header", ""]).encode("ascii")
-    write_whole(path, text, vertices.tobytes(), triangles.tobytes())
+    return text + vertices.tobytes() + triangles.tobytes()

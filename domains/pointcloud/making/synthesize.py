@@ -16,6 +16,7 @@ from domains.pointcloud.making import amplitude as amplitudes
 from domains.pointcloud.making.amplitude import Amount
 from domains.pointcloud.making.procedural import PROTOTYPES, pcd
 from domains.pointcloud.making.synthetic import SUFFIXES, checked_kinds
+from domains.pointcloud.ply import encoded
 from framework.errors import UserError
 from framework.files import check_new, make_folder, write_whole
 from framework.registry import register, unknown
@@ -189,7 +190,10 @@ def _folder(part: Path, shape: str, name: str, number: int, suffix: str, make: C
     if not path.exists():
         made = make()
         write_whole(path.with_suffix(".txt"), _rows(made))
-        write_whole(path, pcd(made.points) if made.faces is None else _ply(made.points, made.faces))
+        # doubles, so that small halved faces keep their shape
+        write_whole(
+            path, pcd(made.points) if made.faces is None else encoded(made.points.astype(np.float64), made.faces)
+        )
     return path
 
 
@@ -198,16 +202,6 @@ def _rows(made: Made) -> bytes:
     text = io.BytesIO()
     np.savetxt(text, np.c_[made.points, made.labels], ["%.9g"] * 3 + ["%d"])
     return text.getvalue()
-
-
-def _ply(points: np.ndarray, faces: np.ndarray) -> bytes:
-    """A binary .ply of doubles, so that small halved faces keep their shape."""
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}"]
-    header += [f"property double {axis}" for axis in "xyz"]
-    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
-    triangles = np.empty(len(faces), [("corners", "u1"), ("ids", "<i4", 3)])
-    triangles["corners"], triangles["ids"] = 3, faces
-    return "\n".join(header).encode("ascii") + points.astype("<f8").tobytes() + triangles.tobytes()
 
 
 Save = Callable[[Path, str, str, int, str, Callable[[], Made]], Path]
