@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from framework import registry
+from framework.config import Config, DataConfig, StoreConfig
 from framework.data import views
+from framework.data.index import open_all
+from framework.data.loading import RawSamples
 from framework.data.views import keep_views
 from framework.errors import UnreadableError
 from framework.types import Grid, Record, Sample
@@ -139,3 +143,32 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_reading_goes_on(record
         same(kept.read(record), Drawer().read(record))
     said = capsys.readouterr()
     assert (said.out + said.err).count("views are not kept: ") == 1
+
+
+@registry.register("domain", "drawers")
+@dataclass
+class Domain(Drawer):
+    unit: ClassVar[str] = "object"
+    suffixes: ClassVar[tuple[str, ...]] = (".pcd",)
+
+    def save(self, sample, scores, stem):
+        return {"map": stem}
+
+
+@registry.register("dataset", "drawers/all")
+def everything(root, split="test"):
+    for path in sorted(root.glob("*.pcd")):
+        yield Record(path, path.stem == "a", "part")
+
+
+@pytest.mark.parametrize(("keep", "times"), [(True, 2), (False, 6)])
+def test_training_and_testing_read_what_is_kept(record, tmp_path, keep, times):
+    (tmp_path / "b.pcd").write_bytes(b"another")
+    Drawer.times = 0
+    data = DataConfig("drawers", "all", str(tmp_path))
+    config = Config("x", train={"a": data}, test={"b": data}, store=StoreConfig(path=str(tmp_path / "s"), views=keep))
+    train, test = open_all(config, fit=True)
+    for index in (*train, *test, *train):
+        samples = RawSamples(index, 16, "base", keep=True)
+        assert [samples[(i, 1.0)]["label"] for i in range(2)] == [1.0, 0.0]
+    assert Drawer.times == times
