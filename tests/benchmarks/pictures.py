@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests, for the checkpoint
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the project: else tests/domains is taken for domains
 
 from fake_predict import on_photographs
 

@@ -1,6 +1,6 @@
 """Nothing in -> two tables: CPU time to find the object of an organised scan, and to read the labels of a cloud.
 
-Command: ``OMP_NUM_THREADS=1 PYTHONPATH=tests python tests/benchmarks/scans.py [--repeats 3]`` (about a minute).
+Command: ``OMP_NUM_THREADS=1 python tests/benchmarks/scans.py [--repeats 3]`` (about a minute).
 Goals: a scan of 800 x 800 pixels a hundred times sooner than the published way, a plane and then clusters in space, and
 the labels of a million points in a second. Peers: Open3D's RANSAC and DBSCAN with the thresholds published for MVTec
 3D-AD, and NumPy's genfromtxt, which the loader published with Real3D-AD calls.
@@ -9,6 +9,7 @@ the labels of a million points in a second. Peers: Open3D's RANSAC and DBSCAN wi
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the project: else tests/domains is taken for domains
+
 from fake_clouds import scan
 
 from domains.pointcloud.files import Shape
