@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,8 +13,10 @@ from framework.types import Sample
 LEAST = 2.0**-14  # weight of a view that shows an element at all: the smallest normal float16
 
 
-def lift(view_maps: Tensor, sample: Sample) -> Tensor:
+def lift(view_maps: Tensor | Sequence[Tensor], sample: Sample) -> Tensor:
     """What the views say of each element; an element that no view shows takes its stand-in's.
+
+    Where the sample has a way of its own (``back``), that is asked, view by view.
 
     Where the sample says at which pixel a view shows an element (``place``), these join by ``fuse``: their mean,
     weighted by ``weight`` where there is one, or their maximum. Where it does not, an element's score is the mean of
@@ -21,17 +25,21 @@ def lift(view_maps: Tensor, sample: Sample) -> Tensor:
     result does not keep.
 
     Args:
-        view_maps: ``(V, H, W)`` float, scores of the view pixels, at the size of the sample's views.
+        view_maps: ``(V, H, W)`` float, scores of the view pixels, at the size of the sample's views, or V of these.
         sample: where they came from.
 
     Returns:
-        ``(E,)`` float32 on the device of ``view_maps``.
+        ``(E,)`` float32 on the device of ``view_maps``; on the CPU where the sample has a ``back``.
 
     Raises:
         ValueError: maps and views differ in size, ``owner`` names an element the sample does not have, or an element
             is shown by no view and has no stand-in that is shown.
     """
     path, shape = sample.record.path, sample.views[:, 0].shape
+    if sample.back is not None:
+        return torch.from_numpy(sample.back(_plain(view_maps, sample)))
+    if not isinstance(view_maps, Tensor):
+        view_maps = torch.stack(list(view_maps))
     if tuple(view_maps.shape) != shape:
         raise ValueError(f"{path}: maps of shape {tuple(view_maps.shape)} for views of shape {shape}")
     if sample.owner is None:
@@ -57,6 +65,19 @@ def seen_by(sample: Sample) -> np.ndarray:
     for owner in sample.owner:
         counts[np.unique(owner[owner >= 0])] += 1
     return counts
+
+
+def _plain(view_maps: Sequence[Tensor] | Tensor, sample: Sample) -> Iterator[np.ndarray]:
+    """Each map as ``back`` takes it, refused where it is not as large as its view."""
+    fit = len(view_maps) == len(sample.views)
+    for found in view_maps if fit else ():
+        fit &= found.shape == sample.views.shape[-2:]
+        if fit:
+            yield found.float().cpu().numpy()
+    if not fit:
+        raise ValueError(
+            f"{sample.record.path}: maps for other views than {len(sample.views)} of {sample.views.shape[-2:]}"
+        )
 
 
 def _owned(view_maps: Tensor, sample: Sample) -> tuple[Tensor, np.ndarray]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -25,6 +27,8 @@ class Record:
         defect: kind of anomaly, "" for normal or unknown.
         probability: chance in [0, 1] that the sample is anomalous where annotators gave one, else None.
         frame: which slice of ``path`` this sample is, or None where the sample is the whole file.
+        nth: where among the slices of its ``group`` a picture lies that is a file of its own, or None where it is no
+            slice or nobody knows; of a ``frame`` that is the frame itself.
         beside: other files that are read with ``path``, such as the photograph of a scan; part of what the sample is.
     """
 
@@ -36,7 +40,13 @@ class Record:
     defect: str = ""
     probability: float | None = None
     frame: int | None = None
+    nth: int | None = None
     beside: tuple[Path, ...] = ()
+
+    @property
+    def slice(self) -> int | None:
+        """Where among the slices of its group the sample lies; None where it is no slice."""
+        return self.frame if self.nth is None else self.nth
 
     @property
     def id(self) -> str:
@@ -61,6 +71,25 @@ class Grid:
     sigma: float = 0.0
 
 
+class Back(Protocol):
+    """The way from views to a native grid that view pixels are not the cells of, such as that of a resampled scan."""
+
+    shape: tuple[int, int, int]
+    """Of the grid; elements are its cells in order, so E is their product. Cells that touch, if at a corner, are a region."""
+
+    def __call__(self, maps: Iterable[np.ndarray]) -> np.ndarray:
+        """Maps ``(H, W)`` float32 of the V views, one after the other -> ``(E,)`` float32; 0 where no view looked."""
+        ...
+
+    def show(self, values: np.ndarray, view: int) -> np.ndarray:
+        """Values ``(E,)`` of any type -> ``(H, W)``, that of the element nearest to each pixel of a view; else 0."""
+        ...
+
+    def plain(self) -> dict[str, Any]:
+        """What ``reader.back(**plain)`` makes this of again: values that JSON has."""
+        ...
+
+
 @dataclass(slots=True)
 class Sample:
     """What every domain makes of its raw data: a few RGB views, and the way back to native elements.
@@ -69,7 +98,7 @@ class Sample:
         record: the index line this came from.
         views: ``(V, 3, H, W)`` uint8.
         owner: ``(V, H, W)`` int32, the element a view pixel shows, -1 where it shows none;
-            None: the view pixels are the elements, in order, so E = V * H * W.
+            None: the view pixels are the elements, in order, so E = V * H * W, unless there is a ``back``.
         truth: ``(E,)`` bool, which elements are anomalous; None where only the label is known.
         stand_in: ``(E,)`` int32, for an element that no view shows the nearest one that a view shows, for any
             other itself; None where every element is shown.
@@ -81,6 +110,7 @@ class Sample:
         weight: ``(V, E)`` float16, how much a view says of an element where views are averaged; None: all the same.
         say: ``(V,)`` float32, how much each view says of the whole sample in a mean of views; None: all the same.
         fuse: how what several views say of one element joins: "mean" or "max".
+        back: the way from views to elements that neither ``owner`` nor order tells; both are None then.
         captions: what each view is, in words ("from the front, above"); empty where there is nothing to say.
         grid: what published numbers of the set are measured on, or None.
         counts: what the reader has to tell in numbers, such as ``{"unseen": 12}``.
@@ -97,6 +127,7 @@ class Sample:
     weight: np.ndarray | None = None
     say: np.ndarray | None = None
     fuse: str = "mean"
+    back: Back | None = None
     captions: tuple[str, ...] = ()
     grid: Grid | None = None
     counts: dict[str, int] = field(default_factory=dict)
@@ -130,12 +161,18 @@ class Sample:
             raise ValueError(f"{self.record.path}: fuse must be mean or max, got {self.fuse!r}")
         if self.captions and len(self.captions) != len(v):
             raise ValueError(f"{self.record.path}: {len(self.captions)} captions for {len(v)} views")
-        if self.truth is not None and self.owner is None and len(self.truth) != v[:, 0].size:
-            raise ValueError(f"{self.record.path}: {len(self.truth)} truths for {v[:, 0].size} view pixels")
+        if self.truth is not None and self.owner is None and len(self.truth) != self.elements:
+            raise ValueError(f"{self.record.path}: {len(self.truth)} truths for {self.elements} elements")
+        if self.back is not None and (self.owner is not None or self.place is not None):
+            raise ValueError(
+                f"{self.record.path}: the way back to elements is told twice, by back and by owner or place"
+            )
 
     @property
     def elements(self) -> int:
         """How many native elements the sample has, E."""
+        if self.back is not None:
+            return prod(self.back.shape)
         if self.owner is None:
             return int(self.views[:, 0].size)
         known = self.truth if self.truth is not None else self.stand_in
@@ -151,7 +188,9 @@ class Domain(Protocol):
     ``serve`` loads them before the first file comes. Three more that it may have: ``protocol: str``, how it makes and
     joins views, in words that go into every row; ``drawn: ClassVar[str]``, a version of how it makes them, where that
     costs so much that they should be kept on disk; ``asked: ClassVar[dict]``, options where a language model is asked,
-    which pays for every view.
+    which pays for every view. One whose views are units of their own, so that they get rows beside those of samples and
+    groups, has ``view: ClassVar[str]``, what such a unit is called ("slice"). One whose samples have a ``back`` has
+    ``back(**plain) -> Back``.
 
     A class whose samples have a shape to turn in a browser also has ``script: ClassVar[Path]``, JavaScript that defines
     ``makeStage`` (see ``viewer/viewer.js``), and ``scene(sample) -> dict[str, np.ndarray]``, the plain arrays that it
@@ -200,7 +239,8 @@ class Batch:
     """B samples whose views, and the crops of these views, lie end to end.
 
     Attributes:
-        pixels: ``(N, 3, S, S)`` uint8, all crops; None where ``features`` were read from a store.
+        pixels: ``(N, 3, S, S)`` uint8, all crops; None where ``features`` were read from a store, or where crops are
+            cut from ``samples`` a few at a time, because there are many.
         features: of the same N crops, or None where the backbone has still to run.
         crops: crops of each view; sums to N. The first crop of a view is its base crop.
         views: views of each sample; sums to ``len(crops)``.

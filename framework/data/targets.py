@@ -16,7 +16,10 @@ def view_targets(sample: Sample) -> np.ndarray:
     """
     if sample.truth is None:
         return np.full(len(sample.views), label(sample.record), np.float32)
-    if sample.owner is None:
+    if sample.back is not None:
+        back, truth = sample.back, sample.truth
+        shown = np.stack([back.show(truth, view).any(keepdims=True).ravel() for view in range(len(sample.views))])
+    elif sample.owner is None:
         shown = sample.truth.reshape(len(sample.views), -1)
     else:
         shown = (sample.truth[sample.owner] & (sample.owner >= 0)).reshape(len(sample.views), -1)

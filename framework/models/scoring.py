@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from framework.lift import lift
 from framework.types import Batch, Grid, Sample, Verdict
 
 
-def view_maps(maps: Tensor, crops: list[int], height: int, width: int, size: int, mode: str) -> Tensor:
-    """Crop maps of one sample -> ``(V, H, W)`` float32 in [0, 1], one map per view.
+class ViewMaps(Sequence[Tensor]):
+    """Crop maps of one sample as a map ``(H, W)`` float32 in [0, 1] for each view, merged when it is asked for.
+
+    Of a scan of 300 slices the crop maps take a few MB, the maps of all views hundreds.
 
     Args:
         maps: ``(sum(crops), rows, columns)``.
@@ -25,17 +27,29 @@ def view_maps(maps: Tensor, crops: list[int], height: int, width: int, size: int
         size: side of a crop in pixels.
         mode: "base" or "anyres", how the views were cut.
     """
-    merged = [cropping.merge(part, height, width, size, mode) for part in maps.split(crops)]
-    return torch.stack(merged).clamp(0, 1)
+
+    def __init__(self, maps: Tensor, crops: list[int], height: int, width: int, size: int, mode: str) -> None:
+        self.parts = maps.split(crops)
+        self.height, self.width, self.size, self.mode = height, width, size, mode
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, view: int) -> Tensor:  # type: ignore[override]
+        return cropping.merge(self.parts[view], self.height, self.width, self.size, self.mode).clamp(0, 1)
+
+    def stack(self) -> Tensor:
+        """``(V, H, W)`` of all views."""
+        return torch.stack(list(self))
 
 
-def per_sample(batch: Batch, verdict: Verdict, size: int, mode: str) -> Iterator[tuple[Sample, Tensor, Tensor]]:
-    """Each sample of a batch with its view maps ``(V, H, W)`` and its element scores ``(E,)``, both in [0, 1]."""
+def per_sample(batch: Batch, verdict: Verdict, size: int, mode: str) -> Iterator[tuple[Sample, ViewMaps, Tensor]]:
+    """Each sample of a batch with its V view maps ``(H, W)`` and its element scores ``(E,)``, both in [0, 1]."""
     crop, view = 0, 0
     for sample, views in zip(batch.samples, batch.views, strict=True):
         crops = batch.crops[view : view + views]
         height, width = sample.views.shape[-2:]
-        maps = view_maps(verdict.maps[crop : crop + sum(crops)], crops, height, width, size, mode)
+        maps = ViewMaps(verdict.maps[crop : crop + sum(crops)], crops, height, width, size, mode)
         yield sample, maps, lift(maps, sample)
         crop, view = crop + sum(crops), view + views
 

@@ -54,7 +54,7 @@ class Evaluation(nn.Module):
             line |= self._lay(sample, scores)
             position = batch.index[b]
             self.lines.append({"position": position, **line})
-            self.gallery.offer(position, line["id"], sample, maps.cpu().numpy(), int(shown.argmax()), line["score"])
+            self.gallery.offer(position, line["id"], sample, maps, int(shown.argmax()), line["score"])
 
     def gather(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Lines of all ranks in the order of the set, and the most wrong pictures of all ranks."""
@@ -94,7 +94,8 @@ class Evaluation(nn.Module):
         elif numbers is None and sample.owner is not None:
             numbers = shown_components(sample.truth, sample.owner)
         elif numbers is None:
-            numbers = components(sample.truth.reshape(sample.views[:, 0].shape))
+            grid = sample.views[:, 0].shape if sample.back is None else sample.back.shape
+            numbers = components(sample.truth.reshape(grid)).ravel()
         truth, regions = (torch.from_numpy(a).to(scores.device) for a in (sample.truth, numbers))
         self.elements.update(scores, truth, regions, group=self.groups[sample.record.category])
         hist, count = coarse(scores, truth, regions)

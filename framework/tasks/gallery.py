@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from framework.colours import overlay
 from framework.types import Sample
@@ -30,14 +33,14 @@ class Gallery:
         self.tested_on, self.domain = tested_on, domain
         self._worst: list[tuple[tuple[float, str, int], dict[str, Any]]] = []
 
-    def offer(self, position: int, name: str, sample: Sample, maps: np.ndarray, view: int, score: float) -> None:
+    def offer(self, position: int, name: str, sample: Sample, maps: Sequence[Tensor], view: int, score: float) -> None:
         """Draw the sample if it is among the most wrong so far.
 
         Args:
             position: in the set.
             name: of the file, relative to the set's root.
             sample: with its views.
-            maps: ``(V, H, W)`` float32 in [0, 1].
+            maps: V of ``(H, W)`` float32 in [0, 1].
             view: the one to show.
             score: of the sample, in [0, 1].
         """
@@ -58,7 +61,7 @@ class Gallery:
             "score": score,
             "wrongness": wrongness,
             "view": _webp(picture),
-            "overlay": _webp(overlay(picture, maps[view])),
+            "overlay": _webp(overlay(picture, torch.as_tensor(maps[view]).cpu().numpy())),
             "truth": None if truth is None else _webp(_outlined(picture, truth)),
         }
         self._worst = sorted([*self._worst, (key, item)], key=itemgetter(0))[:KEPT]
@@ -72,6 +75,8 @@ def _truth_of_view(sample: Sample, view: int) -> np.ndarray | None:
     """``(H, W)`` bool, which pixels of a view show an anomalous element."""
     if sample.truth is None:
         return None
+    if sample.back is not None:
+        return sample.back.show(sample.truth, view)
     if sample.owner is None:
         return sample.truth.reshape(sample.views[:, 0].shape)[view]
     owner = sample.owner[view]

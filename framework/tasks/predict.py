@@ -17,7 +17,7 @@ from framework.data.loading import RawSamples, collate
 from framework.errors import UserError
 from framework.files import make_folder
 from framework.models import trained
-from framework.models.scoring import per_sample
+from framework.models.scoring import ViewMaps, per_sample
 from framework.models.trained import Origin
 from framework.progress import say, track
 from framework.tasks.devices import usable
@@ -72,8 +72,8 @@ class Predictor:
         return name, registry.build("domain", name, **self.readers.get(name, {}) | self.options)
 
     @torch.inference_mode()
-    def score(self, reader: Domain, path: Path) -> tuple[Sample, dict[str, Any], torch.Tensor, torch.Tensor]:
-        """One file: its sample, what is known of it, a score per element ``(E,)``, and view maps ``(V, H, W)``."""
+    def score(self, reader: Domain, path: Path) -> tuple[Sample, dict[str, Any], torch.Tensor, ViewMaps]:
+        """One file: its sample, what is known of it, a score per element ``(E,)``, and V view maps ``(H, W)``."""
         record = Record(path, anomalous=False, category=path.parent.name)
         index = Index(path.name, DataConfig("", "", "."), [record], reader)
         data = RawSamples(index, self.backbone.image_size, self.config.crops, keep=True)
@@ -163,7 +163,7 @@ def _line(predictor: Predictor, path: Path, stem: Path, pictures: bool) -> dict[
         if not isinstance(saved, dict) or "map" not in saved:
             raise UserError(f"domain {line['domain']!r}: save must return a dict with the path of the map as 'map'.")
         if pictures:
-            saved = saved | show(reader, sample, scores, maps.float().cpu().numpy(), stem, line)
+            saved = saved | show(reader, sample, scores, maps, stem, line)
         line |= {key: str(value) if isinstance(value, Path) else value for key, value in saved.items()}
     except UserError as error:
         line["error"] = str(error)

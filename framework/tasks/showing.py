@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from framework.colours import overlay
 from framework.files import write_whole
@@ -22,7 +24,7 @@ TOLD = ("elements", "notes", "truth", "unit_px")  # what of a scene is not for t
 
 
 def show(
-    reader: Domain, sample: Sample, scores: np.ndarray, maps: np.ndarray, stem: Path, told: dict[str, Any]
+    reader: Domain, sample: Sample, scores: np.ndarray, maps: Sequence[Tensor], stem: Path, told: dict[str, Any]
 ) -> dict[str, Path]:
     """Write ``stem_viewer.html``, ``stem_views.png`` and ``stem_views.pdf`` of a sample whose domain has a ``scene``.
 
@@ -30,7 +32,7 @@ def show(
         reader: of the domain.
         sample: of ``reader.read``.
         scores: ``(E,)`` in [0, 1].
-        maps: ``(V, H, W)`` in [0, 1], of the views.
+        maps: V of ``(H, W)`` in [0, 1], of the views.
         stem: of the files.
         told: ``file``, ``score`` and ``view_scores`` of the sample.
 
@@ -44,7 +46,9 @@ def show(
         return {}
     scene = reader.scene(sample)
     name, pictures = Path(told["file"]).name, [np.ascontiguousarray(v.transpose(1, 2, 0)) for v in sample.views]
-    laid = [overlay(picture, values) for picture, values in zip(pictures, maps, strict=True)]
+    laid = [
+        overlay(picture, torch.as_tensor(values).cpu().numpy()) for picture, values in zip(pictures, maps, strict=True)
+    ]
     captions = sample.captions or ("",) * len(pictures)
     views = list(map(View, pictures, laid, captions, told["view_scores"]))
     facts = [f"score {told['score']:.3f}", f"{sample.elements:,} {reader.element}s", f"{len(views)} views"]

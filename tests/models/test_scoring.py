@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from framework.models.scoring import per_sample, view_maps
+from framework.models.scoring import ViewMaps, per_sample
 from framework.types import Batch, Record, Sample, Verdict
 
 SIZE = 16
@@ -28,12 +28,12 @@ def verdict_of(maps):
 def test_a_constant_map_of_each_view_stays_that_constant_in_the_views_order():
     values = [0.125, 0.5, 0.875]
     maps = torch.tensor(values)[:, None, None].expand(3, 2, 2)
-    found = view_maps(maps, [1, 1, 1], 10, 14, SIZE, "base")
+    found = ViewMaps(maps, [1, 1, 1], 10, 14, SIZE, "base").stack()
     assert_close(found, torch.tensor(values)[:, None, None].expand(3, 10, 14))
 
 
 def test_a_map_is_stretched_to_the_view_between_the_centres_of_its_cells():
-    found = view_maps(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]), [1], 4, 8, SIZE, "base")
+    found = ViewMaps(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]), [1], 4, 8, SIZE, "base").stack()
     row = torch.tensor([0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])  # centres of the cells at columns 1.5 and 5.5
     assert_close(found[0], row.expand(4, 8))
 
@@ -41,7 +41,7 @@ def test_a_map_is_stretched_to_the_view_between_the_centres_of_its_cells():
 def test_a_tiled_view_is_half_its_base_crop_and_half_its_tiles():
     crops = [3, 3]  # 16 x 32 pixels: the base crop and two tiles
     values = torch.tensor([0.25, 0.5, 1.0, 0.0, 0.0, 0.5])
-    found = view_maps(values[:, None, None].expand(6, 2, 2), crops, 16, 32, SIZE, "anyres")
+    found = ViewMaps(values[:, None, None].expand(6, 2, 2), crops, 16, 32, SIZE, "anyres").stack()
     assert_close(found[0, :, :12], torch.full((16, 12), (0.25 + 0.5) / 2))
     assert_close(found[0, :, 20:], torch.full((16, 12), (0.25 + 1.0) / 2))
     assert_close(found[1, :, :12], torch.zeros(16, 12))
@@ -49,7 +49,7 @@ def test_a_tiled_view_is_half_its_base_crop_and_half_its_tiles():
 
 
 def test_what_rounding_carries_out_of_the_range_is_brought_back():
-    found = view_maps(torch.tensor([[[1.0 + 1e-6, -1e-6]]]), [1], 2, 2, SIZE, "base")
+    found = ViewMaps(torch.tensor([[[1.0 + 1e-6, -1e-6]]]), [1], 2, 2, SIZE, "base").stack()
     assert found.min() == 0 and found.max() == 1
 
 
@@ -63,7 +63,7 @@ def test_each_sample_gets_its_own_views_and_elements():
     samples = [sample("a", 2, 4, 4), sample("b", 2, 2, 2, owner, np.zeros(2, np.bool_))]
     found = scored(samples, [1] * 4, [0.125, 0.25, 0.5, 0.75], "base")
     assert [s.record.path.name for s, _, _ in found] == ["a", "b"]
-    assert_close(found[0][1], torch.tensor([0.125, 0.25])[:, None, None].expand(2, 4, 4))
+    assert_close(found[0][1].stack(), torch.tensor([0.125, 0.25])[:, None, None].expand(2, 4, 4))
     assert_close(found[0][2], torch.tensor([0.125, 0.25]).repeat_interleave(16))  # pixels of both views, in order
     assert_close(found[1][2], torch.tensor([0.5, (0.5 + 3 * 0.75) / 4]))
 
