@@ -6,6 +6,17 @@ package returns, nor into a message it raises.
 
 from domains.medical.dicom.files import SUFFIXES, is_dicom
 from domains.medical.dicom.pixels import picture, planes
-from domains.medical.dicom.series import Series, inside, is_picture, read, series_in
+from domains.medical.dicom.series import Series, inside, is_picture, read, samples, series_in
 
-__all__ = ["SUFFIXES", "Series", "inside", "is_dicom", "is_picture", "picture", "planes", "read", "series_in"]
+__all__ = [
+    "SUFFIXES",
+    "Series",
+    "inside",
+    "is_dicom",
+    "is_picture",
+    "picture",
+    "planes",
+    "read",
+    "samples",
+    "series_in",
+]

@@ -110,6 +110,21 @@ def inside(folder: Path) -> Iterator[tuple[Path, Series]]:
         yield from ((Path(name), series) for series in series_in(Path(name)))
 
 
+def samples(paths: list[Path]) -> list[Path]:
+    """The same paths, but one file for each series, and for a folder a file for each sample in it.
+
+    A folder without any stays, and so does what is no DICOM file, or none that can be read.
+    """
+    of: dict[Path, Path] = {}
+    for folder in dict.fromkeys(path.parent for path in paths if path.is_file() and is_dicom(path)):
+        of |= {file: series.files[0] for series in series_in(folder) for file in series.files}
+    found: list[Path] = []
+    for path in paths:
+        inner = [series.files[0] for _, series in inside(path)] if path.is_dir() else []
+        found += inner or [of.get(path, path)]
+    return list(dict.fromkeys(found))
+
+
 def _of_volume(found: Header) -> bool:
     """Whether a file says where it lies: one tag of the two is enough to expect the other."""
     return found.frames > 1 or found.positions is not None or found.orientations is not None
