@@ -1,0 +1,80 @@
+"""A folder in, the pictures in it out, paired with their masks by stem. Opens no file and asks the disk of none."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from domains.medical import pictures
+from framework.errors import TruthError
+
+_TOLD = 3  # of the names that one line lists
+
+
+def listed(folder: Path, endings: tuple[str, ...] = pictures.SUFFIXES) -> list[Path]:
+    """Files in a folder with one of these endings, sorted by name, without hidden ones; [] where it does not exist.
+
+    Of a file the listing itself tells what it is, so nothing is asked of the disk for each: sets have 100,000.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if e.name.lower().endswith(endings) and e.name[0] != "." and e.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / name for name in sorted(names)]
+
+
+def folders(root: Path) -> list[Path]:
+    """Folders in a folder, sorted by name, without hidden ones; [] where it does not exist."""
+    try:
+        with os.scandir(root) as entries:
+            names = [e.name for e in entries if e.name[0] != "." and e.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [root / name for name in sorted(names)]
+
+
+def paired(found: list[Path], masks: Path, tail: str = "") -> dict[Path, Path]:
+    """The mask of each picture: the file in ``masks`` of the same stem, or the stem and ``tail``, whatever its ending.
+
+    Never by the order of two listings, which one file too many would shift. A picture without one gets a name that is
+    no file, so that it cannot be read without.
+
+    Raises:
+        TruthError: two masks could be meant, or one mask two pictures.
+    """
+    by_stem = defaultdict(list)
+    for path in listed(masks):
+        by_stem[path.stem].append(path)
+    mine = defaultdict(list)
+    for path in found:
+        mine[path.stem].append(path)
+    _refuse(masks, [by_stem[f"{stem}{tail}"] for stem in mine if len(by_stem.get(f"{stem}{tail}", ())) > 1], "masks")
+    _refuse(masks, [same for stem, same in mine.items() if len(same) > 1 and f"{stem}{tail}" in by_stem], "pictures")
+    return {
+        path: by_stem[f"{path.stem}{tail}"][0] if f"{path.stem}{tail}" in by_stem else masks / f"{path.stem}{tail}.png"
+        for path in found
+    }
+
+
+def twice(found: Iterable[Path]) -> list[str]:
+    """What names several files of a folder that differ in their ending alone, in the order given: "a.jpg and a.png"."""
+    by_name = defaultdict(list)
+    for path in found:
+        by_name[path.parent, path.stem].append(path.name)
+    return [" and ".join(names) for names in by_name.values() if len(names) > 1]
+
+
+def some(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+
+
+def _refuse(masks: Path, same: list[list[Path]], what: str) -> None:
+    """Raise TruthError where several files share a stem, naming the first of them."""
+    if same:
+        names = [" and ".join(p.name for p in paths) for paths in same]
+        other = "picture" if what == "masks" else "mask"
+        raise TruthError(f"{masks}: several {what} for one {other}: {some(names)}. Keep one of each.")
