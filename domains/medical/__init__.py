@@ -39,7 +39,7 @@ class Medical:
     element: ClassVar[str] = "voxel"
     unit: ClassVar[str] = "patient"
     suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *pictures.SUFFIXES)
-    imports: ClassVar[tuple[str, ...]] = volumes.IMPORTS
+    imports: ClassVar[tuple[str, ...]] = ("nibabel",)
     axis: str = "axial"
     slices: int = 0
     window: list[float] | None = None
