@@ -80,3 +80,26 @@ def meta_json(root: Path, split: str = "test") -> Path:
     ]
     (root / "meta.json").write_text(json.dumps({split: {"colon": lines}}))
     return root
+
+
+def volume(path: Path, marked: dict[int, float] | None = None, dtype: type = np.int16, channels: int = 0) -> Path:
+    """A NIfTI scan of (8, 9, 6) voxels that is empty in its first and last axial slice; or where ``marked`` a mask.
+
+    Args:
+        path: to write.
+        marked: axial slice -> value of two of its voxels.
+        dtype: of the file.
+        channels: of a scan with four dimensions.
+    """
+    import nibabel
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.zeros((8, 9, 6), dtype)
+    if marked is None:
+        values[2:6, 2:7, 1:5] = np.random.default_rng(next(_VALUES)).integers(500, 1000, (4, 5, 4))
+    for index, value in (marked or {}).items():
+        values[3, 3:5, index] = value
+    if channels:
+        values = np.stack([values * (k + 1) for k in range(channels)], -1)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([-1.0, 1.0, 2.0, 1.0])), path)
+    return path

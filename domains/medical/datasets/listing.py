@@ -36,34 +36,41 @@ def folders(root: Path) -> list[Path]:
     return [root / name for name in sorted(names)]
 
 
-def paired(found: list[Path], masks: Path, tail: str = "") -> dict[Path, Path]:
-    """The mask of each picture: the file in ``masks`` of the same stem, or the stem and ``tail``, whatever its ending.
+def stem(path: Path) -> str:
+    """The name without its ending, ``.nii.gz`` being one."""
+    name = path.name[:-3] if path.name.lower().endswith(".nii.gz") else path.name
+    return name.rpartition(".")[0]
 
-    Never by the order of two listings, which one file too many would shift. A picture without one gets a name that is
-    no file, so that it cannot be read without.
+
+def paired(
+    found: list[Path], masks: Path, tail: str = "", endings: tuple[str, ...] = pictures.SUFFIXES
+) -> dict[Path, Path]:
+    """The mask of each file: that in ``masks`` of the same stem, or the stem and ``tail``, whatever its ending.
+
+    Never by the order of two listings, which one file too many would shift. A file without one gets a name that is no
+    file, so that it cannot be read without.
 
     Raises:
-        TruthError: two masks could be meant, or one mask two pictures.
+        TruthError: two masks could be meant, or one mask two files.
     """
-    by_stem = defaultdict(list)
-    for path in listed(masks):
-        by_stem[path.stem].append(path)
-    mine = defaultdict(list)
+    by_stem, mine, ending = defaultdict(list), defaultdict(list), ".png"
+    for path in listed(masks, endings):
+        by_stem[stem(path)].append(path)
+        ending = path.name[len(stem(path)) :]
     for path in found:
-        mine[path.stem].append(path)
-    _refuse(masks, [by_stem[f"{stem}{tail}"] for stem in mine if len(by_stem.get(f"{stem}{tail}", ())) > 1], "masks")
-    _refuse(masks, [same for stem, same in mine.items() if len(same) > 1 and f"{stem}{tail}" in by_stem], "pictures")
+        mine[stem(path) + tail].append(path)
+    _refuse(masks, [by_stem[name] for name in mine if len(by_stem.get(name, ())) > 1], "masks", "picture")
+    _refuse(masks, [same for name, same in mine.items() if len(same) > 1 and name in by_stem], "pictures", "mask")
     return {
-        path: by_stem[f"{path.stem}{tail}"][0] if f"{path.stem}{tail}" in by_stem else masks / f"{path.stem}{tail}.png"
-        for path in found
+        path: by_stem[name][0] if name in by_stem else masks / f"{name}{ending}" for name in mine for path in mine[name]
     }
 
 
 def twice(found: Iterable[Path]) -> list[str]:
     """What names several files of a folder that differ in their ending alone, in the order given: "a.jpg and a.png"."""
     by_name = defaultdict(list)
-    for path in found:
-        by_name[path.parent, path.stem].append(path.name)
+    for path in dict.fromkeys(found):
+        by_name[path.parent, stem(path)].append(path.name)
     return [" and ".join(names) for names in by_name.values() if len(names) > 1]
 
 
@@ -72,9 +79,8 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
 
 
-def _refuse(masks: Path, same: list[list[Path]], what: str) -> None:
+def _refuse(masks: Path, same: list[list[Path]], what: str, other: str) -> None:
     """Raise TruthError where several files share a stem, naming the first of them."""
     if same:
         names = [" and ".join(p.name for p in paths) for paths in same]
-        other = "picture" if what == "masks" else "mask"
         raise TruthError(f"{masks}: several {what} for one {other}: {some(names)}. Keep one of each.")

@@ -2,11 +2,13 @@
 
 Sources of the counts: BMAD's Brain, a public README of it, and the file lists that AA-CLIP ships for the test splits of
 Brain, Liver and RESC; BrainMRI, the release; HeadCT, Br35H, ISIC 2016, CVC-ClinicDB, CVC-ColonDB, CVC-300, Kvasir-SEG
-and Endo, the lists that published methods test on. Sets whose count is not known here are not compared.
+and Endo, the lists that published methods test on; TN3K, its paper (614 to test); BraTS and LiTS, the training scans of
+each release; a decathlon task, its own ``dataset.json``. Sets whose count is not known here are not compared.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 from domains.medical.datasets.bmad import MASKED
@@ -25,6 +27,8 @@ _BMAD: dict[tuple[str, str], Counts] = {
 }
 _YES_NO: dict[str, Counts] = {"BrainMRI": (98, 155), "Br35H": (1500, 1500)}
 _POLYPS = {"cvc-clinicdb": 612, "cvc-colondb": 380, "cvc-300": 60, "kvasir": 1000, "kvasir-seg": 1000, "endo": 200}
+_BRATS = {285: "2018", 335: "2019", 369: "2020", 1251: "2021"}
+_LITS = 131
 _NO_PATIENT = (
     "nobody knows which of {count} {what} are of one patient: that a patient lies in several splits or sets cannot be "
     "excluded, and intervals resample {what}, so they are narrower than patients would make them."
@@ -90,6 +94,51 @@ def pictures(records: list[Record], split: str) -> list[str]:
     names = twice(r.path for r in records)
     lines = [f"{len(names)} names with several endings: {some(names)}. If they are one picture, keep one."]
     return [*(lines if names else []), *no_patient(records, "pictures")]
+
+
+@register("checks", "medical/brats")
+def brats(records: list[Record], split: str) -> list[str]:
+    """Scans of each release, and names that come twice."""
+    scans = len({r.path for r in records})
+    known = " or ".join(f"{count:,} ({year})" for count, year in _BRATS.items())
+    lines = [f"{scans:,} scans are none of the published {known} of a training release."]
+    return [*(lines if scans not in _BRATS else []), *volumes(records, split)]
+
+
+@register("checks", "medical/lits")
+def lits(records: list[Record], split: str) -> list[str]:
+    """Scans, and names that come twice."""
+    scans = len({r.path for r in records})
+    lines = [f"{scans:,} scans differ from the published {_LITS} with segmentations."]
+    return [*(lines if scans != _LITS else []), *volumes(records, split)]
+
+
+@register("checks", "medical/decathlon")
+def decathlon(records: list[Record], split: str) -> list[str]:
+    """Scans as ``dataset.json`` counts them, and names that come twice."""
+    scans, table = len({r.path for r in records}), records[0].path.parents[1] / "dataset.json"
+    try:
+        said = json.loads(table.read_text(encoding="utf-8"))["numTraining"]
+    except (OSError, ValueError, KeyError, TypeError):
+        said = scans  # nothing is said
+    lines = [f"{scans:,} scans differ from the {said} of {table}."]
+    return [*(lines if said != scans else []), *volumes(records, split)]
+
+
+@register("checks", "medical/folder")
+def folder(records: list[Record], split: str) -> list[str]:
+    """Scans that count as healthy because they have no mask, and names that come twice."""
+    bare = list(dict.fromkeys(r.path for r in records if r.truth_path == r.path))
+    lines = [f"{len(bare):,} scans have no mask and count as healthy: {some([p.name for p in bare])}."]
+    return [*(lines if bare else []), *volumes(records, split)]
+
+
+@register("checks", "medical/nifti")
+@register("checks", "medical/nifti_slices")
+def volumes(records: list[Record], split: str) -> list[str]:
+    """Names that come with several endings."""
+    names = twice(r.path for r in records)
+    return [f"{len(names)} names with several endings: {some(names)}. If they are one scan, keep one."] if names else []
 
 
 def no_patient(records: list[Record], what: str, who: str = "") -> list[str]:
