@@ -117,8 +117,10 @@ def refuse_nan(path: Path, bad: int, of: int, nan: str) -> None:
         raise UnreadableError(f"{path}: {bad} of {of} values are NaN or infinite; set nan: zero to read them as 0.")
 
 
-def load_mask(path: Path, scan: Geometry) -> np.ndarray:
-    """Truth of a scan: ``(X, Y, Z)`` bool in RAS order, true where the mask is above 0.
+def load_mask(path: Path, scan: Geometry, marks: tuple[int, ...] = ()) -> np.ndarray:
+    """Truth of a scan: ``(X, Y, Z)`` bool in RAS order, true where the mask is above 0, or has one of the ``marks``.
+
+    Masks are often stored as floating point numbers, so values are rounded before they are compared.
 
     Raises:
         TruthError: the mask is missing, unreadable, not finite, or not on the voxel grid of the scan.
@@ -136,7 +138,7 @@ def load_mask(path: Path, scan: Geometry) -> np.ndarray:
             raise TruthError(
                 f"mask {path}: has NaN or infinite voxels; a mask is 0 where normal and 1 where anomalous."
             )
-        marked[:, :, k] = values > 0
+        marked[:, :, k] = np.isin(np.rint(values), marks) if marks else values > 0
     return geometry.to_ras(marked, scan.affine)
 
 
