@@ -131,15 +131,15 @@ def load_mask(path: Path, scan: Geometry, marks: tuple[int, ...] = ()) -> np.nda
         mask = stored(grid)
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None
-    marked = np.empty(scan.shape, np.bool_)
-    for k in range(scan.shape[2]):  # plane by plane, for values take four bytes
+    marked = np.empty(grid.shape, np.bool_)
+    for k in range(grid.shape[2]):  # plane by plane, for values take four bytes
         values = mask.values(mask.voxels[:, :, k])
         if not np.isfinite(values).all():
             raise TruthError(
                 f"mask {path}: has NaN or infinite voxels; a mask is 0 where normal and 1 where anomalous."
             )
         marked[:, :, k] = np.isin(np.rint(values), marks) if marks else values > 0
-    return geometry.to_ras(marked, scan.affine)
+    return geometry.to_ras(marked, grid.affine)
 
 
 def save(volume: np.ndarray, scan: Geometry, path: Path) -> Path:
