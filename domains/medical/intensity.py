@@ -51,7 +51,8 @@ class Scale:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """The inverse: float16 -> float64."""
-        return codes.astype(np.float64) * 2.0**self.power + self.offset
+        with np.errstate(invalid="ignore"):  # of codes that are no numbers, which no voxel has
+            return codes.astype(np.float64) * 2.0**self.power + self.offset
 
 
 def fit(low: float, high: float) -> Scale:
