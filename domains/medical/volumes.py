@@ -143,13 +143,18 @@ def load_mask(path: Path, scan: Geometry, marks: tuple[int, ...] = ()) -> np.nda
 
 
 def save(volume: np.ndarray, scan: Geometry, path: Path) -> Path:
-    """Write ``(X, Y, Z)`` float32 in RAS order as a NIfTI file that lies on the scan, voxel on voxel.
+    """As ``write``, of ``(X, Y, Z)`` in RAS order."""
+    return write(geometry.from_ras(volume, scan.affine), scan, path)
+
+
+def write(scores: np.ndarray, scan: Geometry, path: Path) -> Path:
+    """Write ``(I, J, K)`` in the file's order as a NIfTI file that lies on the scan, voxel on voxel.
 
     Shape, affine, sform and qform codes and units are those of the scan's file; the type is float32, whatever the
     scan's was; texts and header extensions, which may hold patient data, are left out. Whole or not there. Returns
     ``path``, which should end in ``.nii.gz``.
     """
-    return write_parts(path, nifti.packed(geometry.from_ras(volume, scan.affine), scan))
+    return write_parts(path, nifti.packed(scores, scan))
 
 
 def create(volume: np.ndarray, affine: np.ndarray, path: Path) -> Path:
