@@ -120,7 +120,8 @@ class Medical:
     def read(self, record: Record) -> Sample:
         """Slices of a scan (the one slice ``record.frame`` where given) or one picture, with truth where there is any.
 
-        A ``truth_path`` that is the path itself means: nothing is anomalous.
+        A ``truth_path`` that is the path itself means: nothing is anomalous. A scan of one slice is that slice,
+        whatever the axis.
 
         Raises:
             UnreadableError: the scan is missing, corrupt, not 3D, without a usable affine, or has NaN voxels.
@@ -130,7 +131,13 @@ class Medical:
             return self._read_picture(record)
         cutting = self._cutting(record)
         try:
-            return self._read_scan(record, cache.scan(record.path, cutting, self._store))
+            scan = cache.scan(record.path, cutting, self._store)
+            facing = slicing.facing(scan.geometry.ras_shape)
+            if record.frame is None and facing not in ("", self.axis):
+                turned = copy.copy(self)
+                turned.axis = facing
+                return turned.read(record)
+            return self._read_scan(record, scan)
         except DamagedError:
             return self._read_scan(record, cache.scan(record.path, cutting, self._store, anew=True))
 
