@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from fake_dicom import dataset, frames, place, save
 from fake_language import QUESTION
 from PIL import Image
 
@@ -137,6 +138,19 @@ def test_other_kinds_are_refused_unopened(call, name, monkeypatch):
             monkeypatch.delitem(registry._TABLE, (kind, domain))
     line = refused(call("POST", f"/files?name={name}", b"x"), 422)
     assert line.startswith(f"{name}: no domain reads this kind of file. Known endings: .bmp,")
+
+
+def test_a_dicom_file_without_an_ending_is_told_by_its_content(call, tmp_path):
+    pytest.importorskip("pydicom", reason="needs the extra: uv pip install -e '.[medical]'")
+    pytest.importorskip("monai", reason="needs the extra: uv pip install -e '.[medical]'")
+    pixels = np.random.default_rng(0).integers(0, 2000, (3, 20, 24)).astype(np.int16)
+    one = save(place(dataset(pixels[0]), (0, 0, 0)), tmp_path / "IM0001")
+    several = frames(tmp_path / "enhanced", pixels, [0, 1, 2])
+    for path, count in ((one, 1), (several, 3)):
+        told = json.loads(call("POST", f"/files?name={path.name}", path.read_bytes())[2])
+        assert (told["domain"], told["of"], told["warnings"]) == ("medical", count, [])
+    line = refused(call("POST", "/files?name=IM0001", one.read_bytes()[:-50]), 422)
+    assert line == "IM0001: its pixels cannot be read; they are damaged or cut off."
 
 
 def test_a_broken_file_is_told_by_its_own_name(call):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fake_dicom import dataset, frames, save, series
 from fake_predict import SMALL
+from pyarrow import parquet
 
 from framework.cli import main
 
@@ -58,10 +59,14 @@ out: {out}/runs
 
 def leaks(content, depth=0):
     """The words that some bytes hold, as they are, packed or as text of two or four bytes a letter."""
-    found = {w for w in WORDS for code in ("utf-8", "utf-16-le", "utf-32-le") if w.lower().encode(code) in content.lower()}
+    found = {
+        w for w in WORDS for code in ("utf-8", "utf-16-le", "utf-32-le") if w.lower().encode(code) in content.lower()
+    }
     if depth < 2:
         if content[:2] == b"\x1f\x8b":
             found |= leaks(gzip.decompress(content), depth + 1)
+        if content[:4] == b"PAR1":
+            found |= leaks(str(parquet.read_table(io.BytesIO(content)).to_pylist()).encode(), depth + 1)
         if content[:2] == b"PK":
             with zipfile.ZipFile(io.BytesIO(content)) as file:
                 found |= {w for name in file.namelist() for w in leaks(file.read(name), depth + 1)}
@@ -138,7 +143,9 @@ def test_no_secret_of_a_header_is_written_or_printed(root, tmp_path, capfd, capl
         (checkpoint,) = out.glob("runs/*/expert.ckpt")
         assert main(["test", str(experiment), f"checkpoint={checkpoint}"]) == 0
         files = [str(root / "test/tumour/2"), str(tmp_path / "more"), str(tmp_path / "more/scan.nii.gz")]
-        status = main(["predict", "--checkpoint", str(checkpoint), "--out", str(out / "maps"), "--device", "cpu", *files])
+        status = main(
+            ["predict", "--checkpoint", str(checkpoint), "--out", str(out / "maps"), "--device", "cpu", *files]
+        )
     assert status == 2  # broken.dcm
     printed = assert_private(capfd, out)
     lines = [json.loads(line) for line in (out / "maps/predictions.jsonl").read_text().splitlines()]
