@@ -37,7 +37,7 @@ PROTOCOLS = {
 }
 REGIONS = {  # what makes one region of AUPRO
     "pixel": "regions 8-connected in a view",
-    "voxel": "regions 26-connected in the slices scored",
+    "voxel": "regions 26-connected among the voxels scored",
     "point": "regions of points within 3 sampling pitches",
 }
 UNSAVED = ("position", "seen", "grid", "views", "cues")  # of a line
