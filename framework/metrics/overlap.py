@@ -16,7 +16,7 @@ from framework.metrics.regions import where
 
 FIXED = 0.5  # the threshold that no test set chose
 ONE = 1 << 40  # a Dice of 1 in fixed point: sums are exact, and the same in any order
-CHUNK = 1 << 19
+CHUNK = 1 << 18
 
 
 @dataclass(slots=True)

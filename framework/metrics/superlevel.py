@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from framework.metrics import axis
 from framework.metrics.regions import box
 
-SLAB = 1 << 19  # voxels at a time, so that what lies between steps stays in the cache and memory small
+SLAB = 1 << 18  # voxels at a time, so that what lies between steps stays in the cache and memory small
 KEY_BITS = axis.BINS.bit_length() - 1
 LABEL = (1 << 32) - 1
 
@@ -42,16 +42,14 @@ def alone(scores: np.ndarray, marked: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: more local maxima than fit the code of an edge: 2^23, as white noise has in 200 million voxels.
     """
-    above = scores > 0
-    if not above.any():
+    if not scores.any():
         return np.zeros(axis.BINS, np.int64)
-    inside = box(above)
-    scores, marked = np.ascontiguousarray(scores[inside]), marked[inside]
+    inside = box(scores > 0)
+    scores, marked = scores[inside], marked[inside]
     basins, births = _basins(scores)
-    flat, keys = np.flatnonzero(marked), np.zeros(0, np.int64)
-    if len(flat):
-        keys = _keys(scores.reshape(-1)[flat]).astype(np.int64)
-    codes = [_code(basins.reshape(-1)[flat].astype(np.int64), np.full(len(flat), len(births)), keys)[keys > 0]]
+    keys = _keys(scores[marked]).astype(np.int64)
+    joined = _code(basins[marked].astype(np.int64), np.full(len(keys), len(births)), keys)
+    codes = [joined[keys > 0]]
     codes += [_highest(found) for found in _saddles(scores, basins)]
     merges = _forest(_highest(np.concatenate(codes)), len(births) + 1)
     return np.bincount(births, minlength=axis.BINS) - np.bincount(merges, minlength=axis.BINS)
