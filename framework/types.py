@@ -30,6 +30,8 @@ class Record:
         nth: where among the slices of its ``group`` a picture lies that is a file of its own, or None where it is no
             slice or nobody knows; of a ``frame`` that is the frame itself.
         beside: other files that are read with ``path``, such as the photograph of a scan; part of what the sample is.
+        marks: which values of the truth file are anomalous, where it also marks what is not, such as the organ around a
+            tumour; empty: all that its format takes for marked.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Record:
     frame: int | None = None
     nth: int | None = None
     beside: tuple[Path, ...] = ()
+    marks: tuple[int, ...] = ()
 
     @property
     def slice(self) -> int | None:

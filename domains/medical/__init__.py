@@ -39,7 +39,7 @@ class Medical:
     element: ClassVar[str] = "voxel"
     unit: ClassVar[str] = "patient"
     suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *pictures.SUFFIXES)
-    imports: ClassVar[tuple[str, ...]] = volumes.IMPORTS
+    imports: ClassVar[tuple[str, ...]] = ("nibabel",)
     axis: str = "axial"
     slices: int = 0
     window: list[float] | None = None
@@ -83,7 +83,7 @@ class Medical:
         if record.truth_path == record.path:
             truth = np.zeros(views[:, 0].size, np.bool_)
         elif record.truth_path is not None:
-            truth = cache.mask(record.truth_path, record.path, self.axis)[chosen].ravel()
+            truth = cache.mask(record.truth_path, record.path, self.axis, record.marks)[chosen].ravel()
         return Sample(record, views, truth=truth)
 
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:

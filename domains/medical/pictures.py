@@ -11,6 +11,8 @@ from framework.errors import TruthError, UnreadableError
 from framework.pictures import FORMATS
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_LOSSY = (".jpg", ".jpeg")
+_HALF = 127
 
 
 def load(path: Path) -> np.ndarray:
@@ -31,13 +33,15 @@ def load(path: Path) -> np.ndarray:
 
 
 def load_mask(path: Path, height: int, width: int) -> np.ndarray:
-    """``(H, W)`` bool, true where any channel but alpha is above 0.
+    """``(H, W)`` bool, true where any channel but alpha is above 0, in a JPEG above half of white.
+
+    JPEG, which Kvasir-SEG and TN3K store masks in, spreads faint values around every edge.
 
     Raises:
         TruthError: the mask is missing, unreadable or of another size than its picture.
     """
     try:
-        mask = load(path).any(-1)
+        mask = (load(path) > (_HALF if path.suffix.lower() in _LOSSY else 0)).any(-1)
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None
     if mask.shape != (height, width):
