@@ -124,7 +124,7 @@ def missing(site: Site, rng: np.random.Generator) -> Change | None:
 def _target(site: Site, rng: np.random.Generator) -> float | None:
     """Grey value of a lesion, brighter or darker than its place; None where neither can be told from it."""
     host, level = site.host, float(site.level.mean())
-    sign, strength = rng.choice((-1, 1)), rng.uniform(*CONTRAST) * host.span
+    sign, strength = rng.choice((-1, 1, 1)), rng.uniform(*CONTRAST) * host.span
     for way in (sign, -sign):
         target = float(np.clip(level + way * strength, host.low, host.high - rng.uniform(0, 0.2) * host.span))
         if way * (target - level) >= WEAKEST * host.span:

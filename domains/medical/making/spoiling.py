@@ -15,11 +15,11 @@ from domains.medical.making import artefacts
 from domains.medical.making.host import Host, grey
 from domains.medical.making.lesions import LESIONS, Kind
 from domains.medical.making.shapes import Box, Site, site_at
+from domains.medical.making.sizes import NAMED, Size
 from framework.errors import UserError
 
 ARTEFACT = "artefact"
 KINDS = (*LESIONS, ARTEFACT)
-RADIUS = (0.045, 0.13)  # of a lesion, of what lies across the body
 FEWEST_EDGES = 2.2  # radius of the smallest lesion, in the second shortest edge of a voxel
 FEWEST = 12  # voxels of a mask
 MOST = 0.3  # of the body that a mask may cover
@@ -66,15 +66,14 @@ class Spoiled:
         return out
 
 
-def spoil(host: Host, kind: str, seed: tuple[int, ...], size_mm: tuple[float, float] | None = None) -> Spoiled:
+def spoil(host: Host, kind: str, seed: tuple[int, ...], size: Size = NAMED["any"]) -> Spoiled:
     """Add a lesion or artefact of a kind in ``KINDS`` at a random place of the body where it shows.
 
     Args:
         host: what ``host.study`` made of a healthy volume.
         kind: which.
         seed: of everything.
-        size_mm: least and most diameter of a lesion (pixels, in a picture); None takes 9 to 26 % of what lies across
-            the body.
+        size: of a lesion.
 
     Raises:
         NoPlaceError: no place was found.
@@ -82,7 +81,7 @@ def spoil(host: Host, kind: str, seed: tuple[int, ...], size_mm: tuple[float, fl
     rng = np.random.default_rng([*seed, KINDS.index(kind)])
     cells = int(host.body.sum() * host.step.prod())
     for _ in range(TRIES):
-        made = artefacts.artefact(host, rng) if kind == ARTEFACT else _lesion(host, LESIONS[kind], size_mm, rng)
+        made = artefacts.artefact(host, rng) if kind == ARTEFACT else _lesion(host, LESIONS[kind], size, rng)
         if made is None:
             continue
         box, new, mask, sigma = made
@@ -95,10 +94,10 @@ def spoil(host: Host, kind: str, seed: tuple[int, ...], size_mm: tuple[float, fl
 
 
 def _lesion(
-    host: Host, kind: Kind, size_mm: tuple[float, float] | None, rng: np.random.Generator
+    host: Host, kind: Kind, size: Size, rng: np.random.Generator
 ) -> tuple[Box, np.ndarray, np.ndarray, float] | None:
     """A lesion at a random place, whether or not it shows, or None where it cannot lie there."""
-    low, high = _radii(host, size_mm)
+    low, high = _radii(host, size)
     radius = low * (high / low) ** rng.random()
     most = float(host.depth.max())
     need = min(max(kind.depth * radius, DEEP * most), 0.9 * most)
@@ -110,13 +109,13 @@ def _lesion(
     return None if site is None or change is None else (site.box, *change, site.sigma)
 
 
-def _radii(host: Host, size_mm: tuple[float, float] | None) -> tuple[float, float]:
+def _radii(host: Host, size: Size) -> tuple[float, float]:
     """Least and most radius of a lesion, which must be seen in a slice."""
     edges = sorted(e for e, n in zip(host.spacing.tolist(), host.shape, strict=True) if n > 1)
-    if size_mm is not None:
-        return size_mm[0] / 2, size_mm[1] / 2
-    least = max(FEWEST_EDGES * edges[1], RADIUS[0] * host.across)
-    return least, max(least, RADIUS[1] * host.across)
+    unit = host.across / 2 if size.share else 0.5
+    low, high = size.low * unit, size.high * unit
+    least = FEWEST_EDGES * edges[1] if size.share else 0.0
+    return max(least, low), max(least, high)
 
 
 def _stored(values: np.ndarray, host: Host) -> np.ndarray:
