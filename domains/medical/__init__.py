@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from domains.medical import cache, datasets, geometry, pictures, procedural, slicing, volumes
+from domains.medical.making import folder, synthesize, synthetic
 from framework.errors import UnreadableError, UserError
 from framework.pictures import write_map
 from framework.registry import register
 from framework.types import Record, Sample
 
-__all__ = ["Medical", "datasets", "procedural"]
+__all__ = ["Medical", "datasets", "folder", "procedural", "synthesize", "synthetic"]
 
 
 @register("domain", "medical")
@@ -70,6 +71,10 @@ class Medical:
             UnreadableError: the scan is missing, corrupt, not 3D, without a usable affine, or has NaN voxels.
             TruthError: the mask is missing, corrupt, or not on the grid of the scan.
         """
+        if synthetic.is_made(record):
+            made = synthetic.specimen(record)
+            told = replace(record, frame=None) if made.frame is None else record  # whole: no slice of anything
+            return replace(self.read(made), record=told)
         if not _is_volume(record.path):
             return self._read_picture(record)
         scan = cache.scan(record.path, self._look())
