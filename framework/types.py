@@ -75,7 +75,7 @@ class Back(Protocol):
     """The way from views to a native grid that view pixels are not the cells of, such as that of a resampled scan."""
 
     shape: tuple[int, int, int]
-    """Of the grid; elements are its cells in order, so E is their product. Cells that touch, if at a corner, are a region."""
+    """Of the grid; elements are its cells in order, so E is their product. Cells that touch are one region."""
 
     def __call__(self, maps: Iterable[np.ndarray]) -> np.ndarray:
         """Maps ``(H, W)`` float32 of the V views, one after the other -> ``(E,)`` float32; 0 where no view looked."""
@@ -111,6 +111,7 @@ class Sample:
         say: ``(V,)`` float32, how much each view says of the whole sample in a mean of views; None: all the same.
         fuse: how what several views say of one element joins: "mean" or "max".
         back: the way from views to elements that neither ``owner`` nor order tells; both are None then.
+        at: ``(V,)`` float32, where in its stack each view lies that is a slice, in any unit; None where views are none.
         captions: what each view is, in words ("from the front, above"); empty where there is nothing to say.
         grid: what published numbers of the set are measured on, or None.
         counts: what the reader has to tell in numbers, such as ``{"unseen": 12}``.
@@ -128,6 +129,7 @@ class Sample:
     say: np.ndarray | None = None
     fuse: str = "mean"
     back: Back | None = None
+    at: np.ndarray | None = None
     captions: tuple[str, ...] = ()
     grid: Grid | None = None
     counts: dict[str, int] = field(default_factory=dict)
@@ -151,6 +153,7 @@ class Sample:
             ("place", np.int32, each),
             ("weight", np.float16, each),
             ("say", np.float32, each[:1]),
+            ("at", np.float32, each[:1]),
         ):
             array = getattr(self, name)
             if array is not None and (array.shape != shape or array.dtype != kind):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from framework.config import StoreConfig
 from framework.data import features
+from framework.data.crops import AT_ONCE
 from framework.data.features import SHARD, Store, Stored
 from framework.data.index import Index
 from framework.data.loading import RawSamples, loader
@@ -21,8 +22,6 @@ from framework.data.sampling import Key, ScoringBatches
 from framework.errors import UserError
 from framework.progress import say, track
 from framework.types import Batch
-
-CROPS_AT_ONCE = 32  # through the backbone, whatever the sizes of the samples
 
 
 class ShardBatches(ScoringBatches):
@@ -121,7 +120,7 @@ class Builder:
         device = next(self.backbone.parameters()).device
         parts: list[Tensor] = []
         with torch.inference_mode():
-            for pixels in batch.pixels.split(CROPS_AT_ONCE):
+            for pixels in batch.pixels.split(AT_ONCE):
                 found = self.backbone(pixels.to(device))
                 parts.append(torch.stack([*found.levels, found.final], dim=1).float().cpu())
         return torch.cat(parts).numpy()

@@ -16,6 +16,8 @@ from framework.data.sampling import Key
 from framework.data.targets import label, view_targets
 from framework.types import Batch, Features, Sample
 
+MANY = 64  # views of one sample: their crops are cut as they are needed, where the sample is kept
+
 
 class RawSamples(Dataset[dict[str, Any]]):
     """Samples of one set, read by their domain and cut into crops.
@@ -36,12 +38,14 @@ class RawSamples(Dataset[dict[str, Any]]):
     def __getitem__(self, key: Key) -> dict[str, Any]:
         position, weight = key
         sample = self.index.reader.read(self.index.records[position])
-        cut = [crops.cut(view, self.size, self.mode) for view in sample.views]
+        later = self.keep and len(sample.views) > MANY
+        height, width = sample.views.shape[-2:]
+        each = crops.count(height, width, self.size, self.mode)
         return {
             "position": position,
             "weight": weight,
-            "pixels": np.concatenate(cut),
-            "crops": [len(c) for c in cut],
+            "pixels": None if later else np.concatenate([crops.cut(v, self.size, self.mode) for v in sample.views]),
+            "crops": [each] * len(sample.views),
             "targets": view_targets(sample),
             "label": label(sample.record),
             "sample": sample if self.keep else None,
@@ -85,9 +89,10 @@ def collate(items: list[dict[str, Any]], labels: str = "view") -> Batch:
         targets = np.concatenate([np.full(v, i["label"], np.float32) for v, i in zip(views, items, strict=True)])
     else:
         targets = np.concatenate([item["targets"] for item in items])
+    cut = all(item.get("pixels") is not None for item in items)
     kept: Iterable[Sample | None] = (item["sample"] for item in items)
     return Batch(
-        pixels=torch.from_numpy(np.concatenate([i["pixels"] for i in items])) if "pixels" in items[0] else None,
+        pixels=torch.from_numpy(np.concatenate([i["pixels"] for i in items])) if cut else None,
         features=_features(items) if "features" in items[0] else None,
         crops=[n for item in items for n in item["crops"]],
         views=views,

@@ -12,11 +12,12 @@ ANSWERS = (  # of what a language model says
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "coverage"),
     *("rouge_l", "similarity", "judge", "judge_coverage", "judge_agreement"),
 )
-SCORED = ("sample", "element", "grid")  # the last: on the grid that a set's published numbers are measured on
+SCORED = ("sample", "view", "group", "element", "grid")  # the last: on the grid that published numbers are measured on
 LEVELS = (*SCORED, "answer", "published answer")  # the last is read as the published code reads answers
 VIEWED = "; views: "  # in a protocol, before how the domain makes and joins them
 ALL = "all"  # category: unweighted mean over the categories
 POOLED = "pooled"  # category: every sample of the set in one pot
+CONTROL = "control: "  # begins the model of a row whose scores look at no picture: see ``tasks/controls.py``
 NOTHING = "nothing"  # trained_on of an untrained model
 SEPARATOR = " + "  # between the names of several training sets
 _TEXTS = ("run", "experiment", "model", "backbone", "trained_on", "tested_on", "fingerprint", "category", "protocol")
@@ -39,8 +40,8 @@ class Row:
         tested_on: name of the test set; domain and dataset: what reads it.
         fingerprint: of the content of the test set.
         category: "all" (unweighted mean over categories), "pooled", or a category's name.
-        level: one of ``LEVELS``; element: "pixel", "point", "voxel" or a plug-in's word, at the level of a grid its
-            name, "" at other levels.
+        level: one of ``LEVELS``; element: "pixel", "point", "voxel" or a plug-in's word, of a view what it is called
+            ("slice"), of a group its unit ("patient"), of a grid its name, "" at other levels.
         metric: one of ``METRICS``, or at the levels of answers of ``ANSWERS``; value: in [0, 1].
         error: certified half-width of the estimate, 0 where it is exact.
         low, high: bounds of the interval, None where there is none; interval: how it was made.
@@ -107,6 +108,11 @@ class Row:
     def views(self) -> str:
         """How the domain made and joined views; "" where it does not say."""
         return self.protocol.partition(VIEWED)[2]
+
+    @property
+    def control(self) -> bool:
+        """Whether no method made it, but a cue that looks at no picture."""
+        return self.model.startswith(CONTROL)
 
     @property
     def diagonal(self) -> bool:

@@ -1,17 +1,64 @@
-"""Verdicts -> suspicion of every native element, through the crops of a view and the views of a sample."""
+"""Crops -> verdicts -> suspicion of every native element, through the crops of a view and the views of a sample."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
-from torch import Tensor
+from torch import Tensor, nn
 
 from framework.data import crops as cropping
 from framework.lift import lift
 from framework.types import Batch, Grid, Sample, Verdict
+
+
+@torch.no_grad()
+def judge(backbone: nn.Module, expert: nn.Module, batch: Batch, size: int, mode: str) -> Verdict:
+    """The expert's verdict on all crops of a batch without gradients, a few whole views at a time.
+
+    So what a scan of 300 slices takes is what a few of them take: the features of one crop can be 10 MB.
+
+    Args:
+        backbone: frozen, on the device to compute on.
+        expert: on the same.
+        batch: with ``features``, ``pixels`` or ``samples``.
+        size: side of a crop in pixels.
+        mode: "base" or "anyres", how the views are cut.
+    """
+    if batch.features is not None:
+        return expert(batch.features, batch.crops)
+    device = next(backbone.parameters()).device
+    parts = []
+    for start, end in _spans(batch.crops, cropping.AT_ONCE):
+        pixels = _pixels(batch, start, end, size, mode).to(device, non_blocking=True)
+        parts.append(expert(backbone(pixels), batch.crops[start:end]))
+    return Verdict(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Verdict)))
+
+
+def _spans(crops: list[int], most: int) -> Iterator[tuple[int, int]]:
+    """Views [start, end), as many as have at most so many crops together, at least one."""
+    start, count = 0, 0
+    for view, own in enumerate(crops):
+        if view > start and count + own > most:
+            yield start, view
+            start, count = view, 0
+        count += own
+    yield start, len(crops)
+
+
+def _pixels(batch: Batch, start: int, end: int, size: int, mode: str) -> Tensor:
+    """``(n, 3, S, S)`` uint8, the crops of the views [start, end) of a batch."""
+    if batch.pixels is not None:
+        return batch.pixels[sum(batch.crops[:start]) : sum(batch.crops[:end])]
+    found, first = [], 0
+    for sample in batch.samples:
+        views = sample.views[max(0, start - first) : max(0, end - first)]
+        found += [cropping.cut(view, size, mode) for view in views]
+        first += len(sample.views)
+    return torch.from_numpy(np.concatenate(found))
 
 
 class ViewMaps(Sequence[Tensor]):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from framework.config import Config
+from framework.models.scoring import judge
 from framework.models.trained import KEY
 from framework.tasks.evaluation import Evaluation
 from framework.tasks.pooling import balanced_bce, class_totals, pool
@@ -94,8 +95,9 @@ class Detect(LightningModule):
 
     def test_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
         """Score samples and elements; collectives wait for the end, so ranks need not have equal counts."""
-        model = self.config.model
-        self.evaluations[dataloader_idx].update(batch, self(batch), model.pool, self.backbone.image_size, model.crops)
+        model, size = self.config.model, self.backbone.image_size
+        verdict = judge(self.backbone, self.expert, batch, size, model.crops)
+        self.evaluations[dataloader_idx].update(batch, verdict, model.pool, size, model.crops)
 
     def on_test_epoch_end(self) -> None:
         """Reduce over ranks, make rows, and let the first process write the run."""

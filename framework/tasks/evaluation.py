@@ -11,9 +11,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from framework.data.index import Index
+from framework.data.targets import view_targets
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse, components, shown_components
 from framework.models.scoring import on_grid, per_sample
+from framework.tasks.cues import cues
 from framework.tasks.gallery import KEPT, Gallery
 from framework.tasks.pooling import score
 from framework.types import Batch, Sample, Verdict
@@ -51,7 +53,7 @@ class Evaluation(nn.Module):
             shown = verdict.logits[view : view + batch.views[b]]
             view += batch.views[b]
             line = self._score(sample, score(shown, scores, rule, sample.say)) | self._locate(sample, scores)
-            line |= self._lay(sample, scores)
+            line |= self._lay(sample, scores) | self._apart(sample, shown)
             position = batch.index[b]
             self.lines.append({"position": position, **line})
             self.gallery.offer(position, line["id"], sample, maps, int(shown.argmax()), line["score"])
@@ -100,6 +102,21 @@ class Evaluation(nn.Module):
         self.elements.update(scores, truth, regions, group=self.groups[sample.record.category])
         hist, count = coarse(scores, truth, regions)
         return {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}
+
+    def _apart(self, sample: Sample, logits: Tensor) -> dict[str, Any]:
+        """What is known of single views, where these are units of their own: of slices."""
+        if not getattr(self.index.reader, "view", ""):
+            return {"views": [], "cues": None}
+        known = cues(sample)
+        if sample.record.slice is not None:
+            return {"views": [], "cues": known[0]}
+        if sample.truth is None or len(logits) < 2:
+            return {"views": [], "cues": None}
+        found = zip(logits.float().tolist(), (view_targets(sample) > 0).tolist(), strict=True)
+        views = [{"logit": logit, "label": label, "cues": None} for logit, label in found]
+        for view, cue in zip(views, known, strict=bool(known)):
+            view["cues"] = cue
+        return {"views": views, "cues": None}
 
     def _lay(self, sample: Sample, scores: Tensor) -> dict[str, Any]:
         """The same on the grid of published numbers, where the sample has one."""

@@ -11,20 +11,19 @@ import torch
 
 from framework import registry
 from framework.config import DataConfig
-from framework.data.building import CROPS_AT_ONCE
 from framework.data.index import Index
 from framework.data.loading import RawSamples, collate
 from framework.errors import UserError
 from framework.files import make_folder
 from framework.models import trained
-from framework.models.scoring import ViewMaps, per_sample
+from framework.models.scoring import ViewMaps, judge, per_sample
 from framework.models.trained import Origin
 from framework.progress import say, track
 from framework.tasks.devices import usable
 from framework.tasks.pooling import score
 from framework.tasks.predictions import LINES, stems, taken, tidy
 from framework.tasks.showing import show
-from framework.types import Domain, Features, Record, Sample, Verdict
+from framework.types import Domain, Record, Sample
 
 
 class Predictor:
@@ -78,9 +77,7 @@ class Predictor:
         index = Index(path.name, DataConfig("", "", "."), [record], reader)
         data = RawSamples(index, self.backbone.image_size, self.config.crops, keep=True)
         batch = collate([data[(0, 1.0)]])
-        assert batch.pixels is not None
-        parts = [self.backbone(pixels.to(self.device)) for pixels in batch.pixels.split(CROPS_AT_ONCE)]
-        verdict: Verdict = self.expert(_joined(parts), batch.crops)
+        verdict = judge(self.backbone, self.expert, batch, self.backbone.image_size, self.config.crops)
         ((sample, maps, elements),) = per_sample(batch, verdict, self.backbone.image_size, self.config.crops)
         logit = score(verdict.logits, elements, self.config.pool, sample.say)
         line = {
@@ -184,9 +181,3 @@ def _say_choices(origins: list[Origin], readers: dict[str, dict[str, Any]]) -> N
         name = origin.source.split("/")[0]
         if readers[name] != origin.reader:
             say(f"{name}: trained with reader options {readers[name]} and {origin.reader}; reading with the first")
-
-
-def _joined(parts: list[Features]) -> Features:
-    """Features of consecutive runs of crops, end to end."""
-    levels = [torch.cat(level) for level in zip(*(p.levels for p in parts), strict=True)]
-    return Features(levels, torch.cat([p.final for p in parts]), parts[0].grid)

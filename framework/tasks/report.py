@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,10 @@ from framework.errors import UserError
 from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, VIEWED, Row, chance_level
 from framework.leaderboard.statistics import Interval, element_interval, sample_interval
 from framework.leaderboard.store import write_run
-from framework.metrics.curves import Curves
 from framework.models import trained
 from framework.progress import say
+from framework.tasks.controls import controls
+from framework.tasks.levels import Level, levels, reduced
 
 if TYPE_CHECKING:
     from framework.tasks.detect import Detect
@@ -37,55 +37,33 @@ PROTOCOLS = {
 }
 REGIONS = {  # what makes one region of AUPRO
     "pixel": "regions 8-connected in a view",
-    "voxel": "regions 26-connected in the slices scored",
+    "voxel": "regions 26-connected among the voxels scored",
     "point": "regions of points within 3 sampling pitches",
 }
+UNSAVED = ("position", "seen", "grid", "views", "cues")  # of a line
 OWN_REGIONS = "regions as its domain numbers them"
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One level of one set: its curves by category and what intervals are resampled from."""
-
-    name: str
-    element: str
-    curves: dict[str, Curves]
-    lines: list[dict[str, Any]]
-    note: str = ""  # how its scores were made, part of the metric's definition
 
 
 def report(task: Detect) -> Path | None:
     """Reduce, make rows and write them. Every rank calls this; the first returns the run folder, others None."""
-    collected = []
-    for evaluation in task.evaluations:
-        with warnings.catch_warnings():  # a set with labels only, or more ranks than samples, updates no metric
-            warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-            curves = [part.compute() for part in (evaluation.samples, evaluation.elements, evaluation.cells)]
-        collected.append((evaluation, *curves, *evaluation.gather()))
+    collected = [(e, reduced(e), *e.gather()) for e in task.evaluations]
     if not task.trainer.is_global_zero:
         return None
     common = _common(task)
     rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     pictures: list[dict[str, Any]] = []
-    for evaluation, by_sample, by_element, by_cell, lines, items in collected:
+    known = {d for origin in task.card["trained_on"] for d in origin["digests"]}
+    for evaluation, curves, lines, items in collected:
         index = evaluation.index
-        known = {d for origin in task.card["trained_on"] for d in origin["digests"]}
         trained_on = seen(known, digests(index.records))
         lines = [line | {"seen": trained_on[line["position"]]} for line in lines]
-        levels = [Level("sample", "", by_sample, lines)]
-        located = [line for line in lines if line["hist"] is not None]
-        if located:
-            levels.append(Level("element", index.reader.element, by_element, located))
-        laid = [line | line["grid"] for line in lines if line["grid"] is not None]
-        if laid:
-            sigma = laid[0]["sigma"]
-            note = f", smoothed by a Gaussian of {sigma:g} cells" if sigma else ""
-            levels.append(Level("grid", laid[0]["name"], by_cell, laid, note))
         views = getattr(index.reader, "protocol", "")
-        for level in levels:
+        for level in levels(index, curves, lines, task.config.model.pool):
             rows += level_rows(level, common | _tested(index), f"{VIEWED}{views}" if views else "")
-        samples += [{k: v for k, v in line.items() if k not in ("position", "seen", "grid")} for line in lines]
+            for control, own in controls(level):
+                rows += level_rows(control, common | _tested(index) | own, f"{VIEWED}{views}" if views else "")
+        samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
         raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")
@@ -156,7 +134,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
     anomalous = sum(line["label"] for line in lines)
     overlap = sum(line["seen"] for line in lines)
     prevalence = [c.positives / (c.positives + c.negatives) for c in curves]
-    by_element = level.name != "sample"
+    by_element = level.name in ("element", "grid")
     return Row(
         **columns,
         level=level.name,
@@ -183,7 +161,7 @@ def _summary(rows: list[Row]) -> list[str]:
     """One line a set under test: its AUROC at both levels, over its categories."""
     found: dict[str, list[str]] = {}
     for row in rows:
-        if row.category == ALL and row.metric == "auroc":
+        if row.category == ALL and row.metric == "auroc" and not row.control:
             span = (
                 f" ({100 * row.low:.1f}–{100 * row.high:.1f})" if row.low is not None and row.high is not None else ""
             )
@@ -194,14 +172,13 @@ def _summary(rows: list[Row]) -> list[str]:
 
 
 def _protocol(metric: str, level: Level) -> str:
-    where = f"; on {level.element}{level.note}" if level.name == "grid" else ""
     regions = REGIONS["pixel"] if level.name == "grid" else REGIONS.get(level.element, OWN_REGIONS)
-    return PROTOCOLS[metric] + where + (f", {regions}" if metric == "aupro" else "")
+    return PROTOCOLS[metric] + level.note + (f", {regions}" if metric == "aupro" else "")
 
 
 def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interval | None:
     groups, categories = ([line[key] for line in lines] for key in ("group", "category"))
-    if level.name == "sample":
+    if level.name in ("sample", "view", "group"):
         scores = np.array([line["logit"] for line in lines])
         labels = np.array([line["label"] for line in lines])
         return sample_interval(scores, labels, groups, categories, metric, resamples=RESAMPLES)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from framework.config import StoreConfig
-from framework.data import building
+from framework.data import building, crops
 from framework.data.building import Builder, ShardBatches
 from framework.data.crops import cut
 from framework.data.features import SHARD
@@ -165,7 +165,7 @@ def test_tiles_keep_the_features_of_their_sample(tmp_path):
     index = fake.pictures(tmp_path / "wide", 20, side=50)
     made = Builder(fake.Backbone(), "anyres", StoreConfig(path=str(tmp_path / "s"), dtype="float32"), 0)
     store = made.build(index)
-    assert made.backbone.calls > 2 * building.CROPS_AT_ONCE
+    assert made.backbone.calls > 2 * crops.AT_ONCE
     for i, record in enumerate(index.records):
         view = index.reader.read(record).views[0]
         pixels = torch.from_numpy(cut(view, made.backbone.image_size, "anyres"))

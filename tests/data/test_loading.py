@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from torch.testing import assert_close
 
 from framework.config import StoreConfig
+from framework.data import loading
 from framework.data.building import Builder
 from framework.data.crops import cut
 from framework.data.loading import Collate, Joined, RawSamples, StoredSamples, collate, loader
@@ -45,6 +46,15 @@ def test_a_sample_is_its_crops_targets_and_weight(turned):
     assert_array_equal(item["sample"].views, views)
     assert RawSamples(turned, 16, "base", keep=False)[(1, 1.0)]["sample"] is None
     assert len(RawSamples(turned, 16, "base", keep=False)) == 4
+
+
+def test_crops_of_many_views_are_cut_later_where_the_sample_is_kept(turned, monkeypatch):
+    monkeypatch.setattr(loading, "MANY", 2)
+    item = RawSamples(turned, 16, "anyres", keep=True)[(1, 1.0)]
+    now = RawSamples(turned, 16, "anyres", keep=False)[(1, 1.0)]
+    assert item["pixels"] is None and item["crops"] == now["crops"] and len(now["pixels"]) == sum(now["crops"])
+    batch = collate([item, item])
+    assert batch.pixels is None and batch.features is None and len(batch.samples) == 2
 
 
 def test_a_batch_lays_the_crops_of_its_samples_end_to_end(turned):

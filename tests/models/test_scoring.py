@@ -3,10 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
-from framework.models.scoring import ViewMaps, per_sample
-from framework.types import Batch, Record, Sample, Verdict
+from framework.data import crops
+from framework.models.scoring import ViewMaps, judge, per_sample
+from framework.types import Batch, Features, Record, Sample, Verdict
 
 SIZE = 16
 
@@ -15,10 +17,10 @@ def sample(name, views, height, width, owner=None, truth=None):
     return Sample(Record(Path(name), False, ""), np.zeros((views, 3, height, width), np.uint8), owner, truth)
 
 
-def batch_of(samples, crops):
+def batch_of(samples, cut):
     views = [len(s.views) for s in samples]
-    zeros = torch.zeros(len(crops))
-    return Batch(None, None, crops, views, zeros, torch.ones(len(samples)), samples, list(range(len(samples))))
+    zeros = torch.zeros(len(cut))
+    return Batch(None, None, cut, views, zeros, torch.ones(len(samples)), samples, list(range(len(samples))))
 
 
 def verdict_of(maps):
@@ -39,9 +41,9 @@ def test_a_map_is_stretched_to_the_view_between_the_centres_of_its_cells():
 
 
 def test_a_tiled_view_is_half_its_base_crop_and_half_its_tiles():
-    crops = [3, 3]  # 16 x 32 pixels: the base crop and two tiles
+    cut = [3, 3]  # 16 x 32 pixels: the base crop and two tiles
     values = torch.tensor([0.25, 0.5, 1.0, 0.0, 0.0, 0.5])
-    found = ViewMaps(values[:, None, None].expand(6, 2, 2), crops, 16, 32, SIZE, "anyres").stack()
+    found = ViewMaps(values[:, None, None].expand(6, 2, 2), cut, 16, 32, SIZE, "anyres").stack()
     assert_close(found[0, :, :12], torch.full((16, 12), (0.25 + 0.5) / 2))
     assert_close(found[0, :, 20:], torch.full((16, 12), (0.25 + 1.0) / 2))
     assert_close(found[1, :, :12], torch.zeros(16, 12))
@@ -81,3 +83,53 @@ def test_samples_that_do_not_fit_the_batch_are_refused():
     batch.views = [1, 1]
     with pytest.raises(ValueError, match=r"zip\(\) argument 2 is longer"):
         list(per_sample(batch, verdict_of(torch.zeros(1, 2, 2)), SIZE, "base"))
+
+
+class Tower(nn.Module):
+    """One patch a crop: its mean; remembers how many crops came at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.seen = nn.Parameter(torch.ones(())), []
+
+    def forward(self, pixels):
+        self.seen.append(len(pixels))
+        found = self.weight * pixels.float().mean((1, 2, 3))[:, None, None]
+        return Features([found], found, (1, 1))
+
+
+def expert(features, cut):
+    """The logit of a view is the mean of its crops."""
+    views = torch.stack([part.mean() for part in features.final.split(cut)])
+    return Verdict(views, features.final.flatten(1)[..., None] / 255, features.final, views[:, None])
+
+
+def a_batch(mode, counts, keep):
+    rng = np.random.default_rng(0)
+    samples = [sample(str(n), n, 16, 32) for n in counts]
+    for each in samples:
+        each.views[:] = rng.integers(0, 255, each.views.shape, np.uint8)
+    cut = [[crops.cut(view, SIZE, mode) for view in each.views] for each in samples]
+    batch = batch_of(samples, [len(c) for views in cut for c in views])
+    batch.pixels = None if keep else torch.from_numpy(np.concatenate([c for views in cut for c in views]))
+    return batch
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["cut before", "cut as needed"])
+@pytest.mark.parametrize(("at_once", "seen"), [(1000, [18]), (7, [6, 6, 6]), (1, [3] * 6)])
+def test_a_few_whole_views_at_a_time_give_the_verdict_of_all(keep, at_once, seen, monkeypatch):
+    batch, tower = a_batch("anyres", (1, 4, 1), keep), Tower()  # 3 crops a view
+    monkeypatch.setattr(crops, "AT_ONCE", at_once)
+    found = judge(tower, expert, batch, SIZE, "anyres")
+    assert tower.seen == seen
+    pixels = a_batch("anyres", (1, 4, 1), False).pixels
+    whole = expert(Tower()(pixels), batch.crops)
+    for name in ("logits", "maps", "tokens", "summary"):
+        assert_close(getattr(found, name), getattr(whole, name))
+    assert not found.logits.requires_grad
+
+
+def test_features_from_a_store_are_not_computed_again():
+    batch = a_batch("base", (2,), True)
+    batch.features = Features([], torch.tensor([[[3.0]], [[5.0]]]), (1, 1))
+    assert judge(Tower(), expert, batch, SIZE, "base").logits.tolist() == [3, 5]

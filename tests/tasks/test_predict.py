@@ -13,7 +13,6 @@ from framework import registry
 from framework.cli import main
 from framework.data import crops
 from framework.models import trained
-from framework.tasks import predict as predicting
 from framework.tasks.predict import Predictor
 from framework.tasks.predictions import stems
 
@@ -171,7 +170,7 @@ def test_a_scan_gets_a_map_in_its_geometry(checkpoint, tmp_path, capsys, affine,
     nib.save(nib.Nifti1Image(voxels, affine), path)
     options = {"percentiles": [5, 95]}
     trained_here = trained_on(checkpoint, tmp_path / "c.ckpt", ("medical/nifti", options))
-    assert 5 < predicting.CROPS_AT_ONCE < 36
+    assert 5 < crops.AT_ONCE < 36
     (line,) = run(capsys, trained_here, tmp_path / "out", path)
     logits, scores = by_hand(checkpoint, registry.build("domain", "medical", **options), path)
     agrees(line, logits, scores)
@@ -182,19 +181,6 @@ def test_a_scan_gets_a_map_in_its_geometry(checkpoint, tmp_path, capsys, affine,
     assert saved.shape == voxels.shape
     axial = slicing.cut(geometry.to_ras(np.asarray(saved.dataobj), affine), "axial")
     assert_allclose(axial.ravel(), scores, atol=1e-5)
-
-
-def test_fewer_crops_at_once_give_the_same_scores(checkpoint, tmp_path, capsys, monkeypatch):
-    path = picture(tmp_path / "a.png", 1, (400, 200))
-    content = trained.read(checkpoint)
-    content[trained.KEY]["crops"] = "anyres"
-    torch.save(content, tmp_path / "c.ckpt")
-    (whole,) = run(capsys, tmp_path / "c.ckpt", tmp_path / "out", path)
-    raw = np.asarray(Image.open(tmp_path / "out/a_map_scores.png")).astype(int)
-    monkeypatch.setattr(predicting, "CROPS_AT_ONCE", 2)
-    (parts,) = run(capsys, tmp_path / "c.ckpt", tmp_path / "out", path)
-    assert parts["score"] == pytest.approx(whole["score"], abs=1e-6)
-    assert np.abs(np.asarray(Image.open(tmp_path / "out/a_map_scores.png")).astype(int) - raw).max() <= 1
 
 
 @pytest.mark.parametrize("mode", ["base", "anyres"])
