@@ -20,7 +20,7 @@ COLUMNS = 6
 APART = 24  # no two slices are nearer than this part of what was looked at: neighbours show the same
 SIDE = 512  # longest side of a slice on the sheet, pixels
 PLACES = ("planes", "numbers", "positions_mm", "pixel_mm", "sides")  # of a scene: where each view lies
-_EDGE, _INK = (64, 224, 255), (255, 255, 255)  # of the truth, which no map is coloured like; of letters on a scan
+EDGE, _INK = (64, 224, 255), (255, 255, 255)  # of the truth, which no map is coloured like; of letters on a scan
 
 
 def chosen(scores: Sequence[float], planes: Sequence[str], positions_mm: np.ndarray, most: int = MOST) -> list[int]:
@@ -67,7 +67,7 @@ def pictures(
             np.asarray(Image.fromarray(p).resize(size[::-1], Image.Resampling.BILINEAR)).copy() for p in (grey, laid)
         )
         if truth is not None and sample.back is not None:
-            laid[outline(sample.back.show(truth, i), size)] = _EDGE
+            laid[outline(sample.back.show(truth, i), size)] = EDGE
         found.append(View(grey, laid, captions[i], float(scores[i]), i))
     return found
 
