@@ -101,7 +101,7 @@ def shown(seen: Seen, sample: Sample) -> list[dict[str, Any]]:
 
 def elements(seen: Seen, sample: Sample) -> np.ndarray:
     """``(E,)`` float32 in [0, 1], suspicion of the sample's elements by the maps of all its views."""
-    return np.asarray(lift(list(seen.maps), sample).cpu().numpy())
+    return np.asarray(lift(seen.maps, sample).cpu().numpy())
 
 
 def _stem(path: Path, out: Path) -> str:
