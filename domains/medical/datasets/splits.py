@@ -8,6 +8,7 @@ from domains.medical.datasets.listing import folders
 from framework.registry import register
 
 
+@register("splits", "medical/dicom")
 @register("splits", "medical/nifti")
 @register("splits", "medical/nifti_slices")
 def by_folder(root: Path) -> list[str]:
