@@ -196,7 +196,9 @@ class Domain(Protocol):
     costs so much that they should be kept on disk; ``asked: ClassVar[dict]``, options where a language model is asked,
     which pays for every view. One whose views are units of their own, so that they get rows beside those of samples and
     groups, has ``view: ClassVar[str]``, what such a unit is called ("slice"). One whose samples have a ``back`` has
-    ``back(**plain) -> Back``.
+    ``back(**plain) -> Back``. One whose files may have any name has the static method ``claims(path) -> bool``, asked
+    where no ending fits; one whose samples are several files, or folders, has the static method
+    ``samples(paths) -> paths``: one file for each sample, and paths that are not its own as they are.
 
     A class whose samples have a shape to turn in a browser also has ``script: ClassVar[Path]``, JavaScript that defines
     ``makeStage`` (see ``viewer/viewer.js``), and ``scene(sample) -> dict[str, np.ndarray]``, the plain arrays that it

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.medical import cache, datasets, geometry, pictures, procedural, slicing, volumes
+from domains.medical import cache, datasets, dicom, geometry, pictures, procedural, slicing, volumes
+from domains.medical.making import folder, synthesize, synthetic
 from framework.errors import UnreadableError, UserError
 from framework.pictures import write_map
 from framework.registry import register
 from framework.types import Record, Sample
 
-__all__ = ["Medical", "datasets", "procedural"]
+__all__ = ["Medical", "datasets", "folder", "procedural", "synthesize", "synthetic"]
 
 
 @register("domain", "medical")
 @dataclass
 class Medical:
-    """Reads a NIfTI volume as slices, or a 2D picture as one view; the native element is the voxel (or pixel).
+    """Reads a NIfTI volume or DICOM series as slices, or a 2D picture as one view; an element is a voxel (or pixel).
 
     The voxels are brought to RAS order by the file's affine, then cut as radiologists see them (``slicing.cut``).
     Elements are the pixels of these slices, in order. A 2D picture is used as it is; the intensity options matter
@@ -38,7 +39,7 @@ class Medical:
 
     element: ClassVar[str] = "voxel"
     unit: ClassVar[str] = "patient"
-    suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *pictures.SUFFIXES)
+    suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *dicom.SUFFIXES, *pictures.SUFFIXES)
     imports: ClassVar[tuple[str, ...]] = ("nibabel",)
     axis: str = "axial"
     slices: int = 0
@@ -61,6 +62,16 @@ class Medical:
         if self.nan not in ("error", "zero"):
             raise UserError(f'nan: {self.nan!r} is neither "error" nor "zero".')
 
+    @staticmethod
+    def claims(path: Path) -> bool:
+        """Whether a file is one of this domain whatever its name: DICOM files often have no ending."""
+        return dicom.is_dicom(path)
+
+    @staticmethod
+    def samples(paths: list[Path]) -> list[Path]:
+        """The paths, with a DICOM series as one of its files and a folder as the DICOM series and pictures in it."""
+        return dicom.samples(paths)
+
     def read(self, record: Record) -> Sample:
         """Slices of a scan (the one slice ``record.frame`` where given) or one picture, with truth where there is any.
 
@@ -70,6 +81,10 @@ class Medical:
             UnreadableError: the scan is missing, corrupt, not 3D, without a usable affine, or has NaN voxels.
             TruthError: the mask is missing, corrupt, or not on the grid of the scan.
         """
+        if synthetic.is_made(record):
+            made = synthetic.specimen(record)
+            told = replace(record, frame=None) if made.frame is None else record  # whole: no slice of anything
+            return replace(self.read(made), record=told)
         if not _is_volume(record.path):
             return self._read_picture(record)
         scan = cache.scan(record.path, self._look())
@@ -130,5 +145,5 @@ class Medical:
 
 
 def _is_volume(path: Path) -> bool:
-    """Whether the name ends like that of a NIfTI file; anything else is taken for a 2D picture."""
-    return path.name.lower().endswith(geometry.SUFFIXES)
+    """Whether a file is a NIfTI file, or DICOM with a place in the patient; anything else is taken for a 2D picture."""
+    return geometry.is_nifti(path) or (dicom.is_dicom(path) and not dicom.is_picture(path))

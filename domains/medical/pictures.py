@@ -1,4 +1,4 @@
-"""A 2D medical picture in (PNG, JPEG, 8 or 16 bit) its values or a mask out."""
+"""A 2D medical picture in (PNG, JPEG, DICOM, 8 or 16 bit) its values or a mask out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from domains.medical import dicom
 from framework.errors import TruthError, UnreadableError
 from framework.pictures import FORMATS
 
@@ -18,11 +19,15 @@ _HALF = 127
 def load(path: Path) -> np.ndarray:
     """``(H, W, C)``: 8-bit pictures of any mode as RGB uint8, C = 3; 16-bit and float ones as they are, float32, C = 1.
 
+    Grey DICOM pictures are float32 whatever their depth.
+
     What is transparent becomes black, the background of medical pictures.
 
     Raises:
         UnreadableError: the file is missing, truncated or no picture.
     """
+    if dicom.is_dicom(path):
+        return dicom.picture(path)
     picture = _open(path)
     if picture.mode.startswith(("I", "F")):
         return np.asarray(picture, np.float32)[..., None]
