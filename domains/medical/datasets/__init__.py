@@ -2,9 +2,9 @@
 
 from domains.medical.datasets import published, splits
 from domains.medical.datasets.bmad import bmad
+from domains.medical.datasets.folders import folder
 from domains.medical.datasets.masked import isic, meta_json, polyps, tn3k
 from domains.medical.datasets.pictures import covid, head_ct, yes_no
-from domains.medical.datasets.scans import scans
 from domains.medical.datasets.tumours import brats, decathlon, lits
 from domains.medical.datasets.volumes import nifti, nifti_slices, open_ms
 
@@ -13,6 +13,7 @@ __all__ = [
     "brats",
     "covid",
     "decathlon",
+    "folder",
     "head_ct",
     "isic",
     "lits",
@@ -22,7 +23,6 @@ __all__ = [
     "open_ms",
     "polyps",
     "published",
-    "scans",
     "splits",
     "tn3k",
     "yes_no",

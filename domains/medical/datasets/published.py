@@ -125,8 +125,8 @@ def decathlon(records: list[Record], split: str) -> list[str]:
     return [*(lines if said != scans else []), *volumes(records, split)]
 
 
-@register("checks", "medical/scans")
-def scans(records: list[Record], split: str) -> list[str]:
+@register("checks", "medical/folder")
+def folder(records: list[Record], split: str) -> list[str]:
     """Scans that count as healthy because they have no mask, and names that come twice."""
     bare = list(dict.fromkeys(r.path for r in records if r.truth_path == r.path))
     lines = [f"{len(bare):,} scans have no mask and count as healthy: {some([p.name for p in bare])}."]

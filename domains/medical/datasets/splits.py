@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from domains.medical.datasets.bmad import SPLITS, bmad
+from domains.medical.datasets.folders import scans_in
 from domains.medical.datasets.listing import folders
-from domains.medical.datasets.scans import scans_in
 from domains.medical.datasets.volumes import nifti
 from framework.registry import register
 from framework.types import Record
@@ -29,7 +29,7 @@ def of_bmad(root: Path) -> Splits:
     return {split: bmad(root, split) for split in SPLITS}
 
 
-@register("splits", "medical/scans")
-def of_scans(root: Path, masks: str = "masks", **options: Any) -> Splits:
+@register("splits", "medical/folder")
+def of_folder(root: Path, masks: str = "masks", **options: Any) -> Splits:
     """Train and test, where there are such folders."""
     return {name: scans_in(root, name, "", masks, ()) for name in ("train", "test") if (root / name).is_dir()}

@@ -16,8 +16,8 @@ TAILS = ("_mask", "_seg", "_label")  # of a mask beside its scan
 _IMAGES = ("images", "scans", "volumes")  # of a folder that stands beside that of the masks
 
 
-@register("dataset", "medical/scans")
-def scans(
+@register("dataset", "medical/folder")
+def folder(
     root: Path,
     split: str = "test",
     category: str = "scan",
@@ -53,8 +53,8 @@ def scans(
     Raises:
         TruthError: a scan has two masks.
     """
-    found = scans_in(root, split, category, masks, tuple(anomalous or ()))
-    labelled = found if slices else (by_mask(scan, channel) for scan in found)
+    scans = scans_in(root, split, category, masks, tuple(anomalous or ()))
+    labelled = scans if slices else (by_mask(scan, channel) for scan in scans)
     yield from as_asked(labelled, slices, stride, axis, empty, channel)
 
 
