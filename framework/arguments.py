@@ -64,6 +64,8 @@ def _datasets(p: argparse.ArgumentParser) -> None:
     actions = p.add_subparsers(dest="action", metavar="check", parser_class=Parser)
     p = actions.add_parser("check", help="look through a set on disk", description="Look through a set on disk.")
     _set(p)
+    text = "another set to look for the same files in; any number of times"
+    p.add_argument("--against", action="append", default=[], metavar="NAME:FOLDER", help=text)
 
 
 def _set(p: argparse.ArgumentParser) -> None:

@@ -92,7 +92,7 @@ def datasets(arguments: argparse.Namespace) -> int:
         print(listing.describe())
         return 0
     options, reader = reading.options(arguments.options), reading.options(arguments.reader)
-    report = inspection.inspect(arguments.name, arguments.root, arguments.split, options, reader)
+    report = inspection.inspect(arguments.name, arguments.root, arguments.split, options, reader, arguments.against)
     print(report)
     return 1 if report.problems else 0
 

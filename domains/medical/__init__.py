@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.medical import cache, datasets, geometry, pictures, procedural, slicing, volumes
+from domains.medical import cache, datasets, dicom, geometry, pictures, procedural, slicing, volumes
 from domains.medical.making import folder, synthesize, synthetic
 from framework.errors import UnreadableError, UserError
 from framework.pictures import write_map
@@ -21,7 +21,7 @@ __all__ = ["Medical", "datasets", "folder", "procedural", "synthesize", "synthet
 @register("domain", "medical")
 @dataclass
 class Medical:
-    """Reads a NIfTI volume as slices, or a 2D picture as one view; the native element is the voxel (or pixel).
+    """Reads a NIfTI volume or DICOM series as slices, or a 2D picture as one view; an element is a voxel (or pixel).
 
     The voxels are brought to RAS order by the file's affine, then cut as radiologists see them (``slicing.cut``).
     Elements are the pixels of these slices, in order. A 2D picture is used as it is; the intensity options matter
@@ -39,8 +39,8 @@ class Medical:
 
     element: ClassVar[str] = "voxel"
     unit: ClassVar[str] = "patient"
-    suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *pictures.SUFFIXES)
-    imports: ClassVar[tuple[str, ...]] = volumes.IMPORTS
+    suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *dicom.SUFFIXES, *pictures.SUFFIXES)
+    imports: ClassVar[tuple[str, ...]] = ("nibabel",)
     axis: str = "axial"
     slices: int = 0
     window: list[float] | None = None
@@ -61,6 +61,16 @@ class Medical:
             raise UserError(f"percentiles: {ends} is not [low, high] with 0 <= low < high <= 100.")
         if self.nan not in ("error", "zero"):
             raise UserError(f'nan: {self.nan!r} is neither "error" nor "zero".')
+
+    @staticmethod
+    def claims(path: Path) -> bool:
+        """Whether a file is one of this domain whatever its name: DICOM files often have no ending."""
+        return dicom.is_dicom(path)
+
+    @staticmethod
+    def samples(paths: list[Path]) -> list[Path]:
+        """The paths, with a DICOM series as one of its files and a folder as the DICOM series and pictures in it."""
+        return dicom.samples(paths)
 
     def read(self, record: Record) -> Sample:
         """Slices of a scan (the one slice ``record.frame`` where given) or one picture, with truth where there is any.
@@ -88,7 +98,7 @@ class Medical:
         if record.truth_path == record.path:
             truth = np.zeros(views[:, 0].size, np.bool_)
         elif record.truth_path is not None:
-            truth = cache.mask(record.truth_path, record.path, self.axis)[chosen].ravel()
+            truth = cache.mask(record.truth_path, record.path, self.axis, record.marks)[chosen].ravel()
         return Sample(record, views, truth=truth)
 
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:
@@ -135,5 +145,5 @@ class Medical:
 
 
 def _is_volume(path: Path) -> bool:
-    """Whether the name ends like that of a NIfTI file; anything else is taken for a 2D picture."""
-    return path.name.lower().endswith(geometry.SUFFIXES)
+    """Whether a file is a NIfTI file, or DICOM with a place in the patient; anything else is taken for a 2D picture."""
+    return geometry.is_nifti(path) or (dicom.is_dicom(path) and not dicom.is_picture(path))

@@ -49,13 +49,13 @@ def scan(path: Path, look: Look) -> Scan:
     return _scan(path, _stamp(path), look)
 
 
-def mask(path: Path, of: Path, axis: str) -> np.ndarray:
+def mask(path: Path, of: Path, axis: str, marks: tuple[int, ...] = ()) -> np.ndarray:
     """``(D, H, W)`` bool, the truth of the scan ``of``, cut like it. Raises TruthError as ``volumes.load_mask``."""
     try:
         stamp = _stamp(path)
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None
-    return _mask(path, stamp, of, _stamp(of), axis)
+    return _mask(path, stamp, of, _stamp(of), axis, marks)
 
 
 @lru_cache(maxsize=_KEPT)
@@ -69,9 +69,11 @@ def _scan(path: Path, stamp: tuple[int, int], look: Look) -> Scan:
 
 
 @lru_cache(maxsize=_KEPT)
-def _mask(path: Path, stamp: tuple[int, int], of: Path, stamp_of: tuple[int, int], axis: str) -> np.ndarray:
+def _mask(
+    path: Path, stamp: tuple[int, int], of: Path, stamp_of: tuple[int, int], axis: str, marks: tuple[int, ...]
+) -> np.ndarray:
     """As ``mask``; the stamps are only keys."""
-    return _frozen(slicing.cut(volumes.load_mask(path, geometry.read(of)), axis))
+    return _frozen(slicing.cut(volumes.load_mask(path, geometry.read(of), marks), axis))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -1,0 +1,55 @@
+"""What two sets share: groups that are trained and tested on, groups across splits."""
+
+from pathlib import Path
+
+import pytest
+
+from framework import registry
+from framework.config import DataConfig
+from framework.data.index import Index
+from framework.data.overlap import across_splits, shared_groups, told
+from framework.types import Record
+
+
+class Reader:
+    unit = "patient"
+
+
+def index(*names: str, root: str = "/a", dataset: str = "scans", split: str = "test", category: str = "brain") -> Index:
+    """A sample a name; "anna/1" is the first of anna."""
+    records = [Record(Path(root) / name, False, category, group=name.rpartition("/")[0]) for name in names]
+    return Index(f"{root}-{split}", DataConfig("medical", dataset, root, split), records, Reader())
+
+
+def test_a_group_is_shared_where_other_samples_of_it_are_tested_on() -> None:
+    train = index("anna/1", "berta/1", "clara/1")
+    assert shared_groups(train, index("anna/2", "dora/1", "dora/2")) == {"anna"}
+    assert shared_groups(train, index("anna/1", "clara/1", "clara/2")) == {"clara"}  # the same sample is no sign
+    assert shared_groups(train, index("anna/2", root="/b")) == set()
+    assert shared_groups(train, index("anna/2", dataset="others")) == set()
+    assert shared_groups(train, index("anna/2", category="liver")) == set()
+    assert shared_groups(index("1", "2"), index("3")) == set()  # no groups
+
+
+def test_training_and_testing_on_one_group_is_told_in_a_line() -> None:
+    test = index(*(f"{name}/2" for name in "abcde"), "z/1")
+    (line,) = told([index(*(f"{name}/1" for name in "abcde"), split="train"), index("y/1")], [test, index("z/1")])
+    assert line.startswith(
+        "/a-test: 5 of its patients are trained on too, in other samples of /a-train: a, b, c and 2 more."
+    )
+
+
+def test_groups_in_several_splits_are_found_where_the_set_says_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"train": ("anna/1", "berta/1"), "valid": ("dora/1",), "test": ("anna/2", "clara/1")}
+
+    def scans(root: Path, split: str = "test") -> list[Record]:
+        return index(*found[split], split=split).records
+
+    mine = index(*found["test"])
+    assert across_splits(mine) == []
+    monkeypatch.setitem(registry._TABLE, ("dataset", "medical/scans"), scans)
+    monkeypatch.setitem(registry._TABLE, ("splits", "medical/scans"), lambda root: list(found))
+    (line,) = across_splits(mine)
+    assert line.startswith("1 of 2 patients of split test are in split train too: anna.")
+    found["test"] = ("clara/1",)
+    assert across_splits(index(*found["test"])) == []
