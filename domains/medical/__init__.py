@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from domains.medical import cache, datasets, dicom, geometry, pictures, procedural, slicing, volumes
-from domains.medical.making import folder, synthesize, synthetic
+from domains.medical.making import synthesize, synthetic
 from framework.errors import UnreadableError, UserError
 from framework.pictures import write_map
 from framework.registry import register
 from framework.types import Record, Sample
 
-__all__ = ["Medical", "datasets", "folder", "procedural", "synthesize", "synthetic"]
+__all__ = ["Medical", "datasets", "procedural", "synthesize", "synthetic"]
 
 
 @register("domain", "medical")

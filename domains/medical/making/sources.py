@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from domains.medical import geometry, pictures
+from domains.medical import geometry, nifti, pictures
 from domains.medical.making.host import Host, study
 from framework.errors import UnreadableError, UserError
 
@@ -116,7 +116,7 @@ def opened(path: Path) -> Source:
     grid = geometry.read(path)
     try:
         data = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
-        image = type(geometry.open_file(path)).from_bytes(data)
+        image = type(nifti.open_file(path)).from_bytes(data)
         values = np.asarray(image.dataobj.get_unscaled())
     except geometry.BROKEN as error:
         raise UnreadableError(f"{path}: truncated or corrupt ({geometry.first_line(error)}).") from None

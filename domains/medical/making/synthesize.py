@@ -116,7 +116,7 @@ def synthesize(
     """Write a set, whole or not at all; what was made before an interruption is not made again.
 
     ``test/good/case0001_1.nii.gz`` and ``test/<kind>/case0001_2.nii.gz`` with the mask in ``test/masks/<kind>/``, as
-    ``medical/nifti``, or for pictures ``medical/folder``, read them. A case is a patient: the source's name up to its
+    ``medical/nifti``, or for pictures ``medical/pictures``, read them. A case is a patient: the source's name up to its
     last ``_``, where that has a digit. Every file is written anew, also the healthy one, so that the way it is stored
     says nothing; text in headers is left out.
 

@@ -10,8 +10,8 @@ from framework.registry import register
 from framework.types import Record
 
 
-@register("dataset", "medical/folder")
-def folder(root: Path, split: str = "test", category: str = "picture") -> Iterator[Record]:
+@register("dataset", "medical/pictures")
+def findings(root: Path, split: str = "test", category: str = "picture") -> Iterator[Record]:
     """Pictures in the layout of ``medical/nifti``, with a mask for each that has a finding, or with labels only.
 
     Layout: ``<split>/good/<patient>_<picture>.png`` and ``<split>/<finding>/<patient>_<picture>.png``, or any other

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from domains.medical.making.folder import folder
+from domains.medical.datasets.findings import findings
 
 
 def test_pictures_are_read_with_patients_findings_and_masks(tmp_path):
@@ -9,11 +9,11 @@ def test_pictures_are_read_with_patients_findings_and_masks(tmp_path):
         path = tmp_path / "test" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    blob, good = folder(tmp_path)
+    blob, good = findings(tmp_path)
     assert (good.anomalous, good.group, good.truth_path, good.defect) == (False, "case1", good.path, "")
     assert (blob.anomalous, blob.group, blob.defect) == (True, "case1", "blob")
     assert blob.truth_path == tmp_path / "test/masks/blob/case1_2.png"
     (tmp_path / "test/masks/blob/case1_2.png").unlink()
     (tmp_path / "test/masks/blob").rmdir()
     Path(tmp_path / "test/masks").rmdir()
-    assert {r.truth_path for r in folder(tmp_path)} == {None}
+    assert {r.truth_path for r in findings(tmp_path)} == {None}
