@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,11 +50,16 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, *parts: bytes | memoryview) -> Path:
+    """As ``write_parts``, of parts that are at hand."""
+    return write_parts(path, parts)
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> Path:
     """Write a file under another name, flush it to disk, then rename: it is there whole or not at all.
 
     Args:
         path: of the file, which replaces one that is there; its folder is made if missing.
-        parts: what it holds, end to end.
+        parts: what it holds, end to end; each is written before the next is asked for.
 
     Returns:
         ``path``.

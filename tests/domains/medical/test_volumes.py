@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from domains.medical import geometry, volumes
+from domains.medical import geometry, nifti, volumes
 from framework.errors import MissingPackageError, TruthError, UnreadableError
 
 nib = pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
@@ -115,7 +115,7 @@ def damaged(folder, voxels, kind):
         ("truncated", "truncated or corrupt"),
         ("corrupt", "truncated or corrupt"),
         ("short", "truncated or corrupt"),
-        ("four", "4 dimensions (4, 5, 6, 4); a scan has 3. Save one time point"),
+        ("four", "4 dimensions (4, 5, 6, 4); a scan has 3. Say which of the 4 volumes is meant (reader: channel=0)"),
         ("five", "is not a volume of three dimensions"),
         ("colour", "only plain grey values"),
         ("nan", "values are NaN or infinite; set nan: zero"),
@@ -227,7 +227,7 @@ def compressed(path, shape, data):
     ],
 )
 def test_a_header_that_the_data_do_not_keep_is_refused(tmp_path, monkeypatch, shape, data, message):
-    monkeypatch.setattr(volumes, "_BEYOND", 1 << 20)
+    monkeypatch.setattr(nifti, "_BEYOND", 1 << 20)
     path = compressed(tmp_path / "a.nii.gz", shape, data)
     with pytest.raises(UnreadableError, match=re.escape(message)) as told:
         volumes.load(geometry.read(path))

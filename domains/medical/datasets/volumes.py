@@ -1,19 +1,16 @@
-"""A folder of scans or medical pictures in, its records out."""
+"""A folder of scans in, its records out: one a scan, or one a slice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from domains.medical import geometry, pictures, slicing, volumes
-from framework.errors import TruthError, UnreadableError, UserError
+from domains.medical.datasets.slices import check_stride, is_scan, slices_of
+from framework.errors import TruthError
 from framework.registry import register
 from framework.types import Record
 
 _GOLD = "GOLD_STANDARD*.nii.gz"
-_COARSE = 64  # pixels a side, or a few more, that are enough to see whether a slice shows anything
 
 
 @register("dataset", "medical/nifti")
@@ -33,10 +30,10 @@ def nifti(root: Path, split: str = "test", category: str = "scan", stride: int =
         category: what the scans show; metrics are given per category.
         stride: every how manieth scan is taken.
     """
-    _check_stride(stride)
+    check_stride(stride)
     folder = root / split
     masked = (folder / "masks").is_dir()
-    scans = sorted(p for p in folder.glob("*/*") if p.parent.name != "masks" and _is_scan(p))
+    scans = sorted(p for p in folder.glob("*/*") if p.parent.name != "masks" and is_scan(p))
     for path in scans[::stride]:
         finding = "" if path.parent.name == "good" else path.parent.name
         truth = None
@@ -74,7 +71,7 @@ def nifti_slices(
     for record in nifti(root, split, category):
         if record.truth_path is None:
             raise TruthError(f"{record.path}: slices need masks, but there is no {root / split / 'masks'}.")
-        yield from _slices_of(record, axis, stride, empty)
+        yield from slices_of(record, axis, stride, empty)
 
 
 @register("dataset", "medical/open_ms")
@@ -99,7 +96,7 @@ def open_ms(
     Raises:
         TruthError: a scan has several masks.
     """
-    _check_stride(stride)
+    check_stride(stride)
     for path in sorted(root.glob("**/patient*/FLAIR*.nii.gz"))[:: 1 if slices else stride]:
         masks = sorted(path.parent.glob(_GOLD))
         if len(masks) > 1:
@@ -107,65 +104,6 @@ def open_ms(
         truth = masks[0] if masks else path.parent / _GOLD  # which is no file, as reading says
         record = Record(path, True, "brain", group=path.parent.name, truth_path=truth, defect="lesion")
         if slices:
-            yield from _slices_of(record, axis, stride, empty)
+            yield from slices_of(record, axis, stride, empty)
         else:
             yield record
-
-
-@register("dataset", "medical/yes_no")
-def yes_no(root: Path, split: str = "test", category: str = "brain") -> Iterator[Record]:
-    """Medical pictures with a label only: a finding or none (BrainMRI, Br35H).
-
-    Layout: ``yes/*`` and ``no/*``, PNG, JPEG, BMP or TIFF. No masks, no patients, no split: every split is all of it.
-
-    Args:
-        root: the folder.
-        split: not used.
-        category: what the pictures show.
-    """
-    for folder in ("no", "yes"):
-        for path in sorted((root / folder).glob("*")):
-            if path.suffix.lower() in pictures.SUFFIXES and not path.name.startswith("."):
-                yield Record(path, folder == "yes", category)
-
-
-def _slices_of(scan: Record, axis: str, stride: int, empty: bool) -> Iterator[Record]:
-    """One record for every ``stride``-th slice of a scan, labelled by its mask; ``scan.truth_path`` is set."""
-    _check_stride(stride)
-    try:
-        frames, anomalous = _labelled(scan, axis, empty)
-    except (UnreadableError, TruthError):
-        yield scan  # not raised: `datasets check` lists every such scan, and reading the record raises it again
-        return
-    for frame in frames[::stride].tolist():
-        bad = bool(anomalous[frame])
-        defect = scan.defect if bad else ""
-        yield Record(scan.path, bad, scan.category, scan.group, scan.truth_path, defect, frame=frame)
-
-
-def _labelled(scan: Record, axis: str, empty: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the slices to take, growing, and ``(D,)`` bool, which of all slices the mask marks."""
-    grid = geometry.read(scan.path)
-    anomalous: np.ndarray = np.zeros(grid.ras_shape[slicing.axis_number(axis)], np.bool_)
-    if scan.truth_path is not None and scan.truth_path != scan.path:
-        mask = slicing.cut(volumes.load_mask(scan.truth_path, grid), axis)
-        anomalous = np.asarray(mask.any((1, 2)))
-    return np.arange(len(anomalous)) if empty else _shown(grid, axis), anomalous
-
-
-def _shown(grid: geometry.Geometry, axis: str) -> np.ndarray:
-    """Indices of the slices that show something under the reader's own default window, judged by fewer pixels."""
-    planes = slicing.cut(volumes.finite(volumes.peek(grid), grid.path, nan="zero"), axis)
-    down, across = (max(1, n // _COARSE) for n in planes.shape[1:])
-    return slicing.shown(slicing.to_grey(planes[:, ::down, ::across], None, (0.5, 99.5), True))
-
-
-def _is_scan(path: Path) -> bool:
-    """Whether this is a NIfTI file and not one that a system put beside it."""
-    return path.name.lower().endswith(geometry.SUFFIXES) and not path.name.startswith(".")
-
-
-def _check_stride(stride: int) -> None:
-    """Raise UserError unless the stride is a count."""
-    if stride < 1:
-        raise UserError(f"stride: {stride} is below 1; 1 takes all, 2 every second one.")
