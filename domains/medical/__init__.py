@@ -18,9 +18,11 @@ from domains.medical import (
     looking,
     options,
     pictures,
+    places,
     procedural,
     slicing,
     space,
+    viewer,
     volumes,
 )
 from domains.medical.back import Look as Along
@@ -69,6 +71,8 @@ class Medical:
     element: ClassVar[str] = "voxel"
     unit: ClassVar[str] = "patient"
     view: ClassVar[str] = "slice"
+    script: ClassVar[Path] = viewer.SCRIPT
+    asked: ClassVar[dict[str, Any]] = {"slices": 24}  # a language model pays for each
     suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *dicom.SUFFIXES, *pictures.SUFFIXES)
     imports: ClassVar[tuple[str, ...]] = ("nibabel",)
     axis: str = "axial"
@@ -157,10 +161,26 @@ class Medical:
             plane[...] = scores.reshape(plane.shape)
         return {"map": volumes.write(voxels, grid, stem.with_name(f"{stem.name}.nii.gz"))}
 
+    def scene(self, sample: Sample) -> dict[str, np.ndarray]:
+        """What ``viewer.js`` draws a scan from, see ``viewer.scene``; nothing of a picture or a single slice."""
+        path, back = sample.record.path, sample.back
+        if sample.record.frame is not None or not isinstance(back, ScanBack):
+            return {}
+        whole = replace(self._cutting(sample.record), upright=True, crop=False, spacing=None)
+        try:
+            return self._scene(cache.scan(path, whole, self._store), back)
+        except DamagedError:
+            return self._scene(cache.scan(path, whole, self._store, anew=True), back)
+
     @staticmethod
     def back(**plain: Any) -> ScanBack:
         """What ``sample.back.plain()`` was made of."""
         return made(**plain)
+
+    def _scene(self, scan: Scan, back: ScanBack) -> dict[str, np.ndarray]:
+        """The scene of a scan that is cut; of three windows the first."""
+        windows = options.windows(self.window) or (scan.histogram.ends(self.percentiles, self.foreground),)
+        return viewer.scene(scan, back, windows[0])
 
     def _read_scan(self, record: Record, scan: Scan) -> Sample:
         """Views of a scan that is cut, the way back, and truth."""
@@ -181,7 +201,7 @@ class Medical:
             looking.views(scan, along, look, self.neighbours),
             truth=self._truth(record, scan.geometry),
             back=back,
-            captions=looking.titles(scan, along),
+            captions=places.titles(places.places(scan.geometry, scan.space, along, upright)),
             counts={"nan": scan.nan} if scan.nan else {},
             warnings=scan.warnings,
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from domains.medical.making.folder import folder
 from fake_cli import mistake
 from numpy.testing import assert_array_equal
 from PIL import Image
@@ -12,7 +13,6 @@ from scipy import ndimage
 
 from domains.medical import datasets, pictures
 from domains.medical.making import sources, synthesize
-from domains.medical.making.folder import folder
 from domains.medical.making.synthetic import KINDS
 from framework.cli import main
 
