@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,13 +18,16 @@ from domains.medical import (
     looking,
     options,
     pictures,
+    places,
     procedural,
     slicing,
     space,
+    viewer,
     volumes,
 )
 from domains.medical.back import Look as Along
 from domains.medical.back import ScanBack, made
+from domains.medical.making import synthesize, synthetic
 from domains.medical.scans import Cutting, Look, Scan
 from domains.medical.store import DamagedError, Store
 from framework.errors import UnreadableError, UserError
@@ -32,7 +35,7 @@ from framework.pictures import write_map
 from framework.registry import register
 from framework.types import Record, Sample
 
-__all__ = ["Medical", "datasets", "procedural"]
+__all__ = ["Medical", "datasets", "procedural", "synthesize", "synthetic"]
 
 
 @register("domain", "medical")
@@ -68,6 +71,8 @@ class Medical:
     element: ClassVar[str] = "voxel"
     unit: ClassVar[str] = "patient"
     view: ClassVar[str] = "slice"
+    script: ClassVar[Path] = viewer.SCRIPT
+    asked: ClassVar[dict[str, Any]] = {"slices": 24}  # a language model pays for each
     suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *dicom.SUFFIXES, *pictures.SUFFIXES)
     imports: ClassVar[tuple[str, ...]] = ("nibabel",)
     axis: str = "axial"
@@ -127,6 +132,10 @@ class Medical:
             UnreadableError: the scan is missing, corrupt, not 3D, without a usable affine, or has NaN voxels.
             TruthError: the mask is missing, corrupt, or not on the grid of the scan.
         """
+        if synthetic.is_made(record):
+            specimen = synthetic.specimen(record)
+            told = replace(record, frame=None) if specimen.frame is None else record  # whole: no slice of anything
+            return replace(self.read(specimen), record=told)
         if not _is_volume(record.path):
             return self._read_picture(record)
         cutting = self._cutting(record)
@@ -159,10 +168,26 @@ class Medical:
             plane[...] = scores.reshape(plane.shape)
         return {"map": volumes.write(voxels, grid, stem.with_name(f"{stem.name}.nii.gz"))}
 
+    def scene(self, sample: Sample) -> dict[str, np.ndarray]:
+        """What ``viewer.js`` draws a scan from, see ``viewer.scene``; nothing of a picture or a single slice."""
+        path, back = sample.record.path, sample.back
+        if sample.record.frame is not None or not isinstance(back, ScanBack):
+            return {}
+        whole = replace(self._cutting(sample.record), upright=True, crop=False, spacing=None)
+        try:
+            return self._scene(cache.scan(path, whole, self._store), back)
+        except DamagedError:
+            return self._scene(cache.scan(path, whole, self._store, anew=True), back)
+
     @staticmethod
     def back(**plain: Any) -> ScanBack:
         """What ``sample.back.plain()`` was made of."""
         return made(**plain)
+
+    def _scene(self, scan: Scan, back: ScanBack) -> dict[str, np.ndarray]:
+        """The scene of a scan that is cut; of three windows the first."""
+        windows = options.windows(self.window) or (scan.histogram.ends(self.percentiles, self.foreground),)
+        return viewer.scene(scan, back, windows[0])
 
     def _read_scan(self, record: Record, scan: Scan) -> Sample:
         """Views of a scan that is cut, the way back, and truth."""
@@ -183,7 +208,7 @@ class Medical:
             looking.views(scan, along, look, self.neighbours),
             truth=self._truth(record, scan.geometry),
             back=back,
-            captions=looking.titles(scan, along),
+            captions=places.titles(places.places(scan.geometry, scan.space, along, upright)),
             counts={"nan": scan.nan} if scan.nan else {},
             warnings=scan.warnings,
         )

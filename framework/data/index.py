@@ -8,6 +8,7 @@ from pathlib import Path
 from framework import registry
 from framework.config import Config, DataConfig
 from framework.data.overlap import told
+from framework.data.splitting import part_of
 from framework.data.views import keep_views
 from framework.errors import TruthError, UserError
 from framework.progress import say
@@ -83,7 +84,10 @@ def open_index(name: str, config: DataConfig, asked: bool = False) -> Index:
     kept = set(config.categories or known) - set(config.exclude)
     if not kept:
         raise UserError(f"{name}: exclude leaves no category. Known: {', '.join(known)}.")
-    return Index(name, config, [r for r in records if r.category in kept], reader)
+    taken = part_of([r for r in records if r.category in kept], *config.share)
+    if not taken:
+        raise UserError(f"{name}: share {config.share} holds none of its groups. Take a larger share.")
+    return Index(name, config, taken, reader)
 
 
 def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:

@@ -34,11 +34,8 @@ def components(truth: np.ndarray) -> np.ndarray:
         raise ValueError(f"truth must be (V, H, W), got {truth.shape}")
     found = np.zeros(truth.shape, np.int32)
     if truth.any():
-        box = tuple(
-            slice(hit[0], hit[-1] + 1)
-            for hit in (np.flatnonzero(truth.any(others)) for others in ((1, 2), (0, 2), (0, 1)))
-        )
-        found[box] = ndimage.label(truth[box], np.ones((3, 3, 3)))[0]
+        inside = box(truth)
+        found[inside] = ndimage.label(truth[inside], np.ones((3, 3, 3)))[0]
     return found.ravel()
 
 
@@ -95,7 +92,9 @@ def coarse(
     if not len(values):
         return hist, 0
     zeros = axis.check(values, scores_kind)
-    found = _table(scores_kind, bins).to(values.device).index_select(0, axis.keys(values, scores_kind, zeros=zeros))
+    found = (
+        coarse_bins(scores_kind, bins).to(values.device).index_select(0, axis.keys(values, scores_kind, zeros=zeros))
+    )
     places = where(torch.as_tensor(targets).reshape(-1))
     anomalous = found[places]
     positives = torch.bincount(anomalous, minlength=bins)
@@ -110,6 +109,13 @@ def coarse(
     return hist, int((areas > 0).sum())
 
 
+def box(marked: np.ndarray) -> tuple[slice, slice, slice]:
+    """The smallest box that holds what is marked of ``(V, H, W)`` bool, at least one element."""
+    hits = (np.flatnonzero(marked.any(others)) for others in ((1, 2), (0, 2), (0, 1)))
+    i, j, k = (slice(int(hit[0]), int(hit[-1]) + 1) for hit in hits)
+    return i, j, k
+
+
 def where(targets: Tensor) -> Tensor:
     """``(P,)`` int64, ascending: positions of what is not 0 in ``(E,)``. NumPy finds them four times faster."""
     if targets.device.type == "cpu":
@@ -118,7 +124,7 @@ def where(targets: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _table(kind: Kind, bins: int) -> Tensor:
+def coarse_bins(kind: Kind, bins: int) -> Tensor:
     """``(axis.BINS,)`` int32, the coarse bin of each fine one, so that rounding is the same everywhere."""
     edges = axis.logits(kind)
     found = np.clip(np.floor((edges + COARSE_LIMIT) * (bins / (2 * COARSE_LIMIT))), 0, bins - 1)

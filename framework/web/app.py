@@ -125,7 +125,7 @@ class Site:
         return web.Response(body=pictures[number][request.match_info["kind"]], content_type="image/png")
 
     async def viewer(self, request: web.Request) -> web.Response:
-        """The shape, to be turned: a page of its own in the page, which may run its scripts and nothing else."""
+        """The file, to look around in: a page of its own in the page, which may run its scripts and nothing else."""
         talk = self._talk(request)
         if talk.viewer is None:
             raise web.HTTPNotFound

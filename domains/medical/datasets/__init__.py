@@ -3,6 +3,7 @@
 from domains.medical.datasets import published, splits
 from domains.medical.datasets.bmad import bmad
 from domains.medical.datasets.dicom import dicom_tree
+from domains.medical.datasets.findings import findings
 from domains.medical.datasets.folders import folder
 from domains.medical.datasets.masked import isic, meta_json, polyps, tn3k
 from domains.medical.datasets.pictures import covid, head_ct, yes_no
@@ -15,6 +16,7 @@ __all__ = [
     "covid",
     "decathlon",
     "dicom_tree",
+    "findings",
     "folder",
     "head_ct",
     "isic",
