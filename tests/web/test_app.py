@@ -75,7 +75,7 @@ def test_the_page_loads_nothing_from_elsewhere(call):
         assert status == 200 and headers["Content-Type"].startswith(kind)
         assert "default-src 'none'" in headers["Content-Security-Policy"] and "http" not in body.decode()
         assert headers["Cache-Control"] == "no-store" and headers["X-Content-Type-Options"] == "nosniff"
-    assert b'accept=".bmp,.jpeg,' in call("GET", "/")[2] and b"up to 1 MB" in call("GET", "/")[2]
+    assert b'accept=".bmp,.dcm,' in call("GET", "/")[2] and b"up to 1 MB" in call("GET", "/")[2]
     for path in ("/page.py", "/page.html.j2", "/../app.py", "/page.cssx"):
         assert call("GET", path)[0] == 404
 

@@ -17,6 +17,7 @@ from framework.types import Record
 Splits = dict[str, Iterator[Record]]
 
 
+@register("splits", "medical/dicom")
 @register("splits", "medical/nifti")
 @register("splits", "medical/nifti_slices")
 def by_folder(root: Path, **options: Any) -> Splits:

@@ -45,7 +45,7 @@ def ghost(plane: Plane) -> np.ndarray:
     value, _, _, rng = plane
     axis = int(rng.integers(2))
     shift = round(value.shape[axis] * rng.uniform(0.12, 0.5))
-    return rng.uniform(0.2, 0.45) * np.roll(value, shift, axis)
+    return rng.uniform(0.1, 0.28) * np.roll(value, shift, axis)
 
 
 def spike(plane: Plane) -> np.ndarray:
@@ -132,7 +132,8 @@ def _band(value: np.ndarray, body: np.ndarray, rng: np.random.Generator) -> np.n
     places = np.flatnonzero(body.any((1 - axis, 2))) if body.any() else np.arange(value.shape[axis])
     half = max(2.0, 0.5 * rng.uniform(*BAND) * value.shape[axis])
     at = rng.uniform(places[0] + half / 2, max(places[0] + half / 2 + 1, places[-1] - half / 2))
-    share = np.clip((half - np.abs(np.arange(value.shape[axis]) - at)) / 3 + 0.5, 0, 1).astype(np.float32)
+    away = np.abs(np.arange(value.shape[axis], dtype=np.float32) - np.float32(at))
+    share = np.clip((half - away) / max(3.0, 0.3 * half) + 0.5, 0, 1)
     return share.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
 
 

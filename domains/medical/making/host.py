@@ -15,6 +15,7 @@ LEAST_BODY = 64  # coarse cells
 BIMODAL = 0.7  # of the variance between the classes: one bell has 0.64, two apart more than 0.8
 BINS = 256
 UNIFORM = 0.6  # of the background that must have one value before that is no noise
+EVEN = 0.06  # of the range of values, by which those of an even background differ
 _QUARTER = 0.3186  # a quarter of a Gaussian's absolute values lie below so many standard deviations
 
 
@@ -157,7 +158,7 @@ def _background(values: np.ndarray, least: float) -> tuple[float, bool]:
 
 
 def _otsu(values: np.ndarray) -> float:
-    """The grey value that parts dark from bright best; minus infinity where there are no two classes.
+    """The grey value that parts dark from bright best; where there are no two classes, that of the border.
 
     Source: Otsu, IEEE Transactions on Systems, Man, and Cybernetics 9, 1979.
     """
@@ -172,7 +173,16 @@ def _otsu(values: np.ndarray) -> float:
     between = (mean[-1] * below - mean) ** 2 / np.maximum(below * (1 - below), 1e-12)
     total = float((counts * (middle - mean[-1]) ** 2).sum() / flat.size)
     best = int(between.argmax())
-    return float(edges[best + 1]) if between[best] > BIMODAL * total else -np.inf
+    return float(edges[best + 1]) if between[best] > BIMODAL * total else _above_border(values, high - low)
+
+
+def _above_border(values: np.ndarray, span: float) -> float:
+    """A little above the value of most of the border, where that is dark and even; minus infinity where it is not."""
+    planes = np.moveaxis(values, int(np.argmin(values.shape)), 0)  # slices may show the body at both ends
+    border = np.concatenate([planes[:, [0, -1]].ravel(), planes[:, :, [0, -1]].ravel()])
+    middle = float(np.median(border))
+    even = (np.abs(border - middle) < EVEN * span).mean() > UNIFORM
+    return middle + EVEN * span if even and middle + EVEN * span < float(values.mean()) else -np.inf
 
 
 def _body(tissue: np.ndarray) -> np.ndarray:

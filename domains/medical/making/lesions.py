@@ -1,7 +1,7 @@
 """A site in a healthy volume and random numbers in; the box around it with a lesion, and the lesion's mask, out.
 
 Every lesion keeps or renews the noise of the tissue, has a rough skin and a soft edge, and stays between the dark and
-the bright tissue of the body. Strengths are shares of what lies between these two.
+the bright tissue of the body. Strengths are shares of the contrast of the tissue around.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from domains.medical.making.shapes import Site, grain, reach, smooth_noise, soft
 
 LEAST = 0.1  # a change weaker than this share of full strength is left out, so that the mask is honest
 LEAST_SHIFT = 0.25  # of the shortest voxel edge; tissue that is pushed less stays where it is
-CONTRAST = (0.35, 0.85)  # least and most strength
-WEAKEST = 0.2  # strength that may be left where tissue is bright or dark already
+CONTRAST = (0.35, 1.0)  # least and most strength
+WEAKEST = 0.3  # strength that may be left where tissue is bright or dark already
 Change = tuple[np.ndarray, np.ndarray]
 """``(x, y, z, C)`` float32 and ``(x, y, z)`` bool."""
 
@@ -42,12 +42,13 @@ def blob(site: Site, rng: np.random.Generator) -> Change | None:
 
 def ring(site: Site, rng: np.random.Generator) -> Change | None:
     """A bright wall around a dark core, as of an abscess or a tumour that takes up contrast agent."""
-    host, field = site.host, reach(site, rng, rough=0.14)
-    core, wall = host.dark + rng.uniform(0.05, 0.3) * host.span, host.high - rng.uniform(0, 0.2) * host.span
-    if wall - float(site.level.mean()) < WEAKEST * host.span:
+    host, field, level = site.host, reach(site, rng, rough=0.14), float(site.level.mean())
+    wall = min(level + rng.uniform(0.5, 1) * site.contrast, host.high)
+    core = max(level - rng.uniform(0.4, 1) * site.contrast, host.dark)
+    if wall - level < WEAKEST * site.contrast:
         return None
     inner = soft(field / rng.uniform(0.6, 0.75), 0.25)
-    uneven = rng.uniform(0, 0.08) * host.span * smooth_noise(site, rng, site.radius)
+    uneven = rng.uniform(0, 0.08) * site.contrast * smooth_noise(site, rng, site.radius)
     target = wall + uneven + inner * (core - wall)
     return _painted(replace(site, tissue=site.inside), soft(field, 0.3), target, rng, kept=0.25)
 
@@ -58,7 +59,7 @@ def foci(site: Site, rng: np.random.Generator) -> Change | None:
     if target is None:
         return None
     weight = np.zeros(site.shape, np.float32)
-    edge = 1.5 * float(site.host.spacing.min())
+    edge = 1.8 * float(site.host.spacing.min())
     for _ in range(rng.integers(5, 12)):
         shift = rng.normal(0, 0.45, 3) * site.radius * (np.array(site.host.shape) > 1)
         small = replace(site, centre=site.centre + shift, radius=max(edge, site.radius * rng.uniform(0.18, 0.36)))
@@ -72,8 +73,8 @@ def texture(site: Site, rng: np.random.Generator) -> Change | None:
     other = _elsewhere(site, rng) if rng.random() < 0.5 else None
     if other is None:
         period = float(site.host.spacing.min()) * np.exp(rng.uniform(np.log(1.6), np.log(5)))
-        other = rng.uniform(0.12, 0.3) * site.host.span * smooth_noise(site, rng, period)[..., None] + grain(site, rng)
-    shift = rng.uniform(-0.12, 0.12) * site.host.span
+        other = rng.uniform(0.2, 0.4) * site.contrast * smooth_noise(site, rng, period)[..., None] + grain(site, rng)
+    shift = rng.uniform(-0.15, 0.15) * site.contrast
     return _mixed(site, weight, site.level + shift + other, rng)
 
 
@@ -101,7 +102,7 @@ def mass(site: Site, rng: np.random.Generator) -> Change | None:
     lost = (1 - (2 / 3) ** dimensions) ** 0.5  # of the noise, by interpolation between random places
     pushed += lost * np.minimum(1, push / shortest)[..., None] * grain(site, rng)
     uneven = 0.06 * smooth_noise(site, rng, 0.7 * r) + 0.05 * smooth_noise(site, rng, 0.3 * r)
-    lump = target + (site.host.span * uneven)[..., None] + 0.4 * (pushed - site.level) + grain(site, rng)
+    lump = target + (site.contrast * uneven)[..., None] + 0.4 * (pushed - site.level) + grain(site, rng)
     share = soft(d / r, rng.uniform(0.2, 0.5))[..., None]
     return pushed + share * (lump - pushed), ((d < r) | (push >= LEAST_SHIFT * shortest)) & site.inside
 
@@ -110,7 +111,7 @@ def missing(site: Site, rng: np.random.Generator) -> Change | None:
     """A hole that is filled with what is dark in the body, or structure that has gone: smooth, as what is around."""
     host, field = site.host, reach(site, rng, rough=0.22)
     dark = host.dark + rng.uniform(0, 0.12) * host.span
-    if rng.random() < 0.6 and float(site.level.mean()) - dark > 1.5 * WEAKEST * host.span:
+    if rng.random() < 0.6 and float(site.level.mean()) - dark > WEAKEST * host.span:
         return _painted(replace(site, tissue=site.inside), soft(field, 0.3), dark, rng, kept=0.1)
     width = 0.45 * site.radius / host.spacing
     outside = (site.tissue & (field > 1)).astype(np.float32)
@@ -124,10 +125,10 @@ def missing(site: Site, rng: np.random.Generator) -> Change | None:
 def _target(site: Site, rng: np.random.Generator) -> float | None:
     """Grey value of a lesion, brighter or darker than its place; None where neither can be told from it."""
     host, level = site.host, float(site.level.mean())
-    sign, strength = rng.choice((-1, 1, 1)), rng.uniform(*CONTRAST) * host.span
+    sign, strength = rng.choice((-1, 1, 1)), rng.uniform(*CONTRAST) * site.contrast
     for way in (sign, -sign):
-        target = float(np.clip(level + way * strength, host.low, host.high - rng.uniform(0, 0.2) * host.span))
-        if way * (target - level) >= WEAKEST * host.span:
+        target = float(np.clip(level + way * strength, host.low, host.high))
+        if way * (target - level) >= WEAKEST * site.contrast:
             return target
     return None
 
@@ -138,7 +139,7 @@ def _painted(
     """Move the level of the tissue to a target, keeping some of its texture and all of its noise."""
     other = np.asarray(target, np.float32)
     other = other[..., None] if other.ndim else other
-    uneven = 0.07 * site.host.span * smooth_noise(site, rng, 0.6 * site.radius)[..., None]
+    uneven = 0.07 * site.contrast * smooth_noise(site, rng, 0.6 * site.radius)[..., None]
     tint = 1.0 if site.patch.shape[-1] == 1 else rng.uniform(0.6, 1.4, 3).astype(np.float32)
     own = kept * (site.patch - site.level) + (1 - kept**2) ** 0.5 * grain(site, rng)
     return _mixed(site, weight, site.level + (other - float(site.level.mean())) * tint + uneven + own, rng)

@@ -9,6 +9,8 @@ import numpy as np
 from domains.medical.making.host import Host, grey, noise
 
 MOSTLY = 0.5  # of what lies around the centre of a lesion must be tissue
+LOCAL = 1.5  # what is called the contrast around a lesion, of the range of tissue there
+LEAST_CONTRAST = 0.35  # of the body's span
 Box = tuple[slice, slice, slice]
 
 
@@ -25,6 +27,7 @@ class Site:
         tissue: ``(x, y, z)`` bool, which of them are brighter than the background.
         inside: ``(x, y, z)`` bool, which of them lie in the body, dark or not.
         level: ``(C,)`` float32, of the tissue around the centre.
+        contrast: grey values between dark and bright tissue there; strengths are shares of it.
         sigma: standard deviation of the noise there.
     """
 
@@ -36,6 +39,7 @@ class Site:
     tissue: np.ndarray
     inside: np.ndarray
     level: np.ndarray
+    contrast: float
     sigma: float
 
     @property
@@ -116,12 +120,15 @@ def site_at(host: Host, centre: np.ndarray, radius: float, reach_mm: float) -> S
     patch = host.values[box].astype(np.float32)
     value = grey(patch)
     tissue = value > host.threshold
-    place = Site(host, centre, radius, box, patch, tissue, tissue | _in_body(host, box), np.zeros(0), 0.0)
+    place = Site(host, centre, radius, box, patch, tissue, tissue | _in_body(host, box), np.zeros(0), 0.0, 0.0)
     ball = sum(o * o for o in place.offsets) < radius**2
     near = tissue & ball
     if not near.any() or near.sum() < MOSTLY * ball.sum():
         return None
-    return replace(place, level=np.median(patch[near], 0).astype(np.float32), sigma=noise(value, tissue))
+    level = np.median(patch[near], 0).astype(np.float32)
+    dark, bright = np.percentile(value[tissue], (5, 95)).tolist()
+    contrast = float(np.clip(LOCAL * (bright - dark), LEAST_CONTRAST * host.span, host.span))
+    return replace(place, level=level, contrast=contrast, sigma=noise(value, tissue))
 
 
 def _in_body(host: Host, box: Box) -> np.ndarray:
