@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from domains.medical.datasets.bmad import SPLITS, bmad
+from domains.medical.datasets.findings import findings
 from domains.medical.datasets.folders import scans_in
 from domains.medical.datasets.listing import folders
 from domains.medical.datasets.volumes import nifti
@@ -22,6 +23,12 @@ Splits = dict[str, Iterator[Record]]
 def by_folder(root: Path, **options: Any) -> Splits:
     """Every folder of the root is a split; whole scans, for slices have their patients."""
     return {place.name: nifti(root, place.name) for place in folders(root)}
+
+
+@register("splits", "medical/pictures")
+def of_pictures(root: Path, **options: Any) -> Splits:
+    """Every folder of the root is a split."""
+    return {place.name: findings(root, place.name) for place in folders(root)}
 
 
 @register("splits", "medical/bmad")
