@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from domains.medical.making.folder import folder
 from fake_cli import mistake
 from numpy.testing import assert_array_equal
 from PIL import Image
