@@ -1,6 +1,5 @@
 """Scans whose place in the patient is known: grey inside, with one bright block on the left, in front, on top."""
 
-import nibabel
 import numpy as np
 
 SHAPE = (40, 50, 12)  # to the right, front and top
@@ -32,6 +31,8 @@ def block():
 
 def write(path, voxels, matrix=None, codes="LPS"):
     """Write ``(X, Y, Z)`` with its axes in another order, such as "LPS"; the array as it is stored."""
+    import nibabel  # of the extra: tests of the web import this module without it
+
     image = nibabel.Nifti1Image(voxels, affine() if matrix is None else matrix)
     wanted = nibabel.orientations.axcodes2ornt(tuple(codes))
     image = image.as_reoriented(

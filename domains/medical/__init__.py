@@ -208,6 +208,7 @@ class Medical:
             looking.views(scan, along, look, self.neighbours),
             truth=self._truth(record, scan.geometry),
             back=back,
+            at=np.array(along[0].cells, np.float32) if record.frame is None and len(along) == 1 else None,
             captions=places.titles(places.places(scan.geometry, scan.space, along, upright)),
             counts={"nan": scan.nan} if scan.nan else {},
             warnings=scan.warnings,

@@ -129,9 +129,10 @@ def table(window: Sequence[float], scale: Scale) -> np.ndarray:
     low, high = float(window[0]), float(window[1])
     if high <= low:
         return np.zeros(LEVELS, np.uint8)
-    with np.errstate(invalid="ignore"):
-        grey = np.rint((scale.decode(every()) - low) * (255 / (high - low)))
-        return np.nan_to_num(np.clip(grey, 0, 255)).astype(np.uint8)
+    values = scale.decode(every()).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        grey = np.rint((values - np.float32(low)) * np.float32(255 / (high - low)))  # as slicing.to_grey
+    return np.nan_to_num(np.clip(grey, 0, 255)).astype(np.uint8)
 
 
 def window_of(name: str) -> tuple[float, float]:

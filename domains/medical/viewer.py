@@ -17,7 +17,7 @@ from domains.medical.space import Space
 from framework.errors import TruthError
 
 SCRIPT = Path(__file__).with_name("viewer.js")
-MOST_VOXELS = 3_500_000  # of a page: about 152 a side
+MOST_VOXELS = 3_000_000  # of a page: 144 a side
 STEPS = 4095  # shades of a page
 OBLIQUE_DEG = 5.0  # a scan that is turned further says so
 _FAR = 8.0  # of the span of nearly all values: further out lies metal, which is shown as the end of the shades
@@ -35,11 +35,11 @@ def scene(scan: Scan, back: ScanBack, window: tuple[float, float]) -> dict[str, 
 
     Returns:
         For the framework ``elements (N,)`` int32, ``planes (V,)``, ``numbers (V,)``, ``positions_mm (V,)``, ``pixel_mm
-        (V, 2)``, ``sides (V, 4)`` and ``notes``. For the script: ``shape (3,)`` of the N voxels, ``picks``, which
-        planes of voxels of each axis these are, one axis after the other, ``grid (3,)`` and ``affine (4, 4)`` of all;
-        ``values (N,)`` uint8 or uint16 with ``scale (2,)``, the value of 0 and of a step; ``window (2,)``; ``presets``
-        of a CT and their ``windows (P, 2)``; ``views (V, 2)``, axis and slice of each. And ``truth (E,)`` bool where
-        a mask lies beside the scan.
+        (V, 2)``, ``sides (V, 4)`` and ``notes``; ``truth (E,)`` bool where a mask lies beside the scan. For the script:
+        ``shape (3,)`` of the N voxels, of which x runs fastest; ``picks``, which planes of voxels of each axis these
+        are, one axis after the other; ``grid (3,)`` and ``affine (4, 4)`` of all; ``values (N,)`` uint8 or uint16 with
+        ``scale (2,)``, the value of 0 and of a step; ``window (2,)``; ``presets`` of a CT and their ``windows (P, 2)``;
+        ``views (V, 2)``, axis and slice of each.
     """
     scan.check(range(len(scan.codes)))
     codes = slicing.stack(scan.codes, scan.cutting.kept)  # (X, Y, Z)
@@ -56,13 +56,13 @@ def scene(scan: Scan, back: ScanBack, window: tuple[float, float]) -> dict[str, 
         _lying(lying)
         | _truth(scan.geometry)
         | {
-            "elements": _elements(scan.space, picks).ravel(),
+            "elements": _elements(scan.space, picks).ravel("F"),
             "notes": np.array(_notes(affine, box, picks), np.str_),
             "shape": np.array(shown.shape, np.int32),
             "picks": np.concatenate(picks).astype(np.int32),
             "grid": np.array(scan.space.size, np.int32),
             "affine": affine.astype(np.float32),
-            "values": values.ravel(),
+            "values": values.ravel("F"),
             "scale": np.array(scale, np.float32),
             "window": np.array(window, np.float32),
             "presets": np.array(presets, np.str_),

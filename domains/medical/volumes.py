@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,9 @@ def _through_monai(scan: Geometry, reader: str) -> np.ndarray:
     if scan.files:
         raise UserError(f"{scan.path}: a DICOM series is read with reader: auto.")
     try:
-        loaded = LoadImage(reader=READERS[reader], image_only=True)(scan.path)
+        with warnings.catch_warnings():  # of a decoder for DICOM that is looked for at every call
+            warnings.filterwarnings("ignore", message="NvImgCodec")
+            loaded = LoadImage(reader=READERS[reader], image_only=True)(scan.path)
     except (RuntimeError, *BROKEN) as error:
         cause = geometry.first_line(error.__cause__ or error)  # MONAI wraps the reader's own error
         raise UnreadableError(f"{scan.path}: truncated or corrupt ({cause}).") from None

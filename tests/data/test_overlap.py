@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from framework import registry
-from framework.config import DataConfig
-from framework.data.index import Index
+from framework.config import Config, DataConfig
+from framework.data.index import Index, open_all
 from framework.data.overlap import across_splits, shared_groups, told
 from framework.errors import UserError
 from framework.types import Record
@@ -39,6 +39,21 @@ def test_training_and_testing_on_one_group_is_told_in_a_line() -> None:
     assert line.startswith(
         "/a-test: 5 of its patients are trained on too, in other samples of /a-train: a, b, c and 2 more."
     )
+
+
+def test_the_line_comes_before_training_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("train/good/anna_1", "train/tumour/berta_1", "test/good/anna_2", "test/tumour/carl_1"):
+        path = tmp_path / f"{name}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    config = Config(
+        "x",
+        train={"a": DataConfig("medical", "nifti", str(tmp_path), "train")},
+        test={"b": DataConfig("medical", "nifti", str(tmp_path), "test")},
+    )
+    open_all(config, fit=True)
+    told = capsys.readouterr().err
+    assert told.startswith("b: 1 of its patients are trained on too, in other samples of a: anna. Its numbers say less")
 
 
 def test_groups_in_several_splits_are_found_where_the_set_says_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+import fake_block
 import numpy as np
 import pytest
 from fake_dicom import dataset, frames, place, save
@@ -354,3 +355,17 @@ def test_a_mistake_while_the_file_is_encoded(call, png, monkeypatch):
 
     monkeypatch.setattr(Asker, "look", look)
     assert refused(call("POST", "/files?name=a.png", png), 422) == "too much."
+
+
+def test_a_scan_has_a_page_of_three_planes_under_the_same_policy(call, tmp_path):
+    pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
+    fake_block.write(tmp_path / "a.nii", fake_block.ct())
+    told = json.loads(call("POST", "/files?name=a.nii", (tmp_path / "a.nii").read_bytes())[2])
+    assert told["domain"] == "medical" and told["viewer"] and told["sliced"] and told["of"] == 10
+    assert all(re.fullmatch(r"axial slice \d+ of 12 from below, z = -?\d+ mm", v["caption"]) for v in told["views"])
+    _, headers, body = call("GET", f"/talks/{told['talk']}/viewer")
+    nonce = re.search(r"script-src 'nonce-([\w-]+)'", headers["Content-Security-Policy"])[1]
+    text = body.decode()
+    assert text.count(f'nonce="{nonce}"') == 3 and '"truth"' not in text and '"numbers"' not in text
+    start = int(re.search(r'"start":(\d+)', text)[1])
+    assert start in told["shown"]

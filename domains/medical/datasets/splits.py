@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from domains.medical.datasets.bmad import SPLITS, bmad
+from domains.medical.datasets.dicom import dicom_tree
+from domains.medical.datasets.findings import findings
 from domains.medical.datasets.folders import scans_in
 from domains.medical.datasets.listing import folders
 from domains.medical.datasets.volumes import nifti
@@ -16,12 +18,23 @@ from framework.types import Record
 Splits = dict[str, Iterator[Record]]
 
 
-@register("splits", "medical/dicom")
 @register("splits", "medical/nifti")
 @register("splits", "medical/nifti_slices")
 def by_folder(root: Path, **options: Any) -> Splits:
     """Every folder of the root is a split; whole scans, for slices have their patients."""
     return {place.name: nifti(root, place.name) for place in folders(root)}
+
+
+@register("splits", "medical/dicom")
+def of_dicom(root: Path, patient: str = "id", **options: Any) -> Splits:
+    """Every folder of the root is a split; whole series."""
+    return {place.name: dicom_tree(root, place.name, patient=patient) for place in folders(root)}
+
+
+@register("splits", "medical/pictures")
+def of_pictures(root: Path, **options: Any) -> Splits:
+    """Every folder of the root is a split."""
+    return {place.name: findings(root, place.name) for place in folders(root)}
 
 
 @register("splits", "medical/bmad")

@@ -17,8 +17,9 @@ import numpy as np
 from PIL import Image
 
 from domains.medical import geometry, nifti, pictures
+from domains.medical.geometry import Geometry
 from domains.medical.making.host import Host, study
-from framework.errors import UnreadableError, UserError
+from framework.errors import UserError
 
 MASKS = ("masks", "ground_truth")  # folders whose files are no sources
 _COMPRESSION = 4  # of gzip: more costs much and saves little
@@ -31,10 +32,12 @@ class Source:
     Attributes:
         host: of its values as they are stored.
         image: nibabel's, of a volume; None for a picture.
+        grid: of a volume.
     """
 
     host: Host
     image: Any = None
+    grid: Geometry | None = None
 
     @property
     def suffix(self) -> str:
@@ -46,7 +49,7 @@ class Source:
     def encoded(self, values: np.ndarray, packed: bool = True) -> bytes:
         """The file that holds ``(X, Y, Z, C)`` values of the host's type; a volume gzipped unless not ``packed``."""
         if self.image is not None:
-            return _volume(self.image, values[..., 0], packed)
+            return _volume(self, values[..., 0], packed)
         out = io.BytesIO()
         picture = values[:, :, 0, 0] if values.shape[-1] == 1 else values[:, :, 0]
         Image.fromarray(picture).save(out, "PNG" if self.suffix == ".png" else "TIFF")
@@ -55,7 +58,7 @@ class Source:
     def encoded_mask(self, mask: np.ndarray, packed: bool = True) -> bytes:
         """The file that holds a mask ``(X, Y, Z)`` bool, on the same grid: 1 in a volume, 255 in a picture."""
         if self.image is not None:
-            return _volume(self.image, mask.astype(np.uint8), packed, scaled=False)
+            return _volume(self, mask.astype(np.uint8), packed, scaled=False)
         out = io.BytesIO()
         Image.fromarray(mask[:, :, 0].astype(np.uint8) * 255).save(out, "PNG")
         return out.getvalue()
@@ -114,15 +117,9 @@ def opened(path: Path) -> Source:
     if not is_volume(path):
         return Source(study(_picture(path), (1.0, 1.0), str(path)))
     grid = geometry.read(path)
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
-        image = type(nifti.open_file(path)).from_bytes(data)
-        values = np.asarray(image.dataobj.get_unscaled())
-    except geometry.BROKEN as error:
-        raise UnreadableError(f"{path}: truncated or corrupt ({geometry.first_line(error)}).") from None
-    values = values.reshape(grid.shape).astype(values.dtype.newbyteorder("="), copy=False)
+    values = nifti.stored(grid)[0]
     spacing = np.linalg.norm(grid.affine[:3, :3], axis=0).tolist()
-    return Source(study(values, tuple(spacing), str(path)), image)
+    return Source(study(values, tuple(spacing), str(path)), nifti.open_file(path), grid)
 
 
 def _picture(path: Path) -> np.ndarray:
@@ -135,13 +132,15 @@ def _picture(path: Path) -> np.ndarray:
     return values[..., 0].astype(np.uint16 if fits else np.float32)
 
 
-def _volume(image: Any, values: np.ndarray, packed: bool, scaled: bool = True) -> bytes:
+def _volume(source: Source, values: np.ndarray, packed: bool, scaled: bool = True) -> bytes:
     """A NIfTI file with the grid of another, its scale where ``scaled``, and nothing else of its header."""
+    image, grid = source.image, source.grid
+    assert grid is not None
     header = type(image.header)()
     header.set_data_dtype(values.dtype)
     header.set_xyzt_units(image.header.get_xyzt_units()[0])
-    made = type(image)(values, image.affine, header)
-    made.set_sform(image.affine, int(image.header["sform_code"]))
+    made = type(image)(values, grid.affine, header)
+    made.set_sform(grid.affine, int(image.header["sform_code"]) if grid.affine_source == "sform" else 0)
     if int(image.header["qform_code"]):
         made.set_qform(image.header.get_qform(), int(image.header["qform_code"]))
     slope, inter = image.dataobj.slope, image.dataobj.inter

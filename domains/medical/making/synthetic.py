@@ -192,7 +192,7 @@ def _sliced(twins: list[Record], axis: str, stride: int, every: bool) -> Iterato
     except UserError:
         yield twins[1]
         return
-    affine = source.image.affine
+    affine = source.grid.affine if source.grid is not None else np.eye(4)
     marked: np.ndarray = np.asarray(slicing.cut(geometry.to_ras(spoiled.mask, affine), axis).any((1, 2)))  # (D,)
     chosen = np.flatnonzero(marked)
     if every:

@@ -20,7 +20,7 @@ def scene(path, voxels=None, matrix=None, codes="LPS", **options):
 
 def spot(found):
     """Where the brightest voxel of a scene lies, the middle of several: its place among those shown."""
-    places = np.argwhere(found["values"].reshape(found["shape"]) == found["values"].max())
+    places = np.argwhere(found["values"].reshape(found["shape"], order="F") == found["values"].max())
     return tuple(places.mean(0).astype(int))
 
 
@@ -38,7 +38,7 @@ def test_left_is_left_in_any_order_of_axes(tmp_path, codes, turned_deg):
     place = spot(found)
     assert_array_equal(picked(found, place), SPOT)
     assert_allclose(found["affine"] @ [*SPOT, 1], matrix @ [*SPOT, 1], atol=1e-4)
-    element = found["elements"][np.ravel_multi_index(place, found["shape"])]
+    element = found["elements"][np.ravel_multi_index(place, found["shape"], order="F")]
     assert stored.ravel()[element] == 300  # in the file's own order
     values = found["scale"][0] + found["scale"][1] * found["values"]
     assert_allclose(values, stored.ravel()[found["elements"]], atol=1e-3)

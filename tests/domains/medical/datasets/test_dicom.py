@@ -125,4 +125,4 @@ def test_a_set_without_masks_has_labels_only(tmp_path):
 def test_a_patient_of_two_splits_is_told(root):
     series(root / "train/good/c", VOXELS, series="1.7", PatientID="4711")
     report = inspect("medical/dicom", root)
-    assert any("split" in w for w in report.warnings) and not any("4711" in w for w in report.warnings)
+    assert any("are in split train too" in w for w in report.warnings) and not any("4711" in w for w in report.warnings)

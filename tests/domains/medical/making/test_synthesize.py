@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from domains.medical.making.folder import folder
 from fake_cli import mistake
 from numpy.testing import assert_array_equal
 from PIL import Image
 from scipy import ndimage
 
 from domains.medical import datasets, pictures
+from domains.medical.datasets import findings
 from domains.medical.making import sources, synthesize
 from domains.medical.making.synthetic import KINDS
 from framework.cli import main
@@ -73,7 +73,7 @@ def made(healthy, tmp_path_factory) -> Path:
 
 
 def test_each_source_gives_a_healthy_file_and_its_spoiled_twins(made):
-    scans, flat = list(datasets.nifti(made)), list(folder(made))
+    scans, flat = list(datasets.nifti(made)), list(findings(made))
     assert (len(scans), len(flat)) == (9, 6)
     assert sum(r.anomalous for r in scans) == 6 and sum(r.anomalous for r in flat) == 4
     assert {r.defect for r in (*scans, *flat) if r.anomalous} <= set(KINDS)
@@ -102,8 +102,8 @@ def test_a_scan_keeps_grid_type_and_scale_but_no_text(made, healthy):
 
 
 def test_a_picture_is_its_twin_outside_of_the_mask(made, healthy):
-    twins = {r.group: pictures.load(r.path) for r in folder(made) if not r.anomalous}
-    for record in folder(made):
+    twins = {r.group: pictures.load(r.path) for r in findings(made) if not r.anomalous}
+    for record in findings(made):
         if record.anomalous:
             values = pictures.load(record.path)
             mask = pictures.load_mask(record.truth_path, *values.shape[:2])
@@ -114,7 +114,7 @@ def test_a_picture_is_its_twin_outside_of_the_mask(made, healthy):
 def test_a_set_on_disk_passes_its_check(made, capsys):
     assert main(["datasets", "check", "medical/nifti", str(made)]) == 0
     assert "6 of 6 anomalous samples mark a voxel" in capsys.readouterr().out
-    assert main(["datasets", "check", "medical/folder", str(made)]) == 0
+    assert main(["datasets", "check", "medical/pictures", str(made)]) == 0
     assert "4 of 4 anomalous samples mark a voxel" in capsys.readouterr().out
 
 
