@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -29,11 +30,15 @@ class Picture:
         pixels: ``(H, W, 3)`` uint8; several lie one below the other.
         caption: under it.
         bar: (length as a share of the picture's width, words) of a bar that tells sizes, or None.
+        sides: what lies to the left, the right, the top and the bottom, a letter each; or none.
+        ink: colour of the bar and the letters.
     """
 
     pixels: tuple[np.ndarray, ...]
     caption: str = ""
     bar: tuple[float, str] | None = None
+    sides: tuple[str, ...] = ()
+    ink: tuple[int, int, int] = INK
 
 
 @dataclass(slots=True)
@@ -90,15 +95,23 @@ class Sheet:
         for pixels in picture.pixels:
             height = width * pixels.shape[0] / pixels.shape[1]
             self.images.append((x, y, width, height, pixels))
+            self._letter(picture, x, y, width, height)
             y += height
         if picture.bar is not None:
             share, words = picture.bar
-            self.boxes.append((x + 12, y - 14, share * width, 4, INK))
-            self.texts.append((x + 12, y - 20 - TEXT, TEXT, INK, words))
+            self.boxes.append((x + 12, y - 14, share * width, 4, picture.ink))
+            self.texts.append((x + 12, y - 20 - TEXT, TEXT, picture.ink, words))
         for line in wrapped(picture.caption, TEXT, width):
             self.texts.append((x, y + 3, TEXT, MUTED, line))
             y += TEXT * 1.3
         return y + 3
+
+    def _letter(self, picture: Picture, x: float, y: float, width: float, height: float) -> None:
+        """The letters of the sides of a picture that lies there."""
+        middle, centre = y + height / 2 - TEXT / 2, x + width / 2 - TEXT / 3
+        ends = ((x + 5, middle), (x + width - TEXT, middle), (centre, y + 2), (centre, y + height - TEXT * 1.3))
+        for (left, top), letter in zip(ends, picture.sides, strict=False):
+            self.texts.append((left, top, TEXT, picture.ink, letter))
 
     def _png(self, height: int) -> bytes:
         sheet = Image.new("RGB", (WIDTH, height), "white")
@@ -114,6 +127,14 @@ class Sheet:
         buffer = io.BytesIO()
         sheet.save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
+
+
+def bar(unit_px: float, side: int, unit: str) -> tuple[float, str]:
+    """A length of 1, 2 or 5 times a power of ten that takes about a fifth of a view, as (share of the view, words)."""
+    wanted = 0.25 * side / unit_px
+    power = 10.0 ** math.floor(math.log10(wanted))
+    length = next(n for n in (5, 2, 1) if n * power <= wanted) * power
+    return length * unit_px / side, f"{length:g} {unit}"
 
 
 def measured(text: str, size: float) -> float:

@@ -30,6 +30,8 @@ class Record:
         nth: where among the slices of its ``group`` a picture lies that is a file of its own, or None where it is no
             slice or nobody knows; of a ``frame`` that is the frame itself.
         beside: other files that are read with ``path``, such as the photograph of a scan; part of what the sample is.
+        marks: which values of the truth file are anomalous, where it also marks what is not, such as the organ around a
+            tumour; empty: all that its format takes for marked.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Record:
     frame: int | None = None
     nth: int | None = None
     beside: tuple[Path, ...] = ()
+    marks: tuple[int, ...] = ()
 
     @property
     def slice(self) -> int | None:
@@ -113,6 +116,7 @@ class Sample:
         say: ``(V,)`` float32, how much each view says of the whole sample in a mean of views; None: all the same.
         fuse: how what several views say of one element joins: "mean" or "max".
         back: the way from views to elements that neither ``owner`` nor order tells; both are None then.
+        at: ``(V,)`` float32, where in its stack each view lies that is a slice, in any unit; None where views are none.
         captions: what each view is, in words ("from the front, above"); empty where there is nothing to say.
         grid: what published numbers of the set are measured on, or None.
         counts: what the reader has to tell in numbers, such as ``{"unseen": 12}``.
@@ -130,6 +134,7 @@ class Sample:
     say: np.ndarray | None = None
     fuse: str = "mean"
     back: Back | None = None
+    at: np.ndarray | None = None
     captions: tuple[str, ...] = ()
     grid: Grid | None = None
     counts: dict[str, int] = field(default_factory=dict)
@@ -153,6 +158,7 @@ class Sample:
             ("place", np.int32, each),
             ("weight", np.float16, each),
             ("say", np.float32, each[:1]),
+            ("at", np.float32, each[:1]),
         ):
             array = getattr(self, name)
             if array is not None and (array.shape != shape or array.dtype != kind):
@@ -192,7 +198,9 @@ class Domain(Protocol):
     costs so much that they should be kept on disk; ``asked: ClassVar[dict]``, options where a language model is asked,
     which pays for every view. One whose views are units of their own, so that they get rows beside those of samples and
     groups, has ``view: ClassVar[str]``, what such a unit is called ("slice"). One whose samples have a ``back`` has
-    ``back(**plain) -> Back``.
+    ``back(**plain) -> Back``. One whose files may have any name has the static method ``claims(path) -> bool``, asked
+    where no ending fits; one whose samples are several files, or folders, has the static method
+    ``samples(paths) -> paths``: one file for each sample, and paths that are not its own as they are.
 
     A class whose samples have a shape to turn in a browser also has ``script: ClassVar[Path]``, JavaScript that defines
     ``makeStage`` (see ``viewer/viewer.js``), and ``scene(sample) -> dict[str, np.ndarray]``, the plain arrays that it

@@ -70,6 +70,15 @@ def test_a_bar_is_as_long_as_it_says(tmp_path):
     assert_allclose(rows.max(), 0.25 * (WIDTH - 2 * MARGIN), atol=2)
 
 
+def test_letters_stand_at_the_sides_of_every_picture():
+    sheet = Sheet()
+    sheet.put([Picture((RED, BLUE), sides=("R", "L", "A", "P"), ink=(255, 255, 255))], 1)
+    found = [(words, x, y) for x, y, _, colour, words in sheet.texts if colour == (255, 255, 255)]
+    assert [words for words, *_ in found] == ["R", "L", "A", "P"] * 2
+    (_, right, middle), (_, left, _), (_, _, top), (_, _, bottom) = found[:4]
+    assert right < WIDTH / 2 < left and top < middle < bottom and found[4][2] > bottom
+
+
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "a").touch()
     with pytest.raises(UserError, match="cannot"):

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from domains.medical import cache, datasets, geometry, looking, options, pictures, procedural, slicing, space, volumes
+from domains.medical import (
+    cache,
+    datasets,
+    dicom,
+    geometry,
+    looking,
+    options,
+    pictures,
+    places,
+    procedural,
+    slicing,
+    space,
+    viewer,
+    volumes,
+)
 from domains.medical.back import Look as Along
 from domains.medical.back import ScanBack, made
+from domains.medical.making import synthesize, synthetic
 from domains.medical.scans import Cutting, Look, Scan
 from domains.medical.store import DamagedError, Store
 from framework.errors import UnreadableError, UserError
@@ -20,13 +35,13 @@ from framework.pictures import write_map
 from framework.registry import register
 from framework.types import Record, Sample
 
-__all__ = ["Medical", "datasets", "procedural"]
+__all__ = ["Medical", "datasets", "procedural", "synthesize", "synthetic"]
 
 
 @register("domain", "medical")
 @dataclass
 class Medical:
-    """Reads a volume as slices, or a 2D picture as one view; the native element is the voxel (or pixel).
+    """Reads a NIfTI volume or DICOM series as slices, or a 2D picture as one view; an element is a voxel (or pixel).
 
     Slices are cut as radiologists see them (``slicing.cut``) from the voxels in RAS order. Elements are all voxels of
     the file, in its own order, whatever was cropped or resampled; of one slice they are its pixels. A 2D picture is
@@ -56,7 +71,9 @@ class Medical:
     element: ClassVar[str] = "voxel"
     unit: ClassVar[str] = "patient"
     view: ClassVar[str] = "slice"
-    suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *pictures.SUFFIXES)
+    script: ClassVar[Path] = viewer.SCRIPT
+    asked: ClassVar[dict[str, Any]] = {"slices": 24}  # a language model pays for each
+    suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *dicom.SUFFIXES, *pictures.SUFFIXES)
     imports: ClassVar[tuple[str, ...]] = ("nibabel",)
     axis: str = "axial"
     slices: int = 0
@@ -95,20 +112,41 @@ class Medical:
         kept._store = Store(folder, say)
         return kept
 
+    @staticmethod
+    def claims(path: Path) -> bool:
+        """Whether a file is one of this domain whatever its name: DICOM files often have no ending."""
+        return dicom.is_dicom(path)
+
+    @staticmethod
+    def samples(paths: list[Path]) -> list[Path]:
+        """The paths, with a DICOM series as one of its files and a folder as the DICOM series and pictures in it."""
+        return dicom.samples(paths)
+
     def read(self, record: Record) -> Sample:
         """Slices of a scan (the one slice ``record.frame`` where given) or one picture, with truth where there is any.
 
-        A ``truth_path`` that is the path itself means: nothing is anomalous.
+        A ``truth_path`` that is the path itself means: nothing is anomalous. A scan of one slice is that slice,
+        whatever the axis.
 
         Raises:
             UnreadableError: the scan is missing, corrupt, not 3D, without a usable affine, or has NaN voxels.
             TruthError: the mask is missing, corrupt, or not on the grid of the scan.
         """
+        if synthetic.is_made(record):
+            specimen = synthetic.specimen(record)
+            told = replace(record, frame=None) if specimen.frame is None else record  # whole: no slice of anything
+            return replace(self.read(specimen), record=told)
         if not _is_volume(record.path):
             return self._read_picture(record)
         cutting = self._cutting(record)
         try:
-            return self._read_scan(record, cache.scan(record.path, cutting, self._store))
+            scan = cache.scan(record.path, cutting, self._store)
+            facing = slicing.facing(scan.geometry.ras_shape)
+            if record.frame is None and facing not in ("", self.axis):
+                turned = copy.copy(self)
+                turned.axis = facing
+                return turned.read(record)
+            return self._read_scan(record, scan)
         except DamagedError:
             return self._read_scan(record, cache.scan(record.path, cutting, self._store, anew=True))
 
@@ -130,10 +168,26 @@ class Medical:
             plane[...] = scores.reshape(plane.shape)
         return {"map": volumes.write(voxels, grid, stem.with_name(f"{stem.name}.nii.gz"))}
 
+    def scene(self, sample: Sample) -> dict[str, np.ndarray]:
+        """What ``viewer.js`` draws a scan from, see ``viewer.scene``; nothing of a picture or a single slice."""
+        path, back = sample.record.path, sample.back
+        if sample.record.frame is not None or not isinstance(back, ScanBack):
+            return {}
+        whole = replace(self._cutting(sample.record), upright=True, crop=False, spacing=None)
+        try:
+            return self._scene(cache.scan(path, whole, self._store), back)
+        except DamagedError:
+            return self._scene(cache.scan(path, whole, self._store, anew=True), back)
+
     @staticmethod
     def back(**plain: Any) -> ScanBack:
         """What ``sample.back.plain()`` was made of."""
         return made(**plain)
+
+    def _scene(self, scan: Scan, back: ScanBack) -> dict[str, np.ndarray]:
+        """The scene of a scan that is cut; of three windows the first."""
+        windows = options.windows(self.window) or (scan.histogram.ends(self.percentiles, self.foreground),)
+        return viewer.scene(scan, back, windows[0])
 
     def _read_scan(self, record: Record, scan: Scan) -> Sample:
         """Views of a scan that is cut, the way back, and truth."""
@@ -154,7 +208,8 @@ class Medical:
             looking.views(scan, along, look, self.neighbours),
             truth=self._truth(record, scan.geometry),
             back=back,
-            captions=looking.titles(scan, along),
+            at=np.array(along[0].cells, np.float32) if record.frame is None and len(along) == 1 else None,
+            captions=places.titles(places.places(scan.geometry, scan.space, along, upright)),
             counts={"nan": scan.nan} if scan.nan else {},
             warnings=scan.warnings,
         )
@@ -173,7 +228,7 @@ class Medical:
         if record.truth_path == record.path:
             whole = np.broadcast_to(np.False_, grid.shape)
         else:
-            whole = cache.mask(record.truth_path, grid)
+            whole = cache.mask(record.truth_path, grid, record.marks)
         return whole.ravel() if record.frame is None else self._planes(whole, grid)[record.frame].ravel()
 
     def _planes(self, voxels: np.ndarray, grid: geometry.Geometry) -> np.ndarray:
@@ -210,5 +265,5 @@ class Medical:
 
 
 def _is_volume(path: Path) -> bool:
-    """Whether the name ends like that of a NIfTI file; anything else is taken for a 2D picture."""
-    return geometry.is_nifti(path)
+    """Whether a file is a NIfTI file, or DICOM with a place in the patient; anything else is taken for a 2D picture."""
+    return geometry.is_nifti(path) or (dicom.is_dicom(path) and not dicom.is_picture(path))

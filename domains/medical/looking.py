@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from domains.medical import captions, slicing
+from domains.medical import slicing
 from domains.medical.back import Look as Along
 from domains.medical.back import middle
 from domains.medical.scans import Look, Scan
@@ -65,22 +65,6 @@ def view_size(scan: Scan, looks: Sequence[Along]) -> tuple[int, int]:
     """(height, width) that holds the slices of all looks."""
     shapes = [scan.planes(along.axis).shape[1:] for along in looks]
     return max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)
-
-
-def titles(scan: Scan, looks: Sequence[Along]) -> tuple[str, ...]:
-    """A caption for each view: plane, number, depth and where it lies in the patient."""
-    affine = scan.space.affine(scan.geometry.affine)
-    planes, numbers, depths, places = [], [], [], []
-    for along in looks:
-        axis, depth = slicing.axis_number(along.axis), len(scan.planes(along.axis))
-        for cell in along.cells:
-            centre = (np.array(scan.space.grid) - 1) / 2
-            centre[axis] = cell
-            places.append(float((affine @ [*centre, 1])[axis]))
-            planes.append(along.axis)
-            numbers.append(cell + 1)
-            depths.append(depth)
-    return captions.captions(planes, numbers, depths, places)
 
 
 def _along(scan: Scan, along: Along, look: Look, neighbours: bool) -> np.ndarray:

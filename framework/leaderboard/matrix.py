@@ -24,9 +24,11 @@ class Cell:
 
     Attributes:
         rows: by seed, at least one; same method, training sets, test set, level and metric.
+        control: the best value of a control on the test set, None where there is none.
     """
 
     rows: tuple[Row, ...]
+    control: float | None = None
 
     @property
     def value(self) -> float:
@@ -59,6 +61,11 @@ class Cell:
     def diagonal(self) -> bool:
         """Whether one of the training sets has the name of the test set."""
         return self.rows[0].diagonal
+
+    @property
+    def reached(self) -> bool:
+        """Whether a control, which looks at no picture, is as good as this method."""
+        return self.control is not None and not self.rows[0].control and self.value <= self.control
 
     @property
     def above_chance(self) -> bool:
@@ -125,9 +132,14 @@ def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
     for row in sorted(kept, key=lambda row: row.seed):
         seeds[labels[row], row.tested_on].append(row)
     tested = [column for _, column in sorted({(row.domain, row.tested_on) for row in kept})]
-    order = {labels[row]: _place(row.trained_on, tested) for row in kept}
+    order = {labels[row]: _place(row, tested) for row in kept}
     trained = sorted(order, key=lambda label: (order[label], label))
-    return Matrix(metric, level, trained, tested, {key: Cell(tuple(found)) for key, found in seeds.items()})
+    best: dict[str, float] = {}
+    for row in kept:
+        if row.control:
+            best[row.tested_on] = max(row.value, best.get(row.tested_on, 0.0))
+    cells = {key: Cell(tuple(found), best.get(key[1])) for key, found in seeds.items()}
+    return Matrix(metric, level, trained, tested, cells)
 
 
 def matrices(rows: Sequence[Row]) -> list[Matrix]:
@@ -138,14 +150,14 @@ def matrices(rows: Sequence[Row]) -> list[Matrix]:
 
 def _same(column: list[Row]) -> None:
     """Refuse a column whose numbers cannot be compared."""
-    first = column[0]
-    for row in column[1:]:
+    first = min(column, key=lambda row: row.control)
+    for row in column:
         if row.fingerprint != first.fingerprint:
             raise UserError(
                 f"test set {row.tested_on!r}: runs {first.run} and {row.run} saw different files (fingerprints "
                 f"{first.fingerprint[:12]}, {row.fingerprint[:12]}); leave one out or name the sets differently."
             )
-        if row.definition != first.definition:
+        if row.definition != first.definition and not row.control:  # a control says more: which direction it took
             raise UserError(
                 f"test set {row.tested_on!r}: runs {first.run} and {row.run} define {row.level} {row.metric} "
                 f"differently ({first.definition}, {row.definition}); test one of them again or leave it out."
@@ -160,22 +172,25 @@ def _labels(rows: list[Row]) -> dict[Row, str]:
     methods: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     ways: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for row in rows:
-        methods[row.trained_on].add(_method(row))
+        if not row.control:
+            methods[row.trained_on].add(_method(row))
         ways[*_method(row), row.tested_on].add(row.views)
     labels = {}
     for row in rows:
         method, shared = _method(row), methods[row.trained_on]
         telling = [method[i] for i in range(1, len(_METHOD)) if len({other[i] for other in shared}) > 1]
         way = [row.views] if len(ways[*method, row.tested_on]) > 1 else []
-        labels[row] = " · ".join([row.trained_on, *telling, *way])
+        labels[row] = " · ".join([row.model, *way] if row.control else [row.trained_on, *telling, *way])
     return labels
 
 
-def _place(trained_on: str, tested: list[str]) -> tuple[int, int]:
-    """Where a line goes: single sets in the order of the columns, so that the diagonal is one; untrained last."""
-    if trained_on == NOTHING:
+def _place(row: Row, tested: list[str]) -> tuple[int, int]:
+    """Where a line goes: single sets in the order of the columns, so that the diagonal is one; untrained, controls."""
+    if row.control:
+        return 3, 0
+    if row.trained_on == NOTHING:
         return 2, 0
-    return (0, tested.index(trained_on)) if trained_on in tested else (1, 0)
+    return (0, tested.index(row.trained_on)) if row.trained_on in tested else (1, 0)
 
 
 def _mean(bounds: list[float | None]) -> float | None:

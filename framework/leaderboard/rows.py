@@ -7,16 +7,19 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 SCHEMA = 1  # raise it when a field of Row is added, removed, or changes its meaning
-METRICS = ("auroc", "ap", "f1_max", "aupro")  # of scores, in the order they are shown
+RANKED = ("auroc", "ap", "f1_max", "aupro")  # of scores, in the order they are shown
+SCANNED = ("dice_best", "dice_fixed", "sensitivity")  # of the voxels of scans: see ``metrics/overlap``, ``detections``
+METRICS = (*RANKED, *SCANNED)
 ANSWERS = (  # of what a language model says
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "coverage"),
     *("rouge_l", "similarity", "judge", "judge_coverage", "judge_agreement"),
 )
-SCORED = ("sample", "element", "grid")  # the last: on the grid that a set's published numbers are measured on
+SCORED = ("sample", "view", "group", "element", "grid")  # the last: on the grid that published numbers are measured on
 LEVELS = (*SCORED, "answer", "published answer")  # the last is read as the published code reads answers
 VIEWED = "; views: "  # in a protocol, before how the domain makes and joins them
 ALL = "all"  # category: unweighted mean over the categories
 POOLED = "pooled"  # category: every sample of the set in one pot
+CONTROL = "control: "  # begins the model of a row whose scores look at no picture: see ``tasks/controls.py``
 NOTHING = "nothing"  # trained_on of an untrained model
 SEPARATOR = " + "  # between the names of several training sets
 _TEXTS = ("run", "experiment", "model", "backbone", "trained_on", "tested_on", "fingerprint", "category", "protocol")
@@ -39,8 +42,8 @@ class Row:
         tested_on: name of the test set; domain and dataset: what reads it.
         fingerprint: of the content of the test set.
         category: "all" (unweighted mean over categories), "pooled", or a category's name.
-        level: one of ``LEVELS``; element: "pixel", "point", "voxel" or a plug-in's word, at the level of a grid its
-            name, "" at other levels.
+        level: one of ``LEVELS``; element: "pixel", "point", "voxel" or a plug-in's word, of a view what it is called
+            ("slice"), of a group its unit ("patient"), of a grid its name, "" at other levels.
         metric: one of ``METRICS``, or at the levels of answers of ``ANSWERS``; value: in [0, 1].
         error: certified half-width of the estimate, 0 where it is exact.
         low, high: bounds of the interval, None where there is none; interval: how it was made.
@@ -109,6 +112,11 @@ class Row:
         return self.protocol.partition(VIEWED)[2]
 
     @property
+    def control(self) -> bool:
+        """Whether no method made it, but a cue that looks at no picture."""
+        return self.model.startswith(CONTROL)
+
+    @property
     def diagonal(self) -> bool:
         """Whether one of the training sets has the name of the test set."""
         return self.tested_on in self.trained_on.split(SEPARATOR)
@@ -165,13 +173,14 @@ class Row:
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
-def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float:
+def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float | None:
     """Value that scores without information reach on a large set.
 
     AUROC: 1/2. AP: precision is the prevalence p at every recall, so their mean is p. F1-max: with precision p the
     harmonic mean 2pr/(p + r) grows with the recall r, so the best threshold flags everything: 2p/(1 + p). AUPRO:
     every region is covered as fast as the background, so the curve is the diagonal; its area up to ``limit`` is
-    limit^2/2, which the normalisation by ``limit`` makes limit/2, that is 0.15 at 0.3.
+    limit^2/2, which the normalisation by ``limit`` makes limit/2, that is 0.15 at 0.3. Of ``SCANNED`` it depends on how
+    scores lie in space, so there is none.
 
     Args:
         metric: one of ``METRICS``.
@@ -181,6 +190,8 @@ def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float:
     Raises:
         ValueError: an unknown metric, or an argument out of range.
     """
-    if metric not in METRICS or not 0 <= prevalence <= 1 or not 0 < limit <= 1:
+    if metric in SCANNED:
+        return None
+    if metric not in RANKED or not 0 <= prevalence <= 1 or not 0 < limit <= 1:
         raise ValueError(f"no chance level for {metric!r} at prevalence {prevalence} and limit {limit}")
     return {"auroc": 0.5, "ap": prevalence, "f1_max": 2 * prevalence / (1 + prevalence), "aupro": limit / 2}[metric]

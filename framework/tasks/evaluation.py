@@ -11,9 +11,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from framework.data.index import Index
+from framework.data.targets import view_targets
+from framework.metrics.detections import Detections, found_coarse, tally
+from framework.metrics.overlap import Dice
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse, components, shown_components
 from framework.models.scoring import on_grid, per_sample
+from framework.tasks.cues import cues
 from framework.tasks.gallery import KEPT, Gallery
 from framework.tasks.pooling import score
 from framework.types import Batch, Sample, Verdict
@@ -33,6 +37,7 @@ class Evaluation(nn.Module):
         self.samples = AnomalyCurves(index.categories, scores="logit")
         self.elements = AnomalyCurves(index.categories, scores="probability", regions=True)
         self.cells = AnomalyCurves(index.categories, scores="probability", regions=True)
+        self.overlaps, self.detections = Dice(index.categories), Detections(index.categories)
         self.lines: list[dict[str, Any]] = []
         self.gallery = Gallery(index.name, index.config.domain)
 
@@ -51,7 +56,7 @@ class Evaluation(nn.Module):
             shown = verdict.logits[view : view + batch.views[b]]
             view += batch.views[b]
             line = self._score(sample, score(shown, scores, rule, sample.say)) | self._locate(sample, scores)
-            line |= self._lay(sample, scores)
+            line |= self._lay(sample, scores) | self._apart(sample, shown)
             position = batch.index[b]
             self.lines.append({"position": position, **line})
             self.gallery.offer(position, line["id"], sample, maps, int(shown.argmax()), line["score"])
@@ -87,19 +92,43 @@ class Evaluation(nn.Module):
     def _locate(self, sample: Sample, scores: Tensor) -> dict[str, Any]:
         """Element curves, and this sample's part of them for intervals."""
         if sample.truth is None:
-            return {"hist": None, "regions": 0}
+            return {"hist": None, "regions": 0, "found": None}
         numbers = sample.regions
         if numbers is None and not sample.truth.any():
             numbers = np.zeros(len(sample.truth), np.int32)
         elif numbers is None and sample.owner is not None:
             numbers = shown_components(sample.truth, sample.owner)
         elif numbers is None:
-            grid = sample.views[:, 0].shape if sample.back is None else sample.back.shape
-            numbers = components(sample.truth.reshape(grid)).ravel()
+            numbers = components(sample.truth.reshape(_grid(sample))).ravel()
         truth, regions = (torch.from_numpy(a).to(scores.device) for a in (sample.truth, numbers))
         self.elements.update(scores, truth, regions, group=self.groups[sample.record.category])
         hist, count = coarse(scores, truth, regions)
-        return {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}
+        line = {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}
+        return line | {"found": self._search(sample, scores, regions)}
+
+    def _search(self, sample: Sample, scores: Tensor, regions: Tensor) -> bytes | None:
+        """Overlap and detection of the lesions of a scan; None of what is no scan."""
+        if sample.owner is not None or not getattr(self.index.reader, "view", "") or min(_grid(sample)) < 2:
+            return None
+        counted, group = tally(scores, regions, _grid(sample)), self.groups[sample.record.category]
+        self.overlaps.update(counted[:2], group)
+        self.detections.update(counted, group)
+        return found_coarse(counted).tobytes()
+
+    def _apart(self, sample: Sample, logits: Tensor) -> dict[str, Any]:
+        """What is known of single views, where these are units of their own: of slices."""
+        if not getattr(self.index.reader, "view", ""):
+            return {"views": [], "cues": None}
+        known = cues(sample)
+        if sample.record.slice is not None:
+            return {"views": [], "cues": known[0]}
+        if sample.truth is None or len(logits) < 2:
+            return {"views": [], "cues": None}
+        found = zip(logits.float().tolist(), (view_targets(sample) > 0).tolist(), strict=True)
+        views = [{"logit": logit, "label": label, "cues": None} for logit, label in found]
+        for view, cue in zip(views, known, strict=bool(known)):
+            view["cues"] = cue
+        return {"views": views, "cues": None}
 
     def _lay(self, sample: Sample, scores: Tensor) -> dict[str, Any]:
         """The same on the grid of published numbers, where the sample has one."""
@@ -112,3 +141,11 @@ class Evaluation(nn.Module):
         hist, count = coarse(laid, truth, regions)
         told = {"name": sample.grid.name, "sigma": sample.grid.sigma}
         return {"grid": told | {"hist": np.asarray(hist, np.float32).tobytes(), "regions": count}}
+
+
+def _grid(sample: Sample) -> tuple[int, int, int]:
+    """The grid that the elements of a sample without owner lie in."""
+    if sample.back is not None:
+        return sample.back.shape
+    count, _, height, width = sample.views.shape
+    return count, height, width

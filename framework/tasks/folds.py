@@ -71,7 +71,7 @@ def mean_rows(config: Config, runs: Sequence[Sequence[Row]], stamp: dict[str, An
             {
                 (r.level, r.metric): r
                 for r in rows
-                if r.category == ALL and r.tested_on in (name, name_of(name, category))
+                if r.category == ALL and not r.control and r.tested_on in (name, name_of(name, category))
             }
             for category, rows in zip(config.one_vs_rest, runs, strict=True)
         ]

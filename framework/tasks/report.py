@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,11 @@ from framework.errors import UserError
 from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, VIEWED, Row, chance_level
 from framework.leaderboard.statistics import Interval, element_interval, sample_interval
 from framework.leaderboard.store import write_run
-from framework.metrics.curves import Curves
+from framework.metrics.intervals import DICE, dice_interval, sensitivity_interval
 from framework.models import trained
 from framework.progress import say
+from framework.tasks.controls import controls
+from framework.tasks.levels import Level, levels, reduced
 
 if TYPE_CHECKING:
     from framework.tasks.detect import Detect
@@ -34,58 +35,39 @@ PROTOCOLS = {
     "ap": "ap/1; ties as scikit-learn",
     "f1_max": "f1_max/1; best threshold of the set",
     "aupro": "aupro/1; false-positive rate up to 0.3",
+    "dice_best": "dice/1; mean over scans with a lesion, best threshold of the set",
+    "dice_fixed": "dice/1; mean over scans with a lesion, threshold 0.5",
+    "sensitivity": "sensitivity/1; lesions found at 1 false positive a scan, both 26-connected, 1 % flagged at most",
 }
 REGIONS = {  # what makes one region of AUPRO
     "pixel": "regions 8-connected in a view",
-    "voxel": "regions 26-connected in the slices scored",
+    "voxel": "regions 26-connected among the voxels scored",
     "point": "regions of points within 3 sampling pitches",
 }
+UNSAVED = ("position", "seen", "grid", "views", "cues", "found")  # of a line
 OWN_REGIONS = "regions as its domain numbers them"
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One level of one set: its curves by category and what intervals are resampled from."""
-
-    name: str
-    element: str
-    curves: dict[str, Curves]
-    lines: list[dict[str, Any]]
-    note: str = ""  # how its scores were made, part of the metric's definition
 
 
 def report(task: Detect) -> Path | None:
     """Reduce, make rows and write them. Every rank calls this; the first returns the run folder, others None."""
-    collected = []
-    for evaluation in task.evaluations:
-        with warnings.catch_warnings():  # a set with labels only, or more ranks than samples, updates no metric
-            warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-            curves = [part.compute() for part in (evaluation.samples, evaluation.elements, evaluation.cells)]
-        collected.append((evaluation, *curves, *evaluation.gather()))
+    collected = [(e, reduced(e), *e.gather()) for e in task.evaluations]
     if not task.trainer.is_global_zero:
         return None
     common = _common(task)
     rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     pictures: list[dict[str, Any]] = []
-    for evaluation, by_sample, by_element, by_cell, lines, items in collected:
+    known = {d for origin in task.card["trained_on"] for d in origin["digests"]}
+    for evaluation, curves, lines, items in collected:
         index = evaluation.index
-        known = {d for origin in task.card["trained_on"] for d in origin["digests"]}
         trained_on = seen(known, digests(index.records))
         lines = [line | {"seen": trained_on[line["position"]]} for line in lines]
-        levels = [Level("sample", "", by_sample, lines)]
-        located = [line for line in lines if line["hist"] is not None]
-        if located:
-            levels.append(Level("element", index.reader.element, by_element, located))
-        laid = [line | line["grid"] for line in lines if line["grid"] is not None]
-        if laid:
-            sigma = laid[0]["sigma"]
-            note = f", smoothed by a Gaussian of {sigma:g} cells" if sigma else ""
-            levels.append(Level("grid", laid[0]["name"], by_cell, laid, note))
         views = getattr(index.reader, "protocol", "")
-        for level in levels:
+        for level in levels(index, curves, lines, task.config.model.pool):
             rows += level_rows(level, common | _tested(index), f"{VIEWED}{views}" if views else "")
-        samples += [{k: v for k, v in line.items() if k not in ("position", "seen", "grid")} for line in lines]
+            for control, own in controls(level):
+                rows += level_rows(control, common | _tested(index) | own, f"{VIEWED}{views}" if views else "")
+        samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
         raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")
@@ -137,7 +119,7 @@ def level_rows(level: Level, columns: dict[str, Any], viewed: str = "") -> list[
     """
     rows = []
     for metric in METRICS:
-        values = {c: v for c, curves in level.curves.items() if (v := getattr(curves, metric)) is not None}
+        values = {c: v for c, curves in level.curves.items() if (v := getattr(curves, metric, None)) is not None}
         groups: list[tuple[str, list[str]]] = [(ALL, list(values))] if values else []
         if len(level.curves) > 1:
             groups += [(category, [category]) for category in values]
@@ -155,20 +137,20 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         interval = None
     anomalous = sum(line["label"] for line in lines)
     overlap = sum(line["seen"] for line in lines)
-    prevalence = [c.positives / (c.positives + c.negatives) for c in curves]
-    by_element = level.name != "sample"
+    chances = [chance_level(metric, c.positives / (c.positives + c.negatives)) for c in curves]
+    by_element = level.name in ("element", "grid")
     return Row(
         **columns,
         level=level.name,
         element=level.element,
         metric=metric,
         value=value,
-        error=float(np.mean([getattr(c, f"{metric}_error") for c in curves])),
+        error=float(np.mean([getattr(c, f"{metric}_error", 0.0) for c in curves])),
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         interval=INTERVAL if interval else "",
         groups=len({line["group"] for line in lines}),
-        chance=float(np.mean([chance_level(metric, p) for p in prevalence])),
+        chance=None if None in chances else float(np.mean(chances)),
         normal=len(lines) - anomalous,
         anomalous=anomalous,
         elements=sum(c.positives + c.negatives for c in curves) if by_element else None,
@@ -183,7 +165,7 @@ def _summary(rows: list[Row]) -> list[str]:
     """One line a set under test: its AUROC at both levels, over its categories."""
     found: dict[str, list[str]] = {}
     for row in rows:
-        if row.category == ALL and row.metric == "auroc":
+        if row.category == ALL and row.metric == "auroc" and not row.control:
             span = (
                 f" ({100 * row.low:.1f}–{100 * row.high:.1f})" if row.low is not None and row.high is not None else ""
             )
@@ -194,20 +176,28 @@ def _summary(rows: list[Row]) -> list[str]:
 
 
 def _protocol(metric: str, level: Level) -> str:
-    where = f"; on {level.element}{level.note}" if level.name == "grid" else ""
     regions = REGIONS["pixel"] if level.name == "grid" else REGIONS.get(level.element, OWN_REGIONS)
-    return PROTOCOLS[metric] + where + (f", {regions}" if metric == "aupro" else "")
+    return PROTOCOLS[metric] + level.note + (f", {regions}" if metric == "aupro" else "")
 
 
 def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interval | None:
     groups, categories = ([line[key] for line in lines] for key in ("group", "category"))
-    if level.name == "sample":
+    if level.name in ("sample", "view", "group"):
         scores = np.array([line["logit"] for line in lines])
         labels = np.array([line["label"] for line in lines])
         return sample_interval(scores, labels, groups, categories, metric, resamples=RESAMPLES)
-    hists = np.stack([np.frombuffer(line["hist"], np.float32).reshape(3, -1) for line in lines])
+    if metric == "sensitivity":
+        return sensitivity_interval(_stacked(lines, "found"), groups, categories, resamples=RESAMPLES)
+    hists = _stacked(lines, "hist")
+    if metric in DICE:
+        return dice_interval(hists, groups, categories, metric, resamples=RESAMPLES)
     regions = np.array([line["regions"] for line in lines])
     return element_interval(hists, regions, groups, categories, metric, resamples=RESAMPLES)
+
+
+def _stacked(lines: list[dict[str, Any]], name: str) -> np.ndarray:
+    """``(n, 3, K)`` coarse histograms."""
+    return np.stack([np.frombuffer(line[name], np.float32).reshape(3, -1) for line in lines])
 
 
 def _run(task: Detect, common: dict[str, Any]) -> dict[str, Any]:

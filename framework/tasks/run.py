@@ -145,7 +145,8 @@ def expectations(config: Config | Reasoning, folder: Path) -> int:
     """Compare a run with what its experiment expects; 1 where something was missed."""
     if not config.expect:
         return 0
-    values = {f"{r.tested_on}.{r.level}_{r.metric}": r.value for r in load([folder]) if r.category == ALL}
+    rows = [r for r in load([folder]) if r.category == ALL and not r.control]
+    values = {f"{r.tested_on}.{r.level}_{r.metric}": r.value for r in rows}
     missed = 0
     for key, (low, high) in config.expect.items():
         if key not in values:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from framework.files import make_folder
 from framework.lift import lift
@@ -102,7 +101,7 @@ def shown(seen: Seen, sample: Sample) -> list[dict[str, Any]]:
 
 def elements(seen: Seen, sample: Sample) -> np.ndarray:
     """``(E,)`` float32 in [0, 1], suspicion of the sample's elements by the maps of all its views."""
-    return np.asarray(lift(torch.stack(list(seen.maps)), sample).cpu().numpy())
+    return np.asarray(lift(seen.maps, sample).cpu().numpy())
 
 
 def _stem(path: Path, out: Path) -> str:

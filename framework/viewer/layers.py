@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from framework.colours import on_grey
+from framework.colours import heat, on_grey
 
 FULL = 65535  # the code of a score of 1
 _NORMAL, _ANOMALOUS = (168, 172, 176), (222, 60, 30)
@@ -42,6 +42,12 @@ def by_score(scores: np.ndarray) -> Layer:
     """Scores ``(N,)`` in [0, 1] in the colours of the maps that lie over the views, on a grey body."""
     codes = np.rint(np.nan_to_num(scores).clip(0, 1) * FULL).astype(np.uint16)
     return Layer("score", codes, on_grey(), FULL, scale=True)
+
+
+def by_heat(scores: np.ndarray) -> Layer:
+    """Scores ``(N,)`` in [0, 1] in the colours of the maps, to be laid over what the stage draws."""
+    codes = np.rint(np.nan_to_num(scores).clip(0, 1) * 255).astype(np.uint8)
+    return Layer("score", codes, heat(np.linspace(0, 1, 256)), 255, scale=True)
 
 
 def by_truth(truth: np.ndarray | None) -> Layer:

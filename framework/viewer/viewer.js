@@ -1,18 +1,29 @@
 // The page's data in; colours for the stage, a legend, and views that turn it. The stage is the domain's:
-// makeStage(host, scene) -> {colour(rgb of every element), turn(number of a view), controls: [{label, min, max, value, set}]}
+// makeStage(host, scene) -> {colour(rgb, codes and ends of the scale, of every element), turn(number of a view),
+// controls: [{label, min, max, value, set}]}
 "use strict";
-(() => {
+(async () => {
   const at = (id) => document.getElementById(id);
   const types = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, int32: Int32Array, float32: Float32Array };
   const given = JSON.parse(at("data").textContent);
-  const scene = Object.fromEntries(Object.entries(given.scene).map(([name, packed]) => [name, unpack(packed)]));
-  const layers = given.layers.map((layer) => ({ ...layer, codes: unpack(layer.codes), colours: unpack(layer.colours) }));
+  const scene = {}, layers = [];
+  for (const [name, packed] of Object.entries(given.scene)) scene[name] = await unpack(packed);
+  for (const layer of given.layers) layers.push({ ...layer, codes: await unpack(layer.codes), colours: await unpack(layer.colours) });
   const stage = makeStage(at("stage"), scene);
   let chosen = layers[0];
 
-  function unpack({ type, bytes, shape }) {
-    const text = atob(bytes), plain = new Uint8Array(text.length);
+  async function unpack({ type, bytes, shape, texts, deflated, stepped }) {
+    if (texts) return texts;
+    const text = atob(bytes);
+    let plain = new Uint8Array(text.length);
     for (let i = 0; i < plain.length; i++) plain[i] = text.charCodeAt(i);
+    if (deflated) {
+      const apart = new Uint8Array(await new Response(new Blob([plain]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
+      if (stepped) for (let i = 1; i < apart.length; i++) apart[i] += apart[i - 1];
+      const size = types[type].BYTES_PER_ELEMENT, count = apart.length / size;
+      plain = new Uint8Array(apart.length);
+      for (let b = 0, from = 0; b < size; b++) for (let i = 0, to = b; i < count; i++, to += size) plain[to] = apart[from++];
+    }
     const found = new types[type](plain.buffer);
     found.shape = shape;
     return found;
@@ -41,7 +52,7 @@
       rgb[3 * i + 1] = colours[k + 1];
       rgb[3 * i + 2] = colours[k + 2];
     }
-    stage.colour(rgb);
+    stage.colour(rgb, codes, low, high);
     at("narrow").hidden = !chosen.scale;
     legend(low, high);
   }
@@ -75,9 +86,10 @@
 
   function turn(number) {
     stage.turn(number);
-    [...(at("views")?.children ?? [])].forEach((button, i) => button.setAttribute("aria-pressed", i === number));
+    [...(at("views")?.children ?? [])].forEach((button, i) => button.setAttribute("aria-pressed", (given.views[i].number ?? i) === number));
   }
 
+  at("layers").hidden = layers.length === 1;
   for (const layer of layers) {
     const label = make(at("layers"), "label"), input = make(label, "input");
     Object.assign(input, { type: "radio", name: "layer", value: layer.name, checked: layer === chosen, disabled: !!layer.why });
@@ -92,7 +104,7 @@
     input.addEventListener("input", () => set(Number(input.value)));
   }
   for (const why of new Set(layers.map((layer) => layer.why && `Colour by ${layer.name}: ${layer.why}.`))) if (why) make(at("shape"), "p", "note", why);
-  given.views.forEach(({ view, map, caption, score }, i) => {
+  given.views.forEach(({ view, map, caption, score, number }, i) => {
     const button = make(at("views"), "button");
     button.type = "button";
     button.setAttribute("aria-pressed", false);
@@ -105,7 +117,7 @@
     const words = make(button, "div", "words");
     make(words, "span", "", `${i + 1}${caption ? ` · ${caption}` : ""}`);
     make(words, "b", "", score.toFixed(2));
-    button.addEventListener("click", () => turn(i));
+    button.addEventListener("click", () => turn(number ?? i));
   });
   at("opacity")?.addEventListener("input", () => {
     for (const map of document.querySelectorAll("#views .map")) map.style.opacity = at("opacity").value / 100;

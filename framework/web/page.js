@@ -41,8 +41,9 @@ function show(told) {
   at("score").textContent = told.score.toFixed(3);
   at("adverb").textContent = `${several ? "its worst view: " : ""}${told.adverb} suspicious`;
   at("views").className = told.shown.length > 1 ? "" : "one";
-  at("views").replaceChildren(...told.views.map((view, i) => figure(i, several ? words(view) : "", told.viewer && told.shown[i])));
+  at("views").replaceChildren(...told.views.map((view, i) => figure(i, several ? words(view) : "", told.viewer && told.shown[i], told.sliced ? "Go to this slice" : "Turn to this view")));
   at("viewer").hidden = !told.viewer;
+  at("viewer").className = told.sliced ? "scan" : "";
   if (told.viewer) at("viewer").src = `talks/${talk}/viewer`;
   at("warnings").replaceChildren(...told.warnings.map((line) => make("p", "note", line)));
   at("suggested").replaceChildren(...told.questions.map((text) => {
@@ -60,7 +61,7 @@ function words({ number, caption, score }) { // as the model names them
   return `image ${number}${caption ? `, ${caption}` : ""}: ${score.toFixed(2)}`;
 }
 
-function figure(i, caption, view) {
+function figure(i, caption, view, go) {
   const found = document.createElement("figure");
   const frame = found.appendChild(document.createElement("div"));
   for (const [kind, alt] of [["view", caption || "the file as the model sees it"], ["map", `map of ${caption || "it"}: the brighter, the more anomalous`]]) {
@@ -71,7 +72,7 @@ function figure(i, caption, view) {
   }
   if (caption) found.append(make("figcaption", "", caption));
   if (Number.isInteger(view)) {
-    const turn = found.appendChild(make("button", "turn", "Turn to this view"));
+    const turn = found.appendChild(make("button", "turn", go));
     turn.type = "button";
     turn.addEventListener("click", () => at("viewer").contentWindow.postMessage({ turn: view }, "*")); // it has no origin
   }

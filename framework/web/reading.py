@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import multiprocessing
 import os
 import resource
@@ -35,6 +36,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP")  # pictures are told by 
 REFUSED = 2  # exit status
 ARRAYS, LINE = "sample.npz", "refused.txt"
 PARTS = ("owner", "stand_in", "place", "weight")  # of a sample, what scores of its elements need
+BACK = "back"  # of a sample that has one: JSON of what makes it again
 SCENE = "scene."  # begins the names of arrays of a scene
 LOOK_S = 0.1  # how often it is looked whether the visitor is still there
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -98,7 +100,7 @@ async def read(
         raise UnreadableError(
             f"{path}: cannot be read with {MEMORY >> 30} GB of memory. It is damaged, or send a smaller file."
         )
-    return await asyncio.to_thread(_unpacked, path)
+    return await asyncio.to_thread(_unpacked, path, domain, options or {})
 
 
 def main(path: Path, domain: str, options: dict[str, Any]) -> NoReturn:
@@ -132,21 +134,29 @@ def _packed(reader: Domain, sample: Sample) -> dict[str, np.ndarray]:
     """Plain arrays of a sample: its views, and where the domain has a scene, that and what lifts scores to it."""
     texts = {"captions": sample.captions, "warnings": sample.warnings, "fuse": [sample.fuse]}
     found = {"views": sample.views} | {name: np.array(words, np.str_) for name, words in texts.items()}
-    if not hasattr(reader, "scene") or sample.elements * len(sample.views) > PIXELS:
+    wide = sample.elements * (1 if sample.place is None else len(sample.views))
+    if not hasattr(reader, "scene") or wide > PIXELS:
         return found
     found |= {name: part for name in PARTS if (part := getattr(sample, name)) is not None}
+    if sample.back is not None:
+        found[BACK] = np.array(json.dumps(sample.back.plain()))
     scene: dict[str, np.ndarray] = reader.scene(sample)
     return found | {f"{SCENE}{name}": values for name, values in scene.items()}
 
 
-def _unpacked(path: Path) -> tuple[Sample, dict[str, np.ndarray] | None]:
+def _unpacked(path: Path, domain: str, options: dict[str, Any]) -> tuple[Sample, dict[str, np.ndarray] | None]:
     """What ``_packed`` was given."""
     with np.load(path.with_name(ARRAYS), allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in arrays.files}
     scene = {name.removeprefix(SCENE): values for name, values in found.items() if name.startswith(SCENE)}
+    back = None
+    if BACK in found:
+        reader: Any = registry.build("domain", domain, **options)
+        back = reader.back(**json.loads(str(found[BACK])))
     sample = Sample(
         Record(path, anomalous=False, category=""),
         found["views"],
+        back=back,
         captions=tuple(map(str, found["captions"])),
         warnings=tuple(map(str, found["warnings"])),
         fuse=str(found["fuse"][0]),

@@ -18,7 +18,7 @@ from framework.colours import overlay
 from framework.data.questions.words import what_and_where, yes_or_no
 from framework.errors import UserError
 from framework.tasks.asking import Asker
-from framework.tasks.showing import viewer
+from framework.tasks.showing import is_scan, viewer
 from framework.tasks.subject import Subject, elements, shown
 from framework.types import Sample
 
@@ -66,11 +66,12 @@ class Talk:
             "shown": seen.shown,
             "views": shown(seen, sample),
             "viewer": self.viewer is not None,
+            "sliced": scene is not None and is_scan(scene),
             "warnings": sample.warnings,
             "questions": [yes_or_no(element, several), what_and_where(element, several)],
         }
         self.subject.seen, sample.views = replace(seen, maps=[]), views[:0].copy()  # pictures do, and fit in memory
-        sample.owner = sample.place = sample.weight = sample.stand_in = None
+        sample.owner = sample.place = sample.weight = sample.stand_in = sample.back = None
 
     def ask(self, question: str, stream: Callable[[str], None], stopped: Callable[[], bool] | None = None) -> None:
         """Answer piece by piece, until ``stopped()``; what was said before is remembered.

@@ -104,6 +104,26 @@ def test_a_cell_is_in_domain_when_one_of_its_seeds_is():
     assert cells["parts", "parts"].in_domain
 
 
+def control(name, value, **fields):
+    told = {"model": f"control: {name}", "experiment": "controls", "backbone": "none", "trained_on": "nothing"}
+    return row(**told, value=value, low=None, high=None, interval="", protocol=f"auroc/1; {name}", **fields)
+
+
+def test_controls_stand_last_and_mark_what_they_reach():
+    rows = [row(value=0.8), row(trained_on="brain", value=0.7), row(trained_on="nothing", value=0.6)]
+    rows += [control("slice position", 0.75), control("file size", 0.55)]
+    found = transfer_matrix(rows, "auroc", "sample")
+    assert found.trained == ["parts", "brain", "nothing", "control: file size", "control: slice position"]
+    assert [found.cells[name, "parts"].reached for name in found.trained] == [False, True, True, False, False]
+    assert not transfer_matrix(rows[:3], "auroc", "sample").cells["brain", "parts"].reached
+
+
+def test_controls_are_repeated_by_every_run_and_shown_once():
+    rows = [control("file size", 0.5), control("file size", 0.5, run="r2", date="2026-02-02T03:04:05+00:00")]
+    (cell,) = transfer_matrix([row(), *rows], "auroc", "sample").column("parts")[1:]
+    assert [each.run for each in cell.rows] == ["r2"]
+
+
 def test_a_cell_is_below_chance_when_its_whole_interval_is():
     def below(**fields):
         cell = transfer_matrix([row(**fields)], "auroc", "sample").cells["parts", "parts"]

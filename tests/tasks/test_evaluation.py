@@ -13,7 +13,8 @@ from framework.data.index import Index
 from framework.leaderboard.rows import VIEWED
 from framework.models.scoring import on_grid
 from framework.tasks.evaluation import Evaluation
-from framework.tasks.report import Level, level_rows
+from framework.tasks.levels import Level
+from framework.tasks.report import level_rows
 from framework.types import Batch, Grid, Record, Sample, Verdict
 
 SIDE, VIEW = 12, 8
@@ -72,7 +73,9 @@ def test_numbers_on_the_grid_are_those_of_the_smoothed_grid_with_zero_where_no_p
 def test_rows_of_the_grid_are_named_apart_and_say_how_they_were_smoothed_and_viewed(evaluated):
     *_, evaluation = evaluated
     lines = [line | line["grid"] | {"seen": False} for line in evaluation.lines]
-    level = Level("grid", "grid12", evaluation.cells.compute(), lines, ", smoothed by a Gaussian of 1.5 cells")
+    level = Level(
+        "grid", "grid12", evaluation.cells.compute(), lines, "; on grid12, smoothed by a Gaussian of 1.5 cells"
+    )
     columns = {"run": "r", "date": "2026-01-02T03:04:05+00:00", "commit": "c", "dirty": False, "config": "c", "seed": 0}
     columns |= {"experiment": "e", "model": "m", "backbone": "b", "weights": "w", "trained_on": "t", "tested_on": "s"}
     columns |= {"domain": "d", "dataset": "d", "fingerprint": "f", "unit": "object", "hardware": "h", "packages": "p"}

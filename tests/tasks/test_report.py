@@ -9,7 +9,8 @@ from fake_rows import row
 
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse
-from framework.tasks.report import Level, _row
+from framework.tasks.levels import Level
+from framework.tasks.report import _row
 
 COLUMNS = (
     "run",

@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from fake_cli import mistake, parts, runs_of
 from fake_language import QUESTION, TEXTS, picture
+from fake_ranks import by_two
 from PIL import Image
 from safetensors.torch import load_file
 from torch.testing import assert_close
@@ -23,7 +21,6 @@ from framework.models.onevision import small, tuned
 from framework.tasks import tune
 from framework.tasks.reason import Reason
 
-ROOT = Path(__file__).parents[2]
 ANSWERS = ["Yes, there is a small scratch in the upper left.", "No", "Yes", "No", "Because the surface is rough."]
 EXPERIMENT = """
 stage: 2
@@ -292,8 +289,7 @@ def test_rows_tell_what_was_trained_on_and_mark_what_was_seen(view, root, plain)
 def test_two_processes_tune_what_one_does(strategy, close, root, plain):
     """Batches of 2 of 5 conversations, so that one rank of the last step has nothing of its own."""
     overrides = ["trainer.devices=2", f"trainer.strategy={strategy}", TESTED.format(root=root)]
-    command = [sys.executable, "-m", "framework.cli", "fit", str(root / "x.yaml"), *overrides]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = by_two(["fit", str(root / "x.yaml"), *overrides])
     assert done.returncode == 0, done.stderr
     ((folder,), left) = runs_of(root)
     assert not left

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from framework.colours import overlay
-from framework.viewer.layers import FULL, by_score, by_truth, by_views
+from framework.colours import heat, overlay
+from framework.viewer.layers import FULL, by_heat, by_score, by_truth, by_views
 
 
 def colours_of(layer):
@@ -22,6 +22,12 @@ def test_scores_have_the_colours_of_the_maps_over_the_views():
     wanted = overlay(grey, np.rint(scores[None, :3] * 255) / 255)[0]
     assert_array_equal(colours_of(layer)[:3], wanted)
     assert layer.scale and not layer.why
+
+
+def test_a_map_to_be_laid_over_has_the_palette_itself():
+    layer = by_heat(np.array([0, 0.5, 1, np.nan], np.float32))
+    assert_array_equal(layer.codes, [0, 128, 255, 0])
+    assert_array_equal(colours_of(layer)[[0, 2]], heat(np.array([0.0, 1.0])))
 
 
 def test_truth_is_counted_or_said_to_be_unknown():

@@ -3,13 +3,14 @@
 import base64
 import json
 import re
+import zlib
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from framework.viewer.layers import by_score, by_truth
-from framework.viewer.page import View, build
+from framework.viewer.page import SCAN, View, build
 
 EVIL = "</script><script>alert(1)</script>"
 
@@ -20,10 +21,12 @@ def page(tmp_path):
 
     def make(**options):
         picture = np.full((500, 400, 3), 90, np.uint8)
-        scene = {"place": np.arange(6, dtype=">u2").reshape(2, 3)}
-        given = {"views": [View(picture, picture, EVIL, 0.25)]} | options
+        given = {
+            "views": [View(picture, picture, EVIL, 0.25)],
+            "scene": {"place": np.arange(6, dtype=">u2").reshape(2, 3)},
+        } | options
         layers = [by_score(np.array([0, 1.0])), by_truth(None)]
-        return build(EVIL, [EVIL], [EVIL], layers, scene=scene, script=tmp_path / "stage.js", **given).decode()
+        return build(EVIL, [EVIL], [EVIL], layers, script=tmp_path / "stage.js", **given).decode()
 
     return make
 
@@ -58,3 +61,24 @@ def test_scripts_and_style_carry_the_nonce_of_a_policy(page):
     assert "style=" not in text.partition("<body")[2].partition("<script")[0]  # a policy refuses such
     assert 'id="views"' not in text.partition("<script")[0] and 'class="alone"' in text
     assert "nonce=" not in page().partition("<script")[0]
+
+
+def test_of_a_scan_large_arrays_are_deflated_and_views_keep_their_numbers(page, tmp_path):
+    picture = np.zeros((9, 9, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 4096, 20_000, np.uint16)
+    smooth = np.rint(127 + 127 * np.sin(np.linspace(0, 60, 20_000))).astype(np.uint8)
+    scene = {"values": noise, "smooth": smooth, "shape": np.arange(3), "presets": np.array([EVIL, "bone"])}
+    (tmp_path / "stage.css").write_text("#stage { color: teal; }")
+    text = page(scene=scene, kind=SCAN, views=[View(picture, picture, "", 0.5, number=7)])
+    data = data_of(text)
+    assert "deflated" not in data["scene"]["shape"]
+    for name, stepped in (("values", False), ("smooth", True)):
+        packed = data["scene"][name]
+        found = np.frombuffer(zlib.decompress(base64.b64decode(packed["bytes"])), np.uint8)
+        assert packed["deflated"] and packed["stepped"] == stepped
+        found = np.cumsum(found, dtype=np.uint8) if stepped else found
+        size = scene[name].itemsize
+        assert_array_equal(found.reshape(size, -1).T.copy().view(scene[name].dtype).ravel(), scene[name])
+    assert data["scene"]["presets"] == {"texts": [EVIL, "bone"]} and "alert(1)</script>" not in text
+    assert data["views"][0]["number"] == 7 and "color: teal" in text and "Most suspicious slices" in text
+    assert "color: teal" in page(nonce="abc").partition("</style>")[0]

@@ -28,6 +28,7 @@ _TEX = {char: "\\" + char for char in "&%$#_{}"} | {
     "≈": r"$\approx$",
     "↓": r"$\downarrow$",
     "†": r"\textsuperscript{\textdagger}",
+    "‡": r"\textsuperscript{\textdaggerdbl}",
     "\u202f": r"\,",
     "\n": " ",
 }

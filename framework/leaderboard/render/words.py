@@ -10,6 +10,7 @@ from framework.leaderboard.rows import Row
 
 METRIC_NAMES = {
     **{"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO"},
+    **{"dice_best": "Dice, best threshold", "dice_fixed": "Dice at 0.5", "sensitivity": "sensitivity at 1 FP a scan"},
     **{"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "precision": "precision", "recall": "recall"},
     **{"f1": "F1", "coverage": "coverage", "rouge_l": "ROUGE-L", "similarity": "similarity", "judge": "judge"},
     **{"judge_coverage": "judge coverage", "judge_agreement": "judge agreement"},
@@ -18,7 +19,12 @@ HEADS = (
     *("trained on", "tested on", "category", "level", "metric", "value", "interval", "chance", "error", "samples"),
     *("method", "seed", "run", "date", "commit", "fingerprint", "protocol", "note"),
 )
-DAGGER, NEAR_CHANCE, BELOW_CHANCE, MISSING = "†", "≈", "↓", "–"
+DAGGER, REACHED, NEAR_CHANCE, BELOW_CHANCE, MISSING = "†", "‡", "≈", "↓", "–"
+CONTROLS = (
+    f"{REACHED} a control is as good: where a slice lies, how bright or how large it is, tells as much as the method. "
+    "A control looks at no picture, and which of its two directions is anomalous is chosen by the labels of the test "
+    "set, so it is as strong as it can be."
+)
 FLOORS = {"auroc": 0.5, "balanced_accuracy": 0.5}  # where the colours of a metric begin; else at 0
 VIRIDIS = (  # eleven even steps of matplotlib's viridis (CC0); lightness rises evenly
     ["440154", "482475", "414487", "355f8d", "2a788e", "21918c", "22a884", "44bf70", "7ad151", "bddf26", "fde725"]
@@ -66,9 +72,9 @@ def title(matrix: Matrix) -> str:
 
 
 def marks(cell: Cell) -> str:
-    """Dagger for in-domain, ≈ where the interval holds chance, ↓ where it lies below."""
+    """† for in-domain, ‡ where a control is as good, ≈ where the interval holds chance, ↓ where it lies below."""
     against = BELOW_CHANCE if cell.below_chance else "" if cell.above_chance else NEAR_CHANCE
-    return (DAGGER if cell.in_domain else "") + against
+    return (DAGGER if cell.in_domain else "") + (REACHED if cell.reached else "") + against
 
 
 def chance(matrix: Matrix, tested: str) -> float | None:
@@ -90,6 +96,7 @@ def legend(rows: Sequence[Row]) -> list[str]:
         f"{DAGGER} in-domain: the model was trained on samples of this test set. "
         f"{NEAR_CHANCE} the interval holds chance, the value of random scores; {BELOW_CHANCE} it lies below: the "
         "scores are upside down.",
+        *([CONTROLS] if any(row.control for row in rows) else []),
     ]
 
 

@@ -1,0 +1,87 @@
+"""Slices that were scored -> the same scored without looking: by where each lies, how bright, how large it is.
+
+On some sets of slices the distance from the middle one scores like a method (78.7 AUROC on BMAD Brain, 83.8 on RESC):
+a number on such a set means little without these beside it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from framework.leaderboard.rows import CONTROL, NOTHING
+from framework.leaderboard.statistics import auroc, average_precision, f1_max
+from framework.metrics.curves import Curves
+from framework.tasks.cues import BRIGHTNESS, POSITION, SIZE
+from framework.tasks.levels import Level
+
+COLUMNS = {
+    "model": "",
+    "experiment": "controls",
+    "backbone": "none",
+    "weights": "none",
+    "trained_on": NOTHING,
+    "seed": 0,
+}
+
+
+def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
+    """A level for each control, scored by it alone, and the columns in which its rows differ from a method's.
+
+    Whether high or low is anomalous is chosen by the labels themselves, so that a control is as strong as it can be.
+
+    Args:
+        level: of single slices, whose lines hold ``cues``; without these there are no controls.
+    """
+    lines = [line for line in level.lines if line.get("cues")]
+    if not lines or len(lines) < len(level.lines):
+        return []
+    found = []
+    for name in (POSITION, BRIGHTNESS, SIZE):
+        scores = _nearness(lines) if name == POSITION else np.array([line["cues"][name] for line in lines])
+        by_category = _curves(lines, scores)
+        known = [c.auroc for c in by_category.values() if c.auroc is not None]
+        turned = bool(known) and float(np.mean(known)) < 0.5
+        if turned:
+            by_category = _curves(lines, -scores)
+        told = {POSITION: ("near", "far from"), BRIGHTNESS: ("bright", "dark"), SIZE: ("large", "small")}[name][turned]
+        note = (
+            f"{level.note}; {told}{' the median slice' if name == POSITION else ''} is anomalous, chosen by the labels"
+        )
+        scored = [
+            line | {"logit": score} for line, score in zip(lines, (-scores if turned else scores).tolist(), strict=True)
+        ]
+        unseen = [line | {"seen": False} for line in scored]
+        found.append((Level(level.name, level.element, by_category, unseen, note), COLUMNS | {"model": CONTROL + name}))
+    return found
+
+
+def _nearness(lines: Sequence[dict[str, Any]]) -> np.ndarray:
+    """``(n,)``, how near each slice lies to the median slice of its stack, in slices and below 0."""
+    stacks: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for i, line in enumerate(lines):
+        stacks[line["category"], line["cues"]["stack"]].append(i)
+    places = np.array([line["cues"][POSITION] for line in lines])
+    found = np.zeros(len(lines))
+    for members in stacks.values():
+        found[members] = -np.abs(places[members] - np.median(places[members]))
+    return found
+
+
+def _curves(lines: Sequence[dict[str, Any]], scores: np.ndarray) -> dict[str, Curves]:
+    """Exact metrics of each category."""
+    categories = np.array([line["category"] for line in lines])
+    labels = np.array([line["label"] for line in lines])
+    found = {}
+    for category in sorted(set(categories.tolist())):
+        own = categories == category
+        truth, values = labels[own], scores[own]
+        curves = Curves(int((~truth).sum()), int(truth.sum()), 0)
+        if curves.negatives and curves.positives:
+            curves.auroc, curves.ap, curves.f1_max = (m(values, truth) for m in (auroc, average_precision, f1_max))
+            curves.auroc_error = curves.ap_error = curves.f1_max_error = 0.0
+        found[category] = curves
+    return found

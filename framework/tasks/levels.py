@@ -1,0 +1,124 @@
+"""What evaluation collected of one set -> its levels: samples, single views, groups, elements, a grid."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from framework.data.index import Index
+from framework.metrics.curves import Curves
+from framework.metrics.ranking import AnomalyCurves
+from framework.tasks.evaluation import Evaluation
+from framework.tasks.pooling import pool
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of one set: its curves by category and what intervals are resampled from."""
+
+    name: str
+    element: str
+    curves: Mapping[str, Curves | Scanned]
+    lines: list[dict[str, Any]]
+    note: str = ""  # how its scores were made, part of the metric's definition
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What is measured of the voxels of scans beside their curves; fields are those of ``Curves`` and ``SCANNED``."""
+
+    negatives: int
+    positives: int
+    dice_best: float | None
+    dice_fixed: float | None
+    sensitivity: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """By category, over all ranks: curves of samples, elements and cells, and what is measured of scans."""
+
+    samples: dict[str, Curves]
+    elements: dict[str, Curves]
+    cells: dict[str, Curves]
+    scans: dict[str, Scanned]
+
+
+def reduced(evaluation: Evaluation) -> Reduced:
+    """What the ranks have collected together: every rank calls this."""
+    with warnings.catch_warnings():  # a set with labels only, or more ranks than samples, updates no metric
+        warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
+        samples, elements, cells = (e.compute() for e in (evaluation.samples, evaluation.elements, evaluation.cells))
+        overlaps, detections = evaluation.overlaps.compute(), evaluation.detections.compute()
+    scans = {
+        name: Scanned(c.negatives, c.positives, o.dice_best, o.dice_fixed, detections[name].sensitivity)
+        for (name, c), o in zip(elements.items(), overlaps.values(), strict=True)
+        if detections[name].scans
+    }
+    return Reduced(samples, elements, cells, scans)
+
+
+def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str) -> list[Level]:
+    """Every level that a set has numbers of.
+
+    Where the views of its domain are units of their own (slices), they have a level beside their samples, and so have
+    the groups (patients) that hold several samples.
+
+    Args:
+        index: the set.
+        curves: of ``reduced``.
+        lines: of all its samples, with ``seen``.
+        rule: how the samples of a group become one score, see ``pooling.pool``.
+    """
+    word = getattr(index.reader, "view", "")
+    single = bool(word) and all(r.slice is not None for r in index.records)
+    found = [Level("sample", "", curves.samples, lines, f"; each sample is a {word}" if single else "")]
+    views = [line | view for line in lines for view in line["views"]]
+    if views:
+        found.append(Level("view", word, curves_of(views), views, f"; each {word} by the truth in it"))
+    groups = grouped(lines, rule) if word and index.unit != "sample" else []
+    if 0 < len(groups) < len(lines):
+        found.append(
+            Level("group", index.unit, curves_of(groups), groups, f"; {rule} of the samples of a {index.unit}")
+        )
+    located = [line for line in lines if line["hist"] is not None]
+    if located:
+        found.append(Level("element", index.reader.element, curves.elements, located))
+    scans = [line for line in located if line["found"] is not None]
+    if scans:
+        found.append(Level("element", index.reader.element, curves.scans, scans))
+    laid = [line | line["grid"] for line in lines if line["grid"] is not None]
+    if laid:
+        sigma = laid[0]["sigma"]
+        smoothed = f", smoothed by a Gaussian of {sigma:g} cells" if sigma else ""
+        found.append(Level("grid", laid[0]["name"], curves.cells, laid, f"; on {laid[0]['name']}{smoothed}"))
+    return found
+
+
+def grouped(lines: Sequence[dict[str, Any]], rule: str) -> list[dict[str, Any]]:
+    """One line a group: its logit pooled over its samples, anomalous where one of them is."""
+    members: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in lines:
+        members.setdefault((line["category"], line["group"]), []).append(line)
+    found = []
+    for (category, group), own in members.items():
+        logit = float(pool(torch.tensor([line["logit"] for line in own]), [len(own)], rule)[0])
+        label, seen = (any(line[key] for line in own) for key in ("label", "seen"))
+        found.append({"category": category, "group": group, "label": label, "seen": seen, "logit": logit})
+    return found
+
+
+def curves_of(lines: Sequence[dict[str, Any]]) -> dict[str, Curves]:
+    """Curves of each category from labels and logits."""
+    categories = sorted({line["category"] for line in lines})
+    found = AnomalyCurves(categories, scores="logit")
+    for position, category in enumerate(categories):
+        own = [line for line in lines if line["category"] == category]
+        labels = torch.from_numpy(np.array([line["label"] for line in own]))
+        found.update(torch.tensor([line["logit"] for line in own], dtype=torch.float32), labels, group=position)
+    return found.compute()
