@@ -77,8 +77,10 @@ class Grid:
 class Back(Protocol):
     """The way from views to a native grid that view pixels are not the cells of, such as that of a resampled scan."""
 
-    shape: tuple[int, int, int]
-    """Of the grid; elements are its cells in order, so E is their product. Cells that touch are one region."""
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the grid; elements are its cells in order, so E is their product. Cells that touch are one region."""
+        ...
 
     def __call__(self, maps: Iterable[np.ndarray]) -> np.ndarray:
         """Maps ``(H, W)`` float32 of the V views, one after the other -> ``(E,)`` float32; 0 where no view looked."""

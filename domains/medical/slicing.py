@@ -1,9 +1,8 @@
-"""A volume in RAS order in, its slices as they are shown out, and scores of slices back to the volume."""
+"""A volume in RAS order in, its slices as they are shown out, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -11,9 +10,9 @@ from framework.errors import UserError
 from framework.registry import unknown
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # the RAS axis that a slice index runs along
-_VISIBLE = 26  # a tenth of the window: above air noise, below tissue
+VISIBLE = 26  # a tenth of the window: above air noise, below tissue
 _FLAT = 0.05  # of a volume that must have one value before that is background
-_SHARE = 0.001  # of a slice that must be visible before it counts as showing something
+SHARE = 0.001  # of a slice that must be visible before it counts as showing something
 
 
 def axis_number(axis: str) -> int:
@@ -23,18 +22,26 @@ def axis_number(axis: str) -> int:
     return AXES[axis]
 
 
-def cut(volume: np.ndarray, axis: str) -> np.ndarray:
+def facing(shape: tuple[int, int, int]) -> str:
+    """The axis of a volume ``(X, Y, Z)`` in RAS order that is one slice, or "" where it is not one."""
+    return next((name for name, axis in AXES.items() if shape[axis] == 1 and shape.count(1) == 1), "")
+
+
+def cut(volume: np.ndarray, axis: str, upright: bool = True) -> np.ndarray:
     """``(X, Y, Z)`` in RAS order -> ``(D, H, W)``, slices in the order of growing RAS index, as radiologists see them.
 
     Axial: front up, the patient's right on the left. Coronal: head up, the patient's right on the left.
-    Sagittal: head up, front on the left. A view of the same memory.
+    Sagittal: head up, front on the left. Where not ``upright``, rows and columns run as the volume's axes do. A view of
+    the same memory.
     """
-    return np.moveaxis(volume, axis_number(axis), 0).transpose(0, 2, 1)[:, ::-1, ::-1]
+    planes = np.moveaxis(volume, axis_number(axis), 0).transpose(0, 2, 1)
+    return planes[:, ::-1, ::-1] if upright else planes
 
 
-def stack(planes: np.ndarray, axis: str) -> np.ndarray:
+def stack(planes: np.ndarray, axis: str, upright: bool = True) -> np.ndarray:
     """The inverse of ``cut``: ``(D, H, W)`` -> ``(X, Y, Z)``."""
-    return np.moveaxis(planes[:, ::-1, ::-1].transpose(0, 2, 1), 0, axis_number(axis))
+    planes = planes[:, ::-1, ::-1] if upright else planes
+    return np.moveaxis(planes.transpose(0, 2, 1), 0, axis_number(axis))
 
 
 def to_grey(
@@ -57,8 +64,8 @@ def to_grey(
 
 def shown(planes: np.ndarray) -> np.ndarray:
     """Indices of the slices of ``(D, H, W)`` uint8 with a thousandth of their pixels visible; all where none has."""
-    share = (planes >= _VISIBLE).mean((1, 2))
-    indices = np.flatnonzero(share >= _SHARE)
+    share = (planes >= VISIBLE).mean((1, 2))
+    indices = np.flatnonzero(share >= SHARE)
     return indices if len(indices) else np.arange(len(planes))
 
 
@@ -69,21 +76,6 @@ def choose(indices: np.ndarray, count: int) -> np.ndarray:
     if count == 1:
         return indices[[len(indices) // 2]]
     return indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
-
-
-def spread(scores: np.ndarray, indices: np.ndarray, depth: int) -> np.ndarray:
-    """Scores of some slices -> scores of all: ``(V, H, W)`` at growing ``indices`` -> ``(depth, H, W)`` float32.
-
-    A slice between two scored ones is interpolated linearly; one before the first or after the last gets 0, for
-    nothing was looked at there.
-    """
-    out = np.zeros((depth, *scores.shape[1:]), np.float32)
-    out[indices] = scores
-    for i, (left, right) in enumerate(pairwise(indices)):
-        for k in range(left + 1, right):
-            share = np.float32((k - left) / (right - left))
-            out[k] = (1 - share) * scores[i] + share * scores[i + 1]
-    return out
 
 
 def _foreground(voxels: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 "use strict";
 globalThis.makeStage = (host, scene) => {
   const { shape, picks, grid, affine, values, scale, window: first, presets, windows, views, truth } = scene;
-  const steps = [shape[1] * shape[2], shape[2], 1], starts = [0, shape[0], shape[0] + shape[1]];
+  const steps = [1, shape[0], shape[0] * shape[1]], starts = [0, shape[0], shape[0] + shape[1]];
   const spacing = [0, 1, 2].map((a) => Math.hypot(affine[a], affine[4 + a], affine[8 + a]));
   const whole = (axis, i) => picks[starts[axis] + i]; // the slice of the scan that a shown one is
   const extents = [0, 1, 2].map((a) => (whole(a, shape[a] - 1) - whole(a, 0) + 1) * spacing[a]); // mm
@@ -89,7 +89,7 @@ globalThis.makeStage = (host, scene) => {
   }
 
   function tell(at) {
-    const i = at[0] * steps[0] + at[1] * steps[1] + at[2];
+    const i = at[0] + at[1] * steps[1] + at[2] * steps[2];
     const score = codes ? ` · score ${(codes[i] / 255).toFixed(2)}` : "";
     const mm = world(at).map((v, a) => `${"xyz"[a]} ${v.toFixed(1)}`).join(", ");
     const marked = truth ? ` · ${truth[i] ? "anomalous by the truth" : "normal by the truth"}` : "";

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,9 @@ def _through_monai(scan: Geometry, reader: str) -> np.ndarray:
     if scan.files:
         raise UserError(f"{scan.path}: a DICOM series is read with reader: auto.")
     try:
-        loaded = LoadImage(reader=READERS[reader], image_only=True)(scan.path)
+        with warnings.catch_warnings():  # of a decoder for DICOM that is looked for at every call
+            warnings.filterwarnings("ignore", message="NvImgCodec")
+            loaded = LoadImage(reader=READERS[reader], image_only=True)(scan.path)
     except (RuntimeError, *BROKEN) as error:
         cause = geometry.first_line(error.__cause__ or error)  # MONAI wraps the reader's own error
         raise UnreadableError(f"{scan.path}: truncated or corrupt ({cause}).") from None
@@ -131,25 +134,30 @@ def load_mask(path: Path, scan: Geometry, marks: tuple[int, ...] = ()) -> np.nda
         mask = stored(grid)
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None
-    marked = np.empty(scan.shape, np.bool_)
-    for k in range(scan.shape[2]):  # plane by plane, for values take four bytes
+    marked = np.empty(grid.shape, np.bool_)
+    for k in range(grid.shape[2]):  # plane by plane, for values take four bytes
         values = mask.values(mask.voxels[:, :, k])
         if not np.isfinite(values).all():
             raise TruthError(
                 f"mask {path}: has NaN or infinite voxels; a mask is 0 where normal and 1 where anomalous."
             )
         marked[:, :, k] = np.isin(np.rint(values), marks) if marks else values > 0
-    return geometry.to_ras(marked, scan.affine)
+    return geometry.to_ras(marked, grid.affine)
 
 
 def save(volume: np.ndarray, scan: Geometry, path: Path) -> Path:
-    """Write ``(X, Y, Z)`` float32 in RAS order as a NIfTI file that lies on the scan, voxel on voxel.
+    """As ``write``, of ``(X, Y, Z)`` in RAS order."""
+    return write(geometry.from_ras(volume, scan.affine), scan, path)
+
+
+def write(scores: np.ndarray, scan: Geometry, path: Path) -> Path:
+    """Write ``(I, J, K)`` in the file's order as a NIfTI file that lies on the scan, voxel on voxel.
 
     Shape, affine, sform and qform codes and units are those of the scan's file; the type is float32, whatever the
     scan's was; texts and header extensions, which may hold patient data, are left out. Whole or not there. Returns
     ``path``, which should end in ``.nii.gz``.
     """
-    return write_parts(path, nifti.packed(geometry.from_ras(volume, scan.affine), scan))
+    return write_parts(path, nifti.packed(scores, scan))
 
 
 def create(volume: np.ndarray, affine: np.ndarray, path: Path) -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework import registry
 from framework.data.fingerprint import digests
+from framework.errors import UserError
 from framework.types import Record
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ TOLD = 3  # names that one line lists
 def shared_groups(train: Index, test: Index) -> set[str]:
     """Groups, such as patients, that a set is trained on and tested on with other samples.
 
-    Groups have one name for one patient only within a dataset, so that sets of other datasets or folders share none,
-    and a category apart from another. A sample that is in both sets is not looked at: that is overlap by content.
+    A name is that of one patient within a dataset only, so that sets of other datasets or folders share none. A sample
+    that is in both sets is not looked at: that is overlap by content.
     """
     if train.source != test.source or _root(train) != _root(test):
         return set()
     trained, ids = _groups(train.records), {r.id for r in train.records}
-    return {r.group for r in test.records if (r.category, r.group) in trained and r.id not in ids}
+    return {r.group for r in test.records if r.group in trained and r.id not in ids}
 
 
 def told(train: Sequence[Index], test: Sequence[Index]) -> list[str]:
@@ -45,17 +46,22 @@ def told(train: Sequence[Index], test: Sequence[Index]) -> list[str]:
 def across_splits(index: Index) -> list[str]:
     """A line for each other split of the set that has a group of this one.
 
-    Which splits there are tells the function registered as ``("splits", domain/dataset)``: a folder -> their names.
+    Which splits there are tells the function registered as ``("splits", domain/dataset)``, from the folder and the
+    options: their names -> their records, of which the groups alone are looked at.
     """
     mine = _groups(index.records)
     if index.source not in registry.names("splits") or not mine:
         return []
-    root, lines = Path(index.config.root).expanduser(), []
-    for split in registry.get("splits", index.source)(root):
+    lines, root = [], Path(index.config.root).expanduser()
+    for split, records in registry.get("splits", index.source)(root, **index.config.options).items():
         if split == index.config.split:
             continue
-        records = registry.build("dataset", index.source, root, split, **index.config.options)
-        if shared := sorted(group for _, group in mine & _groups(records)):
+        try:
+            shared = sorted(mine & _groups(records))
+        except UserError as error:
+            lines.append(f"split {split} cannot be looked through for {index.reader.unit}s of this one: {error}")
+            continue
+        if shared:
             lines.append(
                 f"{len(shared)} of {len(mine)} {index.reader.unit}s of split {index.config.split} are in split {split} "
                 f"too: {some(shared)}. Training on one and testing on the other shows the model what it is tested on."
@@ -79,9 +85,7 @@ def overlap(index: Index, other: Index) -> list[str]:
         differ = [n for n, c in zip(names, common, strict=True) if _labels(mine[c]) != _labels(theirs[c])]
         if differ:
             lines.append(f"{len(differ):,} of them have another label there: {some(differ)}.")
-    if index.source == other.source and (
-        shared := sorted(g for _, g in _groups(index.records) & _groups(other.records))
-    ):
+    if index.source == other.source and (shared := sorted(_groups(index.records) & _groups(other.records))):
         lines.append(f"{len(shared):,} {index.reader.unit}s have one name in both: {some(shared)}.")
     return lines
 
@@ -91,9 +95,9 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:TOLD]) + (f" and {len(names) - TOLD} more" if len(names) > TOLD else "")
 
 
-def _groups(records: Sequence[Record]) -> set[tuple[str, str]]:
-    """Category and name of each group."""
-    return {(r.category, r.group) for r in records if r.group}
+def _groups(records: Iterable[Record]) -> set[str]:
+    """The names of the groups."""
+    return {r.group for r in records if r.group}
 
 
 def _root(index: Index) -> Path:

@@ -35,13 +35,18 @@ HERE = "\0"  # in a kept warning: the file, wherever it lies by then
 def keep_views(reader: Domain, name: str, store: str) -> Domain:
     """``reader`` itself, or where its domain says that its views are worth keeping, one that keeps them.
 
+    A domain that keeps what it makes in a way of its own has ``keep(folder, say) -> Domain``: the folder is its alone,
+    and ``say`` takes a line for the user.
+
     Args:
         reader: of a domain.
         name: of the domain.
         store: folder; they lie in ``views`` in it.
     """
-    drawn = getattr(reader, "drawn", "")
-    return cast(Domain, Kept(reader, name, drawn, Path(store).expanduser() / "views")) if drawn else reader
+    folder, drawn = Path(store).expanduser() / "views", getattr(reader, "drawn", "")
+    if callable(keep := getattr(reader, "keep", None)):
+        return cast(Domain, keep(folder / name, say))
+    return cast(Domain, Kept(reader, name, drawn, folder)) if drawn else reader
 
 
 class Kept:

@@ -12,12 +12,18 @@
   const stage = makeStage(at("stage"), scene);
   let chosen = layers[0];
 
-  async function unpack({ type, bytes, shape, texts, deflated }) {
+  async function unpack({ type, bytes, shape, texts, deflated, stepped }) {
     if (texts) return texts;
     const text = atob(bytes);
     let plain = new Uint8Array(text.length);
     for (let i = 0; i < plain.length; i++) plain[i] = text.charCodeAt(i);
-    if (deflated) plain = new Uint8Array(await new Response(new Blob([plain]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
+    if (deflated) {
+      const apart = new Uint8Array(await new Response(new Blob([plain]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
+      if (stepped) for (let i = 1; i < apart.length; i++) apart[i] += apart[i - 1];
+      const size = types[type].BYTES_PER_ELEMENT, count = apart.length / size;
+      plain = new Uint8Array(apart.length);
+      for (let b = 0, from = 0; b < size; b++) for (let i = 0, to = b; i < count; i++, to += size) plain[to] = apart[from++];
+    }
     const found = new types[type](plain.buffer);
     found.shape = shape;
     return found;

@@ -65,13 +65,20 @@ def test_scripts_and_style_carry_the_nonce_of_a_policy(page):
 
 def test_of_a_scan_large_arrays_are_deflated_and_views_keep_their_numbers(page, tmp_path):
     picture = np.zeros((9, 9, 3), np.uint8)
-    scene = {"values": np.arange(20_000, dtype=np.uint16), "shape": np.arange(3), "presets": np.array([EVIL, "bone"])}
+    noise = np.random.default_rng(0).integers(0, 4096, 20_000, np.uint16)
+    smooth = np.rint(127 + 127 * np.sin(np.linspace(0, 60, 20_000))).astype(np.uint8)
+    scene = {"values": noise, "smooth": smooth, "shape": np.arange(3), "presets": np.array([EVIL, "bone"])}
     (tmp_path / "stage.css").write_text("#stage { color: teal; }")
     text = page(scene=scene, kind=SCAN, views=[View(picture, picture, "", 0.5, number=7)])
     data = data_of(text)
-    values = zlib.decompress(base64.b64decode(data["scene"]["values"]["bytes"]))
-    assert data["scene"]["values"]["deflated"] and "deflated" not in data["scene"]["shape"]
-    assert_array_equal(np.frombuffer(values, "<u2"), scene["values"])
+    assert "deflated" not in data["scene"]["shape"]
+    for name, stepped in (("values", False), ("smooth", True)):
+        packed = data["scene"][name]
+        found = np.frombuffer(zlib.decompress(base64.b64decode(packed["bytes"])), np.uint8)
+        assert packed["deflated"] and packed["stepped"] == stepped
+        found = np.cumsum(found, dtype=np.uint8) if stepped else found
+        size = scene[name].itemsize
+        assert_array_equal(found.reshape(size, -1).T.copy().view(scene[name].dtype).ravel(), scene[name])
     assert data["scene"]["presets"] == {"texts": [EVIL, "bone"]} and "alert(1)</script>" not in text
     assert data["views"][0]["number"] == 7 and "color: teal" in text and "Most suspicious slices" in text
     assert "color: teal" in page(nonce="abc").partition("</style>")[0]

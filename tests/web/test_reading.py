@@ -4,6 +4,7 @@ import asyncio
 import os
 import pickle
 
+import fake_block
 import fake_readers
 import numpy as np
 import pytest
@@ -65,6 +66,31 @@ def test_a_cloud_comes_with_what_lifts_and_turns_it(tmp_path, monkeypatch):
     assert scene.keys() == found.keys() and scene["elements"].dtype == np.int32
     for name, values in found.items():
         assert_array_equal(scene[name], values)
+
+
+def test_a_scan_comes_with_the_way_back_to_its_voxels_and_with_what_is_looked_at(tmp_path):
+    pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
+    registry.load_domain("medical")
+    fake_block.write(path := tmp_path / "a.nii.gz", fake_block.ct())
+    options = {"axis": "coronal", "slices": 6, "spacing": 3.0}
+    sample, scene = asyncio.run(reading.read(path, "medical", options))
+    reader = registry.build("domain", "medical", **options)
+    expected = reader.read(Record(path, False, ""))
+    maps = np.random.default_rng(0).random(sample.views[:, 0].shape, np.float32)
+    assert_array_equal(sample.back(maps), expected.back(maps))
+    assert sample.elements == np.prod(fake_block.SHAPE) and sample.captions == expected.captions
+    assert_array_equal(sample.views, expected.views)
+    found = reader.scene(expected)
+    assert scene.keys() == found.keys()
+    for name, values in found.items():
+        assert_array_equal(scene[name], values)
+
+
+def test_a_picture_has_nothing_to_look_around_in(tmp_path):
+    pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
+    picture(tmp_path / "a.png", 200, (30, 50))
+    sample, scene = asyncio.run(reading.read(tmp_path / "a.png", "medical"))
+    assert scene is None and sample.back is None
 
 
 def test_the_line_of_the_reader_arrives(tmp_path):

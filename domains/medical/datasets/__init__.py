@@ -2,6 +2,7 @@
 
 from domains.medical.datasets import published, splits
 from domains.medical.datasets.bmad import bmad
+from domains.medical.datasets.dicom import dicom_tree
 from domains.medical.datasets.findings import findings
 from domains.medical.datasets.folders import folder
 from domains.medical.datasets.masked import isic, meta_json, polyps, tn3k
@@ -14,6 +15,7 @@ __all__ = [
     "brats",
     "covid",
     "decathlon",
+    "dicom_tree",
     "findings",
     "folder",
     "head_ct",

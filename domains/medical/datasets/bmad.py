@@ -58,12 +58,6 @@ def bmad(root: Path, split: str = "test") -> Iterator[Record]:
         yield from _set(root if one else place, organ, split)
 
 
-@register("splits", "medical/bmad")
-def splits(root: Path) -> list[str]:
-    """Those that any set has."""
-    return [split for split in SPLITS if any(place.is_dir() for place in (root / split, *root.glob(f"*/{split}")))]
-
-
 def _organ(folder: str) -> str:
     """The organ that a folder's name is known for, or the name."""
     name = folder.lower().removesuffix("_ad")

@@ -53,27 +53,23 @@ def folder(
     Raises:
         TruthError: a scan has two masks.
     """
+    scans = scans_in(root, split, category, masks, tuple(anomalous or ()))
+    labelled = scans if slices else (by_mask(scan, channel) for scan in scans)
+    yield from as_asked(labelled, slices, stride, axis, empty, channel)
+
+
+def scans_in(root: Path, split: str, category: str, masks: str, marks: tuple[int, ...]) -> Iterator[Record]:
+    """Records of whole scans, anomalous where there is a mask; opens no file."""
     base = root / split if any((root / name).is_dir() for name in (split, "train", "test")) else root
     files = sorted(p for p in base.rglob("*.nii*") if is_scan(p))
-    truths, marks = _masks(base, files, masks), tuple(anomalous or ())
-    scans = []
+    truths = _masks(base, files, masks)
     for path in sorted(set(files) - set(truths.values())):
         inside = path.relative_to(base).parts
         if inside[0] == masks:
             continue  # a mask of no scan
         place = [part for part in inside[:-1] if part not in _IMAGES]
         truth, defect = truths.get(path, path), "lesion" if path in truths else ""
-        scans.append(
-            Record(path, bool(defect), category, place[0] if place else patient(path), truth, defect, marks=marks)
-        )
-    labelled = scans if slices else (by_mask(scan, channel) for scan in scans)
-    yield from as_asked(labelled, slices, stride, axis, empty, channel)
-
-
-@register("splits", "medical/folder")
-def splits(root: Path) -> list[str]:
-    """Train and test, where there are such folders."""
-    return [name for name in ("train", "test") if (root / name).is_dir()]
+        yield Record(path, bool(defect), category, place[0] if place else patient(path), truth, defect, marks=marks)
 
 
 def _masks(base: Path, files: list[Path], masks: str) -> dict[Path, Path]:

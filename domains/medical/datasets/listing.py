@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from domains.medical import pictures
-from framework.errors import TruthError
+from framework.errors import TruthError, UserError
 
 _TOLD = 3  # of the names that one line lists
 
@@ -16,24 +16,21 @@ _TOLD = 3  # of the names that one line lists
 def listed(folder: Path, endings: tuple[str, ...] = pictures.SUFFIXES) -> list[Path]:
     """Files in a folder with one of these endings, sorted by name, without hidden ones; [] where it does not exist.
 
-    Of a file the listing itself tells what it is, so nothing is asked of the disk for each: sets have 100,000.
+    Of a file the listing itself tells what it is, so nothing is asked of the disk for each: sets have 100,000. A link
+    that leads nowhere is listed, so that reading it fails rather than the set being smaller.
+
+    Raises:
+        UserError: the folder cannot be listed.
     """
-    try:
-        with os.scandir(folder) as entries:
-            names = [e.name for e in entries if e.name.lower().endswith(endings) and e.name[0] != "." and e.is_file()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    names = [
+        e.name for e in _entries(folder) if e.name.lower().endswith(endings) and e.name[0] != "." and not e.is_dir()
+    ]
     return [folder / name for name in sorted(names)]
 
 
 def folders(root: Path) -> list[Path]:
-    """Folders in a folder, sorted by name, without hidden ones; [] where it does not exist."""
-    try:
-        with os.scandir(root) as entries:
-            names = [e.name for e in entries if e.name[0] != "." and e.is_dir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [root / name for name in sorted(names)]
+    """Folders in a folder, sorted by name, without hidden ones; [] where it does not exist. Raises as ``listed``."""
+    return [root / name for name in sorted(e.name for e in _entries(root) if e.name[0] != "." and e.is_dir())]
 
 
 def stem(path: Path) -> str:
@@ -77,6 +74,17 @@ def twice(found: Iterable[Path]) -> list[str]:
 def some(names: list[str]) -> str:
     """The first names, and how many more there are."""
     return ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, in the order of the disk."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({error.strerror}).") from None
 
 
 def _refuse(masks: Path, same: list[list[Path]], what: str, other: str) -> None:

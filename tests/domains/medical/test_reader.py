@@ -1,8 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from domains.medical import Medical, cache, geometry, slicing, volumes
+from domains.medical import Medical, geometry, scans, slicing, volumes
 from framework.errors import TruthError, UnreadableError, UserError
 from framework.types import Record
 
@@ -29,14 +31,20 @@ def voxels(path):
     return np.asarray(nib.load(path).dataobj)
 
 
-@pytest.mark.parametrize("axis", slicing.AXES)
-def test_truth_that_is_saved_as_scores_is_the_mask_file_voxel_for_voxel(record, tmp_path, axis):
-    reader = Medical(axis=axis)
+@pytest.mark.parametrize("axis", [*slicing.AXES, "all"])
+@pytest.mark.parametrize("orientation", ["anatomical", "stored"])
+def test_truth_that_is_shown_and_brought_back_is_the_mask_file_voxel_for_voxel(record, tmp_path, axis, orientation):
+    reader = Medical(axis=axis, orientation=orientation)
     sample = reader.read(record)
-    saved = reader.save(sample, sample.truth.astype(np.float32), tmp_path / "out" / "p1_1")["map"]
+    assert_array_equal(sample.truth, voxels(record.truth_path).ravel() > 0)
+    maps = [sample.back.show(sample.truth.astype(np.float32), view) for view in range(len(sample.views))]
+    scores = sample.back(iter(maps))
+    saved = reader.save(sample, scores, tmp_path / "out" / "p1_1")["map"]
     assert saved == tmp_path / "out" / "p1_1.nii.gz"
     assert_array_equal(voxels(saved), voxels(record.truth_path))
     assert_array_equal(nib.load(saved).affine, nib.load(record.path).affine)
+    again = Medical.back(**json.loads(json.dumps(sample.back.plain())))
+    assert again == sample.back
 
 
 def test_one_marked_voxel_of_the_file_is_one_element_and_comes_back(tmp_path):
@@ -49,7 +57,8 @@ def test_one_marked_voxel_of_the_file_is_one_element_and_comes_back(tmp_path):
             reader = Medical(window=[0, 1000])
             sample = reader.read(Record(tmp_path / "s.nii.gz", True, "", truth_path=tmp_path / "m.nii.gz"))
             assert sample.truth.sum() == 1
-            assert sample.views[:, 0].ravel()[sample.truth.argmax()] == round(0.9 * 255)  # the view shows this voxel
+            bright = sample.views[:, 0] == round(0.9 * 255)  # the one pixel that shows this voxel
+            assert_array_equal(np.argwhere(sample.back(bright.astype(np.float32)).reshape(7, 9, 8)), [index])
             saved = voxels(reader.save(sample, sample.truth.astype(np.float32), tmp_path / "o")["map"])
             assert_array_equal(np.argwhere(saved), [index])
 
@@ -59,8 +68,11 @@ def test_a_frame_is_that_slice_alone(record, tmp_path):
     height, width = whole.views.shape[2:]
     frame = Record(record.path, True, "brain", truth_path=record.truth_path, frame=3)
     sample = Medical().read(frame)
+    assert sample.back is None
+    assert sample.elements == height * width
     assert_array_equal(sample.views, whole.views[3:4])
-    assert_array_equal(sample.truth, whole.truth.reshape(-1, height * width)[3])
+    assert_array_equal(sample.truth.reshape(height, width), whole.back.show(whole.truth, 3))
+    assert sample.captions == whole.captions[3:4]
     saved = Medical().save(sample, np.ones(height * width, np.float32), tmp_path / "o")["map"]
     scored = slicing.cut(geometry.to_ras(voxels(saved), nib.load(saved).affine), "axial")
     assert_array_equal(scored.mean((1, 2)), np.arange(len(scored)) == 3)
@@ -84,14 +96,14 @@ def test_few_slices_are_spread_over_the_scan_and_truth_goes_with_them(record):
     whole, few = Medical().read(record), Medical(slices=3).read(record)
     chosen = np.linspace(0, len(whole.views) - 1, 3).round().astype(int)
     assert_array_equal(few.views, whole.views[chosen])
-    assert_array_equal(few.truth.reshape(3, -1), whole.truth.reshape(len(whole.views), -1)[chosen])
-    assert few.elements == few.views[:, 0].size
+    assert_array_equal(few.truth, whole.truth)
+    assert few.elements == whole.elements == 7 * 9 * 8
 
 
 def test_truth_is_all_false_for_a_normal_scan_and_none_for_a_label_alone(record):
     normal = Medical().read(Record(record.path, False, "brain", truth_path=record.path))
     assert not normal.truth.any()
-    assert len(normal.truth) == normal.views[:, 0].size
+    assert len(normal.truth) == normal.elements
     assert Medical().read(Record(record.path, True, "brain")).truth is None
 
 
@@ -115,12 +127,11 @@ def test_a_mask_of_another_scan_is_refused(record, tmp_path):
 
 def test_slices_of_one_scan_open_its_file_once(record, monkeypatch):
     opened = []
-    real = volumes.load
-    monkeypatch.setattr(volumes, "load", lambda scan, nan: opened.append(scan.path) or real(scan, nan))
-    cache._scan.cache_clear()
+    real = volumes.stored
+    monkeypatch.setattr(scans.volumes, "stored", lambda scan, reader="auto": opened.append(scan.path) or real(scan))
     for frame in (0, 3, 5, 1):
         Medical().read(Record(record.path, True, "brain", truth_path=record.truth_path, frame=frame))
-    assert opened == [record.path]
+    assert opened == [record.path, record.truth_path]
 
 
 def test_a_scan_that_changed_on_disk_is_read_again(record):
@@ -140,7 +151,7 @@ def test_a_scan_that_changed_on_disk_is_read_again(record):
         ({"slices": -1}, "slices: -1 is below 0"),
         ({"window": [80, 0]}, r"window: \[80, 0\] is not"),
         ({"percentiles": [99.5, 0.5]}, r"percentiles: \[99.5, 0.5\] is not"),
-        ({"nan": "drop"}, "nan: 'drop' is neither"),
+        ({"nan": "drop"}, "no nan called 'drop'. Known: error, zero"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(options, message):

@@ -64,9 +64,3 @@ def test_chosen_slices_are_evenly_spaced_from_first_to_last():
     assert_array_equal(slicing.choose(indices, 1), [20])
     assert_array_equal(slicing.choose(indices, 0), indices)
     assert_array_equal(slicing.choose(indices, 99), indices)
-
-
-def test_scores_between_scored_slices_are_interpolated_and_zero_beyond():
-    scores = np.array([0.2, 0.8, 0.4], np.float32).reshape(3, 1, 1)
-    every = slicing.spread(scores, np.array([1, 4, 5]), 7)
-    assert_allclose(every.ravel(), [0, 0.2, 0.4, 0.6, 0.8, 0.4, 0], rtol=1e-6)

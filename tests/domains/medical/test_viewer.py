@@ -1,53 +1,27 @@
 """What the page draws a scan from: which voxels, what they hold, and where they and the slices lie in the patient."""
 
+import fake_block
 import nibabel
 import numpy as np
 import pytest
+from fake_block import SHAPE, SPOT
 from numpy.testing import assert_allclose, assert_array_equal
 
-from domains.medical import geometry, viewer
-
-SHAPE = (9, 7, 5)  # to the right, front and top
-SPACING = np.array([1.0, 2.0, 4.0])
-SPOT = (1, 5, 3)  # left, front, top
+from domains.medical import Medical, viewer
+from framework.types import Record
 
 
-def affine(turned_deg=0.0):
-    angle = np.deg2rad(turned_deg)
-    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    found = np.eye(4)
-    found[:3, :3] = turn * SPACING
-    found[:3, 3] = (-4, 10, 50)
-    return found
-
-
-def volume():
-    """``SHAPE`` int16, 0 outside, tissue inside, a bright spot at ``SPOT``."""
-    found = np.zeros(SHAPE, np.int16)
-    found[1:-1, 1:-1, 1:-1] = np.random.default_rng(0).integers(100, 200, (7, 5, 3))
-    found[SPOT] = 1000
-    return found
-
-
-def stored(codes, turned_deg=0.0):
-    """The volume and its affine in another order of axes, such as "LPS"."""
-    image = nibabel.Nifti1Image(volume(), affine(turned_deg))
-    turn = nibabel.orientations.ornt_transform(
-        nibabel.orientations.io_orientation(image.affine), nibabel.orientations.axcodes2ornt(tuple(codes))
-    )
-    image = image.as_reoriented(turn)
-    return np.asarray(image.dataobj), image.affine
-
-
-def scene(voxels, matrix, **options):
-    axes, indices = np.array([2, 0]), np.array([3, 1])
-    grid = viewer.grid_of(voxels.shape, matrix)
-    return viewer.scene(grid, geometry.to_ras(voxels, matrix), axes, indices, options.get("window", (0.0, 200.0)))
+def scene(path, voxels=None, matrix=None, codes="LPS", **options):
+    """The scene of a scan, and the voxels as they are stored."""
+    stored = fake_block.write(path, fake_block.ct() if voxels is None else voxels, matrix, codes)
+    reader = Medical(**options)
+    return reader.scene(reader.read(Record(path, False, ""))), stored
 
 
 def spot(found):
-    """Where the brightest voxel of a scene lies: its place among those shown."""
-    return np.unravel_index(found["values"].argmax(), found["shape"])
+    """Where the brightest voxel of a scene lies, the middle of several: its place among those shown."""
+    places = np.argwhere(found["values"].reshape(found["shape"], order="F") == found["values"].max())
+    return tuple(places.mean(0).astype(int))
 
 
 def picked(found, place):
@@ -58,70 +32,111 @@ def picked(found, place):
 
 @pytest.mark.parametrize("turned_deg", [0, 20])
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "SPL", "IAR"])
-def test_left_is_left_in_any_order_of_axes(codes, turned_deg):
-    voxels, matrix = stored(codes, turned_deg)
-    found = scene(voxels, matrix)
+def test_left_is_left_in_any_order_of_axes(tmp_path, codes, turned_deg):
+    matrix = fake_block.affine(turned_deg)
+    found, stored = scene(tmp_path / "a.nii", None, matrix, codes)
     place = spot(found)
     assert_array_equal(picked(found, place), SPOT)
-    world = found["affine"] @ [*SPOT, 1]
-    assert_allclose(world, affine(turned_deg) @ [*SPOT, 1], atol=1e-4)
-    element = found["elements"][np.ravel_multi_index(place, found["shape"])]
-    assert voxels.ravel()[element] == 1000  # in the file's own order
-    assert_array_equal(voxels.ravel()[found["elements"]], found["scale"][0] + found["scale"][1] * found["values"])
+    assert_allclose(found["affine"] @ [*SPOT, 1], matrix @ [*SPOT, 1], atol=1e-4)
+    element = found["elements"][np.ravel_multi_index(place, found["shape"], order="F")]
+    assert stored.ravel()[element] == 300  # in the file's own order
+    values = found["scale"][0] + found["scale"][1] * found["values"]
+    assert_allclose(values, stored.ravel()[found["elements"]], atol=1e-3)
     assert any("20 degrees oblique" in str(note) for note in found["notes"]) == bool(turned_deg)
 
 
-def test_slices_are_counted_from_the_left_the_back_and_below_and_lie_in_mm():
-    found = scene(*stored("LPS"))
-    assert found["planes"].tolist() == ["axial", "sagittal"] and found["numbers"].tolist() == [4, 2]
-    assert_allclose(found["positions_mm"], [50 + 3 * 4, -4 + 1])
-    assert_allclose(found["pixel_mm"], [[2, 1], [4, 2]])  # high, wide
-    assert found["sides"].tolist() == [["R", "L", "A", "P"], ["A", "P", "S", "I"]]
-    assert found["views"].tolist() == [[2, 3], [0, 1]]
-    grid = viewer.grid_of(*(lambda v, m: (v.shape, m))(*stored("LPS")))
-    assert viewer.named(grid, np.array([2]), np.array([3])) == ("axial slice 4 of 5 from below, z = 62 mm",)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"axis": "all", "select": "all"},
+        {"orientation": "stored", "axis": "all", "select": "all"},
+        {"spacing": [2, 2, 3], "axis": "axial", "window": [-100, 200]},
+    ],
+)
+def test_voxels_are_the_files_and_slices_keep_their_numbers_however_views_are_made(tmp_path, options):
+    found, stored = scene(tmp_path / "a.nii", **options)
+    assert_array_equal(found["shape"], SHAPE)
+    values = found["scale"][0] + found["scale"][1] * found["values"]
+    assert_allclose(values, stored.ravel()[found["elements"]], atol=1e-3)
+    affine = fake_block.affine()
+    for plane, number, mm, (axis, index) in zip(
+        found["planes"], found["numbers"], found["positions_mm"], found["views"], strict=True
+    ):
+        assert viewer.slicing.AXES[plane] == axis and number == index + 1
+        assert abs(affine[axis, axis] * index + affine[axis, 3] - mm) <= affine[axis, axis] / 2
+    if "window" in options:
+        assert found["window"].tolist() == [-100, 200]
 
 
-def test_margins_of_one_value_are_left_out():
-    voxels = np.pad(volume(), 20)
-    found = scene(voxels, affine())
-    assert_array_equal(found["shape"], np.array(SHAPE) + 2)  # two voxels around what is there
-    assert_array_equal(picked(found, spot(found)), np.array(SPOT) + 20)
-    assert len(scene(np.zeros((4, 4, 4)), affine())["values"]) == 64
+def test_slices_are_counted_from_the_left_the_back_and_below_and_lie_in_mm(tmp_path):
+    found, _ = scene(tmp_path / "a.nii", axis="all", select="all", slices=3)
+    assert found["planes"].tolist() == ["axial"] * 3 + ["coronal"] * 3 + ["sagittal"] * 3
+    assert found["numbers"].tolist() == [1, 7, 12, 1, 25, 50, 1, 21, 40]
+    assert_allclose(found["positions_mm"][[0, 2, 3, 5, 6, 8]], [-30, 36, -50, 48, -40, 38], atol=1e-4)
+    assert_allclose(found["pixel_mm"][[0, 3, 6]], [[2, 2], [6, 2], [6, 2]])  # high, wide
+    assert ["".join(sides) for sides in found["sides"][[0, 3, 6]]] == ["RLAP", "RLSI", "APSI"]
 
 
-def test_large_scans_are_thinned_evenly_where_voxels_are_small_and_say_so(monkeypatch):
+def test_sides_are_those_of_the_file_where_slices_run_as_it_does(tmp_path):
+    found, _ = scene(tmp_path / "a.nii", codes="LPS", orientation="stored", axis="all", slices=1)
+    assert ["".join(sides) for sides in found["sides"]] == ["RLAP", "RLIS", "APIS"]
+    found, _ = scene(tmp_path / "b.nii", codes="RAS", orientation="stored", axis="all", slices=1)
+    assert ["".join(sides) for sides in found["sides"]] == ["LRPA", "LRIS", "PAIS"]
+
+
+def test_margins_of_one_value_are_left_out(tmp_path):
+    voxels = np.zeros(SHAPE, np.int16)
+    voxels[10:20, 20:30, 5:9] = 7
+    found, _ = scene(tmp_path / "a.nii", voxels)
+    assert found["shape"].tolist() == [14, 14, 8] and found["picks"][0] == 8  # two voxels around what is there
+    flat, _ = scene(tmp_path / "b.nii", np.zeros((4, 4, 4), np.int16))
+    assert len(flat["values"]) == 64
+
+
+def test_large_scans_are_thinned_evenly_where_voxels_are_small_and_say_so(tmp_path, monkeypatch):
     monkeypatch.setattr(viewer, "MOST_VOXELS", 2000)
-    voxels = np.random.default_rng(0).integers(0, 99, (40, 40, 10))
-    found = scene(voxels, np.diag([0.5, 0.5, 4.0, 1]))
+    voxels = np.random.default_rng(0).integers(0, 99, (40, 40, 10), np.int16)
+    found, stored = scene(tmp_path / "a.nii", voxels, np.diag([0.5, 0.5, 4.0, 1]))
     x, y, z = found["shape"]
     assert z == 10 and x == y and 10 < x <= 14 and x * y * z <= 2000
     assert set(np.diff(found["picks"][:x])) <= {2, 3, 4}
     assert f"Shown are {x * y * z:,} of 16,000 voxels" in str(found["notes"][1])
-    assert_array_equal(voxels.ravel()[found["elements"]], found["values"])
+    assert_array_equal(stored.ravel()[found["elements"]], found["scale"][0] + found["values"])
 
 
-def test_values_keep_their_units_and_metal_does_not_take_the_shades():
-    few = scene(volume().clip(0, 200), affine())
+def test_values_keep_their_units_and_metal_does_not_take_the_shades(tmp_path):
+    few, _ = scene(tmp_path / "a.nii", fake_block.ct().clip(0, 200))
     assert few["values"].dtype == np.uint8 and few["scale"].tolist() == [0, 1]
-    fine = volume() * 1e-6
-    found = scene(fine, affine())
-    assert_allclose(found["scale"][0] + found["scale"][1] * found["values"], fine.ravel()[found["elements"]], atol=2e-7)
-    metal = np.random.default_rng(0).normal(0, 100, (20, 20, 20))
+    fine, stored = scene(tmp_path / "b.nii", (np.random.default_rng(0).random(SHAPE) * 1e-6).astype(np.float32))
+    values = fine["scale"][0] + fine["scale"][1] * fine["values"]
+    assert_allclose(values, stored.ravel()[fine["elements"]], atol=1e-9)
+    metal = np.random.default_rng(0).normal(0, 100, SHAPE).astype(np.float32)
     metal[3, 3, 3] = 1e6
-    found = scene(metal, affine())
+    found, _ = scene(tmp_path / "c.nii", metal)
     assert found["scale"][1] < 5 and found["values"].max() == viewer.STEPS
 
 
-def test_windows_of_ct_are_offered_where_values_are_hounsfield_units():
-    assert not len(scene(volume(), affine())["presets"])
-    found = scene(volume() - 1000, affine())
-    assert not len(found["presets"])
-    body = volume().astype(float)
-    body[body == 0] = -1000
-    found = scene(body, affine())
+def test_windows_of_ct_are_offered_where_values_are_hounsfield_units(tmp_path):
+    found, _ = scene(tmp_path / "a.nii")
     windows = dict(zip(found["presets"].tolist(), found["windows"].tolist(), strict=True))
     assert windows["brain"] == [0, 80]
+    assert not len(scene(tmp_path / "b.nii", fake_block.ct() + 1000)[0]["presets"])
+
+
+def test_a_mask_beside_the_scan_is_its_truth_unless_it_fits_not(tmp_path):
+    truth = np.zeros(SHAPE, np.uint8)
+    truth[fake_block.block()] = 1
+    stored = fake_block.write(tmp_path / "a_seg.nii", truth, codes="RAS")
+    found, _ = scene(tmp_path / "a.nii", codes="RAS")
+    assert_array_equal(found["truth"], stored.ravel() > 0)
+    nibabel.save(nibabel.Nifti1Image(truth[1:], fake_block.affine()), tmp_path / "b_seg.nii")
+    assert "truth" not in scene(tmp_path / "b.nii", codes="RAS")[0]
+
+
+def test_a_picture_and_a_slice_have_no_scene(tmp_path):
+    scene(tmp_path / "a.nii")
+    reader = Medical()
+    assert reader.scene(reader.read(Record(tmp_path / "a.nii", False, "", frame=4))) == {}
 
 
 @pytest.mark.parametrize(

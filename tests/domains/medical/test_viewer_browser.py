@@ -3,63 +3,37 @@
 import asyncio
 import json
 
+import fake_block
 import fake_browser
-import nibabel
 import numpy as np
 import pytest
 import torch
+from fake_block import SHAPE, SPOT
 
-from domains.medical import geometry, slicing, viewer
+from domains.medical import Medical
 from framework.tasks.showing import show
-from framework.types import Record, Sample
+from framework.types import Record
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not fake_browser.CHROMIUM, reason="needs a browser: apt-get install chromium"),
 ]
-SHAPE, SPOT = (40, 50, 12), (8, 40, 9)  # right, front, top; a spot on the left, in front, above
-AFFINE = np.array([[2.0, 0, 0, -40], [0, 2, 0, -50], [0, 0, 6, -30], [0, 0, 0, 1]])
-
-
-class Back:
-    """The way to voxels of a file that is stored left, back, top."""
-
-    shape = SHAPE
-
-    def __init__(self, affine):
-        self.affine = affine
-
-    def show(self, values, view):
-        return slicing.cut(geometry.to_ras(values.reshape(SHAPE), self.affine), "axial")[view]
 
 
 @pytest.fixture
 def path(tmp_path):
-    """A page about a grey block of a CT with a bright and suspicious spot, whose truth is known."""
-    ras = np.full(SHAPE, -1000.0, np.float32)
-    ras[4:-4, 4:-4, 1:-1], ras[0, 1, 0], ras[-1, -1, -1] = 40, -999, -999  # no margins of one value
-    scores, truth = np.full(SHAPE, 0.1, np.float32), np.zeros(SHAPE, bool)
-    near = tuple(slice(at - 1, at + 2) for at in SPOT)
-    ras[near], scores[near], truth[near] = 300, 0.6, True
-    scores[SPOT] = 0.9
-    turn = nibabel.orientations.axcodes2ornt(("L", "P", "S"))
-    affine = AFFINE @ nibabel.orientations.inv_ornt_aff(turn, SHAPE)
-    back, planes = Back(affine), slicing.cut(ras, "axial")
-    views = np.repeat(slicing.to_grey(planes, [-160, 240], [0, 100], False)[:, None], 3, 1)
-    grid, axes, at = viewer.grid_of(SHAPE, affine), np.full(SHAPE[2], 2), np.arange(SHAPE[2])
-
-    class Reader:
-        element, script = "voxel", viewer.SCRIPT
-
-        def scene(self, sample):
-            return viewer.scene(grid, ras, axes, at, (-160.0, 240.0))
-
-    stored = [geometry.from_ras(array, affine).ravel() for array in (scores, truth)]
-    maps = [torch.from_numpy(np.ascontiguousarray(plane)) for plane in slicing.cut(scores, "axial")]
-    captions = ("<b>no markup</b>", *viewer.named(grid, axes, at)[1:])
-    sample = Sample(Record(tmp_path / "a.nii", False, ""), views, truth=stored[1], back=back, captions=captions)
+    """A page about a CT stored to the left, back and top, its bright block suspicious and known to be anomalous."""
+    scores, truth = np.full(SHAPE, 0.1, np.float32), np.zeros(SHAPE, np.uint8)
+    scores[fake_block.block()], scores[SPOT], truth[fake_block.block()] = 0.6, 0.9, 1
+    fake_block.write(tmp_path / "a.nii", fake_block.ct())
+    fake_block.write(tmp_path / "a_mask.nii", truth)
+    stored = fake_block.write(tmp_path / "scores.nii", scores).ravel()
+    reader = Medical(select="all", window=[-160, 240])
+    sample = reader.read(Record(tmp_path / "a.nii", False, ""))
+    sample.captions = ("<b>no markup</b>", *sample.captions[1:])
+    maps = [torch.from_numpy(sample.back.show(stored, i)) for i in range(SHAPE[2])]
     told = {"file": "a.nii", "score": 0.7, "view_scores": [float(m.max()) for m in maps]}
-    return show(Reader(), sample, stored[0], maps, tmp_path / "a", told)["viewer"]
+    return show(reader, sample, stored, maps, tmp_path / "a", told)["viewer"]
 
 
 def visit(path, visitor):

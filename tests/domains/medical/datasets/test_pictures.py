@@ -7,7 +7,7 @@ from domains.medical import Medical
 from domains.medical.datasets import covid, head_ct, yes_no
 from framework.cli import main
 from framework.data.inspection import inspect
-from framework.errors import UserError
+from framework.errors import UnreadableError, UserError
 
 
 def labels(records):
@@ -19,8 +19,11 @@ def test_yes_no_takes_pictures_of_any_case_and_nothing_else(tmp_path):
         fake.picture(tmp_path / name)
     fake.litter(tmp_path / "no", "._2.jpg", "notes.txt")
     (tmp_path / "no/folder.png").mkdir()
-    records = list(yes_no(tmp_path))
+    (tmp_path / "yes/Y3.png").symlink_to(tmp_path / "gone.png")
+    *records, broken = yes_no(tmp_path)
     assert labels(records) == [("1 no.png", False), ("2.jpg", False), ("Y1.JPG", True), ("Y2.jpeg", True)]
+    with pytest.raises(UnreadableError, match=r"yes/Y3.png: no such file"):
+        Medical().read(broken)
     assert {(r.truth_path, r.group, r.nth, r.category) for r in records} == {(None, "", None, "brain")}
 
 

@@ -181,6 +181,14 @@ def test_open_ms_pairs_flair_and_gold_standard(tmp_path):
             Medical().read(missing)
 
 
+@pytest.mark.parametrize("dataset", ["nifti", "nifti_slices"])
+def test_a_patient_in_two_splits_is_told_whether_or_not_the_other_has_masks(root, dataset):
+    scan(root / "train/good/anna_7.nii.gz")
+    report = inspect(f"medical/{dataset}", root)
+    (line,) = [w for w in report.warnings if "in split train" in w]
+    assert line.startswith("1 of 2 patients of split test are in split train too: anna.")
+
+
 def test_listing_loads_no_torch(root):
     code = (
         "import sys; from pathlib import Path; from framework.registry import build, load_domain;"

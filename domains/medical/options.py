@@ -1,0 +1,124 @@
+"""Options of the reader in, refused where they cannot be meant; in words what they say of how views are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from domains.medical import intensity, slicing, volumes
+from framework.errors import UserError
+from framework.registry import unknown
+
+ALL = "all"
+CHOICES = {
+    "select": ("shown", "all"),
+    "orientation": ("anatomical", "stored"),
+    "crop": ("none", "foreground"),
+    "nan": ("error", "zero"),
+    "reader": tuple(volumes.READERS),
+}
+
+
+def check(options: Any) -> None:
+    """Raise UserError for options of ``Medical`` that cannot be meant."""
+    if options.axis != ALL and options.axis not in slicing.AXES:
+        raise UserError(unknown("axis", options.axis, [*slicing.AXES, ALL]))
+    if options.slices < 0:
+        raise UserError(f"slices: {options.slices} is below 0; write 0 for all, else how many.")
+    if options.stride < 1:
+        raise UserError(f"stride: {options.stride} is below 1; 1 takes all slices, 2 every second one.")
+    for name, known in CHOICES.items():
+        if getattr(options, name) not in known:
+            raise UserError(unknown(name, str(getattr(options, name)), list(known)))
+    between, ends = options.between, options.percentiles
+    if len(between) != 2 or not 0 <= between[0] < between[1] <= 1:
+        raise UserError(f"between: {between} is not [low, high] with 0 <= low < high <= 1, shares of the depth.")
+    if len(ends) != 2 or not 0 <= ends[0] < ends[1] <= 100:
+        raise UserError(f"percentiles: {ends} is not [low, high] with 0 <= low < high <= 100.")
+    spacing(options.spacing)
+    if len(windows(options.window)) == 3 and options.neighbours:
+        raise UserError(
+            "window and neighbours both say what red, green and blue are; take one window, or no neighbours."
+        )
+    if options.channel is not None and options.channel < 0:
+        raise UserError(f"channel: {options.channel} is below 0; channels are counted from 0.")
+
+
+def windows(given: Any) -> tuple[tuple[float, float], ...]:
+    """No, one or three windows (low, high): of a name, of two numbers, or of a list of three of these."""
+    if given is None:
+        return ()
+    if isinstance(given, str) or _pair(given):
+        return (_window(given),)
+    if len(given) != 3:
+        raise UserError(f"window: {_written(given)} is not [low, high] with low below high, a name, or three of these.")
+    red, green, blue = (_window(one) for one in given)
+    return red, green, blue
+
+
+def spacing(given: Any) -> tuple[float, float, float] | None:
+    """Millimetres along right, front and up; one number is all three."""
+    if given is None:
+        return None
+    lengths = [given] * 3 if isinstance(given, (int, float)) else list(given)
+    if len(lengths) not in (1, 3) or not all(length > 0 for length in lengths):
+        raise UserError(f"spacing: {given} is not one or three lengths above 0, in millimetres.")
+    x, y, z = (float(length) for length in (lengths * 3 if len(lengths) == 1 else lengths))
+    return x, y, z
+
+
+def words(options: Any) -> str:
+    """How views are made: the axis, and whatever is not as it is by default."""
+    parts = ["slices of three axes, scores fused by their mean" if options.axis == ALL else f"{options.axis} slices"]
+    parts.append("all" if options.select == ALL else "shown ones")
+    if list(options.between) != [0, 1]:
+        parts.append(f"between {options.between[0]:g} and {options.between[1]:g} of the depth")
+    if options.stride > 1:
+        parts.append(f"stride {options.stride}")
+    if options.slices:
+        parts.append(f"at most {options.slices}" + (" an axis" if options.axis == ALL else ""))
+    if options.neighbours:
+        parts.append("neighbours as colours")
+    parts.append(_shown(options))
+    if options.orientation == "stored":
+        parts.append("axes as stored")
+    if options.crop != "none":
+        parts.append("cropped to the foreground")
+    if (lengths := spacing(options.spacing)) is not None:
+        parts.append(f"resampled to {' x '.join(f'{n:g}' for n in lengths)} mm")
+    if options.channel is not None:
+        parts.append(f"channel {options.channel}")
+    if options.nan == "zero":
+        parts.append("NaN as 0")
+    return ", ".join(parts)
+
+
+def _shown(options: Any) -> str:
+    """The window or percentiles."""
+    if options.window is None:
+        low, high = options.percentiles
+        return f"percentiles {low:g}-{high:g} of {'the foreground' if options.foreground else 'all voxels'}"
+    if isinstance(options.window, str) or _pair(options.window):
+        return f"window {_written(options.window)}"
+    return f"windows {', '.join(_written(one) for one in options.window)} as colours"
+
+
+def _pair(given: Any) -> bool:
+    """Whether this is a list of two numbers."""
+    return isinstance(given, Sequence) and len(given) == 2 and all(isinstance(n, (int, float)) for n in given)
+
+
+def _window(given: Any) -> tuple[float, float]:
+    """One window."""
+    if isinstance(given, str):
+        if given not in intensity.WINDOWS:
+            raise UserError(unknown("window", given, list(intensity.WINDOWS)))
+        return intensity.window_of(given)
+    if not _pair(given) or not given[0] < given[1]:
+        raise UserError(f"window: {_written(given)} is not [low, high] with low below high, nor a name.")
+    return float(given[0]), float(given[1])
+
+
+def _written(window: Any) -> str:
+    """As in a YAML file: a name, or [low, high]."""
+    return window if isinstance(window, str) else str(list(window)) if isinstance(window, Sequence) else str(window)
