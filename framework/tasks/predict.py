@@ -105,7 +105,7 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Score files; write ``<out>/<name>_map.*`` for each and its line to ``<out>/predictions.jsonl``.
 
-    Of a file whose domain has a shape to turn also ``<name>_viewer.html``, and ``<name>_views.png`` and ``.pdf``,
+    Of a file that can be looked around in also ``<name>_viewer.html``, and ``<name>_views.png`` and ``.pdf``,
     unless ``pictures`` is False.
 
     A file that cannot be read does not stop the others: its line holds the reason. Lines of other files that an
