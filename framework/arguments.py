@@ -64,6 +64,8 @@ def _datasets(p: argparse.ArgumentParser) -> None:
     actions = p.add_subparsers(dest="action", metavar="check", parser_class=Parser)
     p = actions.add_parser("check", help="look through a set on disk", description="Look through a set on disk.")
     _set(p)
+    text = "another set to look for the same files in; any number of times"
+    p.add_argument("--against", action="append", default=[], metavar="NAME:FOLDER", help=text)
 
 
 def _set(p: argparse.ArgumentParser) -> None:
@@ -145,11 +147,15 @@ def _device(p: argparse.ArgumentParser) -> None:
 
 
 def _synthesize(p: argparse.ArgumentParser) -> None:
-    p.add_argument("domain", help="that makes the defects: pointcloud")
-    p.add_argument("files", nargs="+", type=Path, metavar="FILE", help="clean shapes; each becomes a category")
+    p.add_argument("domain", help="that makes the defects: pointcloud or medical")
+    p.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="clean shapes; or healthy scans and pictures, or folders"
+    )
     p.add_argument("--out", type=Path, required=True, help="folder to make")
     p.add_argument("--seed", type=int, default=0, help="of everything (default: 0)")
-    p.add_argument("--samples", type=int, default=60, help="over all files, half of them spoiled (default: 60)")
+    p.add_argument("--samples", type=int, help="of shapes, over all files, half of them spoiled (default: 60)")
+    p.add_argument("--each", type=int, help="spoiled twins of each scan or picture (default: 1)")
+    p.add_argument("--size", help='of lesions: "8..30 mm", "10..40 px" of pictures, any (default), small or large')
     p.add_argument("--kinds", type=_names, help="of defect, with commas between (default: all in turn)")
     p.add_argument("--amplitude", help='"3 pitch", "0.05 size", "2..6 pitch", the larger of "0.05 size, 3 pitch"')
     p.add_argument("--format", help="layout of the set: real3d (default) or folder, where meshes stay meshes")

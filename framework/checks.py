@@ -70,6 +70,7 @@ def check_values(config: Config, path: Path) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", config.name):
         raise UserError(f"{path}: name: {config.name!r} names folders; use letters, digits and . _ - = + only.")
     _check_filled(config, path)
+    _check_shares(config, path)
     _check_trainer(config, path)
     for key, bounds in config.expect.items():
         if len(bounds) != 2 or not bounds[0] <= bounds[1]:
@@ -93,6 +94,16 @@ def _check_filled(config: Config, path: Path) -> None:
     for key, folder in folders.items():
         if not folder.strip():
             raise UserError(f"{path}: {key}: is empty; write a folder, or . for the current one.")
+
+
+def _check_shares(config: Config, path: Path) -> None:
+    """Which part of a set's groups is taken."""
+    for part in ("train", "test"):
+        for name, data in getattr(config, part).items():
+            if len(data.share) != 2 or not 0 <= data.share[0] < data.share[1] <= 1:
+                raise UserError(
+                    f"{path}: {part}.{name}.share: write [low, high] with 0 <= low < high <= 1, not {data.share}."
+                )
 
 
 def _check_trainer(config: Config, path: Path) -> None:

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import sys
+from collections.abc import Sized
 
 from framework import config as configs
 from framework import reading, reasoning
@@ -16,6 +17,8 @@ from framework.errors import UserError
 ASKER = ("device", "dtype", "views", "base", "captions")  # options of `ask` and `serve` that load the model
 MAKER = (
     "samples",
+    "each",
+    "size",
     "seed",
     "kinds",
     "amplitude",
@@ -89,7 +92,7 @@ def datasets(arguments: argparse.Namespace) -> int:
         print(listing.describe())
         return 0
     options, reader = reading.options(arguments.options), reading.options(arguments.reader)
-    report = inspection.inspect(arguments.name, arguments.root, arguments.split, options, reader)
+    report = inspection.inspect(arguments.name, arguments.root, arguments.split, options, reader, arguments.against)
     print(report)
     return 1 if report.problems else 0
 
@@ -167,7 +170,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 def synthesize(arguments: argparse.Namespace) -> int:
-    """Make a labelled set of clean shapes of your own: scans with defects, and the same without."""
+    """Make a labelled set of clean shapes, scans or pictures of your own: some with defects, and the same without."""
     from framework import registry
     from framework.progress import track
 
@@ -175,8 +178,9 @@ def synthesize(arguments: argparse.Namespace) -> int:
     registry.load_domain(arguments.domain)
     given = {name: getattr(arguments, name) for name in MAKER if getattr(arguments, name) is not None}
     made = registry.build("synthesize", arguments.domain, arguments.files, arguments.out, **given)
-    count = sum(1 for _ in track(made, arguments.samples, f"samples of {arguments.out.name}"))
-    print(f"{arguments.out}: {count} samples, half of them with a defect")
+    total = len(made) if isinstance(made, Sized) else arguments.samples or 60
+    count = sum(1 for _ in track(made, total, f"samples of {arguments.out.name}"))
+    print(f"{arguments.out}: {count} samples, spoiled ones beside their healthy twins")
     return 0
 
 

@@ -22,6 +22,7 @@ class DataConfig:
     split: str = "test"  # as the dataset names it; zero-shot work trains on test splits of other sets
     categories: list[str] = field(default_factory=list)  # keep only these; empty keeps all
     exclude: list[str] = field(default_factory=list)  # leave these categories out: one-vs-rest
+    share: list[float] = field(default_factory=lambda: [0.0, 1.0])  # of the groups: [0, 0.7] here, [0.7, 1] there
     options: dict[str, Any] = field(default_factory=dict)  # of the dataset, e.g. {uncertain: keep}
     reader: dict[str, Any] = field(default_factory=dict)  # of the domain, e.g. {views: 9}
 

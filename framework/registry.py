@@ -56,7 +56,7 @@ def load_plugins(modules: list[str]) -> None:
 
 
 def domain_of(path: Path, preferred: Sequence[str] = (), only: str = "") -> str:
-    """Which domain reads a file, by the end of its name.
+    """Which domain reads a file, by the end of its name, or where that tells nothing by its content.
 
     Args:
         path: of the file; need not exist.
@@ -84,8 +84,28 @@ def domain_of(path: Path, preferred: Sequence[str] = (), only: str = "") -> str:
         known.update(suffixes)
     if max(found.values(), default=0):
         return max(found, key=lambda name: found[name])  # the longest ending; of equal ones the first
+    for name in found:
+        claims = getattr(_TABLE["domain", name], "claims", None)
+        if claims is not None and path.is_file() and claims(path):
+            return name
     who = f"domain {only!r} does not read" if only else "no domain reads"
     raise UserError(f"{path}: {who} this kind of file. Known endings: {', '.join(sorted(known))}.")
+
+
+def samples(paths: Sequence[Path]) -> list[Path]:
+    """One file for each sample: what is in folders, and of several files of one sample one, where a domain knows.
+
+    Raises:
+        UserError: no domain finds a sample in a folder.
+    """
+    found = list(paths)
+    for name in dict.fromkeys([*domains(), *names("domain")]):
+        load_domain(name)
+        found = getattr(_TABLE["domain", name], "samples", list)(found)
+    for path in found:
+        if path.is_dir():
+            raise UserError(f"{path}: a folder; name its files.")
+    return found
 
 
 def reading(path: Path) -> list[str]:

@@ -30,6 +30,8 @@ class Record:
         nth: where among the slices of its ``group`` a picture lies that is a file of its own, or None where it is no
             slice or nobody knows; of a ``frame`` that is the frame itself.
         beside: other files that are read with ``path``, such as the photograph of a scan; part of what the sample is.
+        marks: which values of the truth file are anomalous, where it also marks what is not, such as the organ around a
+            tumour; empty: all that its format takes for marked.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Record:
     frame: int | None = None
     nth: int | None = None
     beside: tuple[Path, ...] = ()
+    marks: tuple[int, ...] = ()
 
     @property
     def slice(self) -> int | None:
@@ -195,7 +198,9 @@ class Domain(Protocol):
     costs so much that they should be kept on disk; ``asked: ClassVar[dict]``, options where a language model is asked,
     which pays for every view. One whose views are units of their own, so that they get rows beside those of samples and
     groups, has ``view: ClassVar[str]``, what such a unit is called ("slice"). One whose samples have a ``back`` has
-    ``back(**plain) -> Back``.
+    ``back(**plain) -> Back``. One whose files may have any name has the static method ``claims(path) -> bool``, asked
+    where no ending fits; one whose samples are several files, or folders, has the static method
+    ``samples(paths) -> paths``: one file for each sample, and paths that are not its own as they are.
 
     A class whose samples are to be looked around in a browser also has ``script: ClassVar[Path]``, JavaScript that
     defines ``makeStage`` (see ``viewer/viewer.js``; a style of its name may lie beside), and ``scene(sample) ->

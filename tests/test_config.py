@@ -71,6 +71,8 @@ def test_roots_come_from_the_environment(experiment, monkeypatch):
         ),
         ("optim", "override 'optim': write key=value"),
         ("name=a/b", "name: 'a/b' names folders; use letters"),
+        ("train.a.share=[0.5]", "train.a.share: write [low, high] with 0 <= low < high <= 1, not [0.5]."),
+        ("train.a.share=[0.7, 0.7]", "train.a.share: write [low, high] with 0 <= low < high <= 1"),
         ("expect.a=[1]", "expect.a: write [low, high]"),
         ("expect.a=[2, 1]", "expect.a: write [low, high], two numbers in this order, not [2.0, 1.0]"),
         ("expect.a=[0, .nan]", "expect.a: write [low, high]"),

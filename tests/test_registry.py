@@ -106,3 +106,31 @@ def test_the_longest_ending_decides_unless_a_domain_was_trained_on():
     assert registry.domain_of(Path("00_depth.png"), ["industrial"]) == "industrial"
     assert registry.domain_of(Path("00.png")) == "industrial" and registry.domain_of(Path("a.nii.gz")) == "medical"
     assert {"industrial", "pointcloud"} <= set(registry.reading(Path("a.tiff")))
+
+
+def test_a_file_without_an_ending_goes_to_the_domain_that_knows_its_content(table, tmp_path):
+    path = tmp_path / "IM0001"
+    path.write_bytes(bytes(128) + b"DICM")
+    assert registry.domain_of(path) == registry.domain_of(path, only="medical") == "medical"
+    with pytest.raises(UserError, match="domain 'industrial' does not read"):
+        registry.domain_of(path, only="industrial")
+    with pytest.raises(UserError, match="no domain reads this kind of file"):
+        registry.domain_of(tmp_path / "gone")
+    named = tmp_path / "a.png"  # an ending that a domain reads is believed
+    named.write_bytes(path.read_bytes())
+    assert registry.domain_of(named) == "industrial"
+
+
+def test_a_folder_is_the_samples_that_a_domain_finds_in_it(table, tmp_path):
+    table["domain", "lab"] = type("Lab", (), {"suffixes": (), "samples": staticmethod(_lab_samples)})
+    paths = [tmp_path / "a.png", tmp_path, tmp_path / "b.lab", tmp_path / "c.lab"]
+    assert registry.samples(paths) == [tmp_path / "a.png", tmp_path / "x", tmp_path / "b.lab"]
+    del table["domain", "lab"]
+    with pytest.raises(UserError, match="a folder; name its files"):
+        registry.samples([tmp_path])
+
+
+def _lab_samples(paths):
+    """A folder holds x; all files of the lab are one sample."""
+    first = next(p for p in paths if p.suffix == ".lab")
+    return list(dict.fromkeys(p / "x" if p.is_dir() else first if p.suffix == ".lab" else p for p in paths))

@@ -13,6 +13,7 @@ import numpy as np
 from domains.medical import (
     cache,
     datasets,
+    dicom,
     geometry,
     looking,
     options,
@@ -26,6 +27,7 @@ from domains.medical import (
 )
 from domains.medical.back import Look as Along
 from domains.medical.back import ScanBack, made
+from domains.medical.making import synthesize, synthetic
 from domains.medical.scans import Cutting, Look, Scan
 from domains.medical.store import DamagedError, Store
 from framework.errors import UnreadableError, UserError
@@ -33,13 +35,13 @@ from framework.pictures import write_map
 from framework.registry import register
 from framework.types import Record, Sample
 
-__all__ = ["Medical", "datasets", "procedural"]
+__all__ = ["Medical", "datasets", "procedural", "synthesize", "synthetic"]
 
 
 @register("domain", "medical")
 @dataclass
 class Medical:
-    """Reads a volume as slices, or a 2D picture as one view; the native element is the voxel (or pixel).
+    """Reads a NIfTI volume or DICOM series as slices, or a 2D picture as one view; an element is a voxel (or pixel).
 
     Slices are cut as radiologists see them (``slicing.cut``) from the voxels in RAS order. Elements are all voxels of
     the file, in its own order, whatever was cropped or resampled; of one slice they are its pixels. A 2D picture is
@@ -71,7 +73,7 @@ class Medical:
     view: ClassVar[str] = "slice"
     script: ClassVar[Path] = viewer.SCRIPT
     asked: ClassVar[dict[str, Any]] = {"slices": 24}  # a language model pays for each
-    suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *pictures.SUFFIXES)
+    suffixes: ClassVar[tuple[str, ...]] = (*geometry.SUFFIXES, *dicom.SUFFIXES, *pictures.SUFFIXES)
     imports: ClassVar[tuple[str, ...]] = ("nibabel",)
     axis: str = "axial"
     slices: int = 0
@@ -110,20 +112,41 @@ class Medical:
         kept._store = Store(folder, say)
         return kept
 
+    @staticmethod
+    def claims(path: Path) -> bool:
+        """Whether a file is one of this domain whatever its name: DICOM files often have no ending."""
+        return dicom.is_dicom(path)
+
+    @staticmethod
+    def samples(paths: list[Path]) -> list[Path]:
+        """The paths, with a DICOM series as one of its files and a folder as the DICOM series and pictures in it."""
+        return dicom.samples(paths)
+
     def read(self, record: Record) -> Sample:
         """Slices of a scan (the one slice ``record.frame`` where given) or one picture, with truth where there is any.
 
-        A ``truth_path`` that is the path itself means: nothing is anomalous.
+        A ``truth_path`` that is the path itself means: nothing is anomalous. A scan of one slice is that slice,
+        whatever the axis.
 
         Raises:
             UnreadableError: the scan is missing, corrupt, not 3D, without a usable affine, or has NaN voxels.
             TruthError: the mask is missing, corrupt, or not on the grid of the scan.
         """
+        if synthetic.is_made(record):
+            specimen = synthetic.specimen(record)
+            told = replace(record, frame=None) if specimen.frame is None else record  # whole: no slice of anything
+            return replace(self.read(specimen), record=told)
         if not _is_volume(record.path):
             return self._read_picture(record)
         cutting = self._cutting(record)
         try:
-            return self._read_scan(record, cache.scan(record.path, cutting, self._store))
+            scan = cache.scan(record.path, cutting, self._store)
+            facing = slicing.facing(scan.geometry.ras_shape)
+            if record.frame is None and facing not in ("", self.axis):
+                turned = copy.copy(self)
+                turned.axis = facing
+                return turned.read(record)
+            return self._read_scan(record, scan)
         except DamagedError:
             return self._read_scan(record, cache.scan(record.path, cutting, self._store, anew=True))
 
@@ -185,6 +208,7 @@ class Medical:
             looking.views(scan, along, look, self.neighbours),
             truth=self._truth(record, scan.geometry),
             back=back,
+            at=np.array(along[0].cells, np.float32) if record.frame is None and len(along) == 1 else None,
             captions=places.titles(places.places(scan.geometry, scan.space, along, upright)),
             counts={"nan": scan.nan} if scan.nan else {},
             warnings=scan.warnings,
@@ -204,7 +228,7 @@ class Medical:
         if record.truth_path == record.path:
             whole = np.broadcast_to(np.False_, grid.shape)
         else:
-            whole = cache.mask(record.truth_path, grid)
+            whole = cache.mask(record.truth_path, grid, record.marks)
         return whole.ravel() if record.frame is None else self._planes(whole, grid)[record.frame].ravel()
 
     def _planes(self, voxels: np.ndarray, grid: geometry.Geometry) -> np.ndarray:
@@ -241,5 +265,5 @@ class Medical:
 
 
 def _is_volume(path: Path) -> bool:
-    """Whether the name ends like that of a NIfTI file; anything else is taken for a 2D picture."""
-    return geometry.is_nifti(path)
+    """Whether a file is a NIfTI file, or DICOM with a place in the patient; anything else is taken for a 2D picture."""
+    return geometry.is_nifti(path) or (dicom.is_dicom(path) and not dicom.is_picture(path))

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from domains.medical import geometry, scans, volumes
+from domains.medical import dicom, geometry, scans, volumes
 from domains.medical.scans import Cutting, Scan
 from domains.medical.store import Store, stamp
 from framework.errors import TruthError, UnreadableError
@@ -40,7 +40,7 @@ def scan(path: Path, cutting: Cutting, store: Store | None = None, anew: bool = 
     Raises:
         UnreadableError: as ``geometry.read`` and ``scans.make``.
     """
-    key = (path, stamp(path), cutting, None if store is None else store.folder)
+    key = (path, _stamps(path), cutting, None if store is None else store.folder)
     for known in (_scans, _mapped):
         if anew:
             known.pop(key, None)
@@ -57,16 +57,23 @@ def scan(path: Path, cutting: Cutting, store: Store | None = None, anew: bool = 
     return _remembered(_scans, key, lambda: _made(grid, cutting, store))
 
 
-def mask(path: Path, of: geometry.Geometry) -> np.ndarray:
+def mask(path: Path, of: geometry.Geometry, marks: tuple[int, ...] = ()) -> np.ndarray:
     """``(I, J, K)`` bool in file order, the truth of a scan. Raises TruthError as ``volumes.load_mask``."""
     try:
-        key = (path, stamp(path), of.path, stamp(of.path))
+        key = (path, stamp(path), of.path, tuple(map(stamp, of.files or (of.path,))), marks)
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None
     if key in _masks:
         _masks.move_to_end(key)
         return _masks[key]
-    return _remembered(_masks, key, lambda: _frozen(geometry.from_ras(volumes.load_mask(path, of), of.affine)))
+    return _remembered(_masks, key, lambda: _frozen(geometry.from_ras(volumes.load_mask(path, of, marks), of.affine)))
+
+
+def _stamps(path: Path) -> tuple[tuple[int, int], ...]:
+    """The stamps of all files of a scan; of a DICOM series its headers, which are remembered, tell which."""
+    if geometry.is_nifti(path) or not dicom.is_dicom(path):
+        return (stamp(path),)
+    return tuple(map(stamp, dicom.read(path).files))
 
 
 def _made(grid: geometry.Geometry, cutting: Cutting, store: Store | None) -> Scan:

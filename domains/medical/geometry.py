@@ -55,6 +55,17 @@ class Geometry:
         x, y, z = (self.shape[axis] for axis in ras_axes(self.affine)[0])
         return x, y, z
 
+    @property
+    def ras_affine(self) -> np.ndarray:
+        """``(4, 4)``, voxel index after ``to_ras`` -> millimetres in RAS+ world space."""
+        order, flips = ras_axes(self.affine)
+        matrix = self.affine[:, [*order, 3]].copy()
+        for axis, flip in enumerate(flips):
+            if flip:
+                matrix[:, 3] += matrix[:, axis] * (self.ras_shape[axis] - 1)
+                matrix[:, axis] *= -1
+        return matrix
+
 
 def require_packages() -> None:
     """Raise MissingPackageError with the line to run without MONAI or nibabel; silence what they log of every file."""
@@ -126,10 +137,16 @@ def shear(affine: np.ndarray) -> float:
 
 
 def check_grid(mask: Geometry, scan: Geometry) -> None:
-    """Raise TruthError unless both files have one shape and, within 1e-3 mm, one affine."""
-    if mask.shape != scan.shape:
+    """Raise TruthError unless the voxels of both files lie at the same places, within 1e-3 mm.
+
+    Their axes may follow one another in another order or run the other way, as those of a mask that was drawn on a
+    NIfTI copy of a DICOM series.
+    """
+    alike = mask.ras_shape == scan.ras_shape
+    if mask.shape != scan.shape and not alike:
         raise TruthError(f"mask {mask.path}: shape {mask.shape}, but {scan.path} has {scan.shape}; resample the mask.")
-    gap = float(np.abs(mask.affine - scan.affine).max())
+    one, other = (mask.ras_affine, scan.ras_affine) if alike else (mask.affine, scan.affine)
+    gap = float(np.abs(one - other).max())
     if gap > _TOLERANCE_MM:
         raise TruthError(
             f"mask {mask.path}: affine {mask.affine[:3].round(4).tolist()} differs by {gap:.3g} from "

@@ -51,7 +51,8 @@ class Scale:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """The inverse: float16 -> float64."""
-        return codes.astype(np.float64) * 2.0**self.power + self.offset
+        with np.errstate(invalid="ignore"):  # of codes that are no numbers, which no voxel has
+            return codes.astype(np.float64) * 2.0**self.power + self.offset
 
 
 def fit(low: float, high: float) -> Scale:
@@ -128,9 +129,10 @@ def table(window: Sequence[float], scale: Scale) -> np.ndarray:
     low, high = float(window[0]), float(window[1])
     if high <= low:
         return np.zeros(LEVELS, np.uint8)
-    with np.errstate(invalid="ignore"):
-        grey = np.rint((scale.decode(every()) - low) * (255 / (high - low)))
-        return np.nan_to_num(np.clip(grey, 0, 255)).astype(np.uint8)
+    values = scale.decode(every()).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        grey = np.rint((values - np.float32(low)) * np.float32(255 / (high - low)))  # as slicing.to_grey
+    return np.nan_to_num(np.clip(grey, 0, 255)).astype(np.uint8)
 
 
 def window_of(name: str) -> tuple[float, float]:

@@ -153,7 +153,7 @@ def header_for(scan: Geometry) -> Any:
         header.extensions.clear()
         header = header.as_byteswapped("<")
         header.set_data_shape(scan.shape if len(scan.stored) == 4 and scan.stored[3] > 1 else scan.stored)
-    for name in _TEXTS:
+    for name in set(_TEXTS) & set(header.keys()):  # NIfTI-2 has fewer
         header[name] = b""
     header["intent_code"] = 0
     header.set_data_dtype(np.float32)  # the scan's own type, often uint8, would round scores to 0 and 1

@@ -74,7 +74,7 @@ def words(options: Any) -> str:
     if list(options.between) != [0, 1]:
         parts.append(f"between {options.between[0]:g} and {options.between[1]:g} of the depth")
     if options.stride > 1:
-        parts.append(f"every {options.stride}.")
+        parts.append(f"stride {options.stride}")
     if options.slices:
         parts.append(f"at most {options.slices}" + (" an axis" if options.axis == ALL else ""))
     if options.neighbours:

@@ -1,4 +1,4 @@
-"""A 2D medical picture in (PNG, JPEG, 8 or 16 bit) its values or a mask out."""
+"""A 2D medical picture in (PNG, JPEG, DICOM, 8 or 16 bit) its values or a mask out."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from domains.medical import dicom
 from framework.errors import TruthError, UnreadableError
 from framework.pictures import FORMATS
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_LOSSY = (".jpg", ".jpeg")
+_HALF = 127
 
 
 def load(path: Path) -> np.ndarray:
     """``(H, W, C)``: 8-bit pictures of any mode as RGB uint8, C = 3; 16-bit and float ones as they are, float32, C = 1.
+
+    Grey DICOM pictures are float32 whatever their depth.
 
     What is transparent becomes black, the background of medical pictures.
 
     Raises:
         UnreadableError: the file is missing, truncated or no picture.
     """
+    if dicom.is_dicom(path):
+        return dicom.picture(path)
     picture = _open(path)
     if picture.mode.startswith(("I", "F")):
         return np.asarray(picture, np.float32)[..., None]
@@ -31,13 +38,15 @@ def load(path: Path) -> np.ndarray:
 
 
 def load_mask(path: Path, height: int, width: int) -> np.ndarray:
-    """``(H, W)`` bool, true where any channel but alpha is above 0.
+    """``(H, W)`` bool, true where any channel but alpha is above 0, in a JPEG above half of white.
+
+    JPEG, which Kvasir-SEG and TN3K store masks in, spreads faint values around every edge.
 
     Raises:
         TruthError: the mask is missing, unreadable or of another size than its picture.
     """
     try:
-        mask = load(path).any(-1)
+        mask = (load(path) > (_HALF if path.suffix.lower() in _LOSSY else 0)).any(-1)
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None
     if mask.shape != (height, width):

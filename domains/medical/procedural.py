@@ -19,7 +19,7 @@ _CODES = ("LPS", "RAS", "LAS", "PSR", "ASL")  # how scanners order their axes; t
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One scan to draw. ``finding`` "" is healthy; ``seed`` names the patient, ``scan`` counts the patient's scans."""
+    """One scan to draw. ``finding`` "" is healthy; ``seed`` names the patient, ``scan`` the pose and the noise."""
 
     name: str
     seed: tuple[int, ...]
@@ -31,8 +31,9 @@ class Plan:
 def write(root: Path, seed: int = 0, samples: int = 72) -> None:
     """Write ``root/source`` (T1-like) and ``root/target`` (FLAIR-like), each a whole set of ``medical/nifti``.
 
-    A test folder has ``samples`` scans, two a patient, one of them with a finding; a train folder has a few healthy
-    ones of other patients. Sets share no patient. The same arguments write the same bytes.
+    A test folder has ``samples`` scans, two a patient: one with a finding and its healthy twin, equal to it to the bit
+    wherever the mask of the finding is not true. A train folder has a few healthy ones of other patients. Sets share no
+    patient. The same arguments write the same bytes.
 
     Raises:
         MissingPackageError: nibabel or MONAI is not installed.
@@ -47,15 +48,15 @@ def write(root: Path, seed: int = 0, samples: int = 72) -> None:
 
 
 def plans(seed: tuple[int, ...], samples: int) -> Iterator[Plan]:
-    """Which scans a test folder has: one of a patient's two has a finding, as often the first; findings take turns."""
+    """Which scans a test folder has: twins, one of them with a finding, as often the first; findings take turns."""
     from domains.medical.findings import FINDINGS
 
     turns, patients = itertools.cycle(FINDINGS), (samples + 1) // 2
     sick = np.random.default_rng([*seed, 2]).permutation(np.arange(patients) % 2)
     for patient in range(patients):
-        for scan in range(min(2, samples - 2 * patient)):
-            finding = next(turns) if scan == sick[patient] else ""
-            yield Plan(f"patient{patient + 1:02}_{scan + 1}", (*seed, 0, patient), scan, finding)
+        for number in range(min(2, samples - 2 * patient)):
+            finding = next(turns) if number == sick[patient] else ""
+            yield Plan(f"patient{patient + 1:02}_{number + 1}", (*seed, 0, patient), 0, finding)
 
 
 def draw(plan: Plan, contrast: str) -> tuple[np.ndarray, np.ndarray]:

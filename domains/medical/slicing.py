@@ -22,6 +22,11 @@ def axis_number(axis: str) -> int:
     return AXES[axis]
 
 
+def facing(shape: tuple[int, int, int]) -> str:
+    """The axis of a volume ``(X, Y, Z)`` in RAS order that is one slice, or "" where it is not one."""
+    return next((name for name, axis in AXES.items() if shape[axis] == 1 and shape.count(1) == 1), "")
+
+
 def cut(volume: np.ndarray, axis: str, upright: bool = True) -> np.ndarray:
     """``(X, Y, Z)`` in RAS order -> ``(D, H, W)``, slices in the order of growing RAS index, as radiologists see them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,9 @@ def _through_monai(scan: Geometry, reader: str) -> np.ndarray:
     if scan.files:
         raise UserError(f"{scan.path}: a DICOM series is read with reader: auto.")
     try:
-        loaded = LoadImage(reader=READERS[reader], image_only=True)(scan.path)
+        with warnings.catch_warnings():  # of a decoder for DICOM that is looked for at every call
+            warnings.filterwarnings("ignore", message="NvImgCodec")
+            loaded = LoadImage(reader=READERS[reader], image_only=True)(scan.path)
     except (RuntimeError, *BROKEN) as error:
         cause = geometry.first_line(error.__cause__ or error)  # MONAI wraps the reader's own error
         raise UnreadableError(f"{scan.path}: truncated or corrupt ({cause}).") from None
@@ -117,8 +120,10 @@ def refuse_nan(path: Path, bad: int, of: int, nan: str) -> None:
         raise UnreadableError(f"{path}: {bad} of {of} values are NaN or infinite; set nan: zero to read them as 0.")
 
 
-def load_mask(path: Path, scan: Geometry) -> np.ndarray:
-    """Truth of a scan: ``(X, Y, Z)`` bool in RAS order, true where the mask is above 0.
+def load_mask(path: Path, scan: Geometry, marks: tuple[int, ...] = ()) -> np.ndarray:
+    """Truth of a scan: ``(X, Y, Z)`` bool in RAS order, true where the mask is above 0, or has one of the ``marks``.
+
+    Masks are often stored as floating point numbers, so values are rounded before they are compared.
 
     Raises:
         TruthError: the mask is missing, unreadable, not finite, or not on the voxel grid of the scan.
@@ -129,15 +134,15 @@ def load_mask(path: Path, scan: Geometry) -> np.ndarray:
         mask = stored(grid)
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None
-    marked = np.empty(scan.shape, np.bool_)
-    for k in range(scan.shape[2]):  # plane by plane, for values take four bytes
+    marked = np.empty(grid.shape, np.bool_)
+    for k in range(grid.shape[2]):  # plane by plane, for values take four bytes
         values = mask.values(mask.voxels[:, :, k])
         if not np.isfinite(values).all():
             raise TruthError(
                 f"mask {path}: has NaN or infinite voxels; a mask is 0 where normal and 1 where anomalous."
             )
-        marked[:, :, k] = values > 0
-    return geometry.to_ras(marked, scan.affine)
+        marked[:, :, k] = np.isin(np.rint(values), marks) if marks else values > 0
+    return geometry.to_ras(marked, grid.affine)
 
 
 def save(volume: np.ndarray, scan: Geometry, path: Path) -> Path:

@@ -50,6 +50,7 @@ def fingerprint(records: Sequence[Record], known: Sequence[str] | None = None) -
             truth = "label only"
         else:
             truth = "none anomalous" if record.truth_path == record.path else truths[record.truth_path]
+            truth += f" {record.marks}" if record.marks else ""
         beside = "".join(f" {others[path]}" for path in record.beside)
         lines.append(f"{sample} {int(record.anomalous)} {record.probability} {truth}{beside}")
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from framework import registry
 from framework.config import Config, DataConfig
+from framework.data.overlap import told
+from framework.data.splitting import part_of
 from framework.data.views import keep_views
 from framework.errors import TruthError, UserError
+from framework.progress import say
 from framework.types import Domain, Record
 
 
@@ -81,7 +84,10 @@ def open_index(name: str, config: DataConfig, asked: bool = False) -> Index:
     kept = set(config.categories or known) - set(config.exclude)
     if not kept:
         raise UserError(f"{name}: exclude leaves no category. Known: {', '.join(known)}.")
-    return Index(name, config, [r for r in records if r.category in kept], reader)
+    taken = part_of([r for r in records if r.category in kept], *config.share)
+    if not taken:
+        raise UserError(f"{name}: share {config.share} holds none of its groups. Take a larger share.")
+    return Index(name, config, taken, reader)
 
 
 def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
@@ -110,6 +116,8 @@ def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
         )
     if train:
         _check_train(train, config.optim.labels)
+        for line in told(train, test):
+            say(line)
     for index in test:
         if 0 in index.counts and not index.has_truth:
             kind = "anomalous" if index.counts[0] == 0 else "normal"

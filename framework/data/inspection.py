@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
@@ -17,6 +18,7 @@ from framework import registry
 from framework.config import DataConfig
 from framework.data.fingerprint import digests, fingerprint
 from framework.data.index import Index, open_index
+from framework.data.overlap import across_splits, overlap
 from framework.errors import TruthError, UnreadableError, UserError
 from framework.types import Record
 
@@ -82,6 +84,7 @@ def inspect(
     split: str | None = None,
     options: dict[str, Any] | None = None,
     reader: dict[str, Any] | None = None,
+    against: Sequence[str] = (),
 ) -> Report:
     """Read every sample of a set through the reader of its domain, with progress on standard error.
 
@@ -91,11 +94,13 @@ def inspect(
         split: of the dataset; None takes the dataset's default.
         options: of the dataset.
         reader: options of the domain's reader.
+        against: other sets, ``domain/dataset:folder`` each, to look for the same files in.
 
     Raises:
         UserError: unknown name, option or folder, or no samples. What is wrong with single samples is in the report.
     """
     index = open_set(name, root, split, options or {}, reader or {})
+    others = [_named(text) for text in against]
     by_category = {c: Counter(r.anomalous for r in index.records if r.category == c) for c in index.categories}
     report = Report(
         name,
@@ -107,6 +112,9 @@ def inspect(
     )
     _read_all(index, report)
     _compare(index.records, report)
+    report.warnings += across_splits(index)
+    for other in others:
+        report.warnings += overlap(index, other)
     if name in registry.names("checks"):  # what only the domain knows: published counts, units
         report.warnings += registry.get("checks", name)(index.records, index.config.split)
     if 0 in report.counts:
@@ -133,6 +141,14 @@ def open_set(
     if split is None:
         split = str(signature(registry.get("dataset", name)).parameters["split"].default)
     return open_index(name, DataConfig(domain, dataset, str(root), split, options=options, reader=reader), asked)
+
+
+def _named(text: str) -> Index:
+    """The set that ``domain/dataset:folder`` names, in its default split."""
+    name, _, root = text.partition(":")
+    if not root:
+        raise UserError(f"--against {text}: write NAME:FOLDER, for example medical/yes_no:/data/br35h.")
+    return open_set(name, Path(root), None, {}, {})
 
 
 def _read_all(index: Index, report: Report) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 SCHEMA = 1  # raise it when a field of Row is added, removed, or changes its meaning
-METRICS = ("auroc", "ap", "f1_max", "aupro")  # of scores, in the order they are shown
+RANKED = ("auroc", "ap", "f1_max", "aupro")  # of scores, in the order they are shown
+SCANNED = ("dice_best", "dice_fixed", "sensitivity")  # of the voxels of scans: see ``metrics/overlap``, ``detections``
+METRICS = (*RANKED, *SCANNED)
 ANSWERS = (  # of what a language model says
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "coverage"),
     *("rouge_l", "similarity", "judge", "judge_coverage", "judge_agreement"),
@@ -171,13 +173,14 @@ class Row:
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
-def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float:
+def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float | None:
     """Value that scores without information reach on a large set.
 
     AUROC: 1/2. AP: precision is the prevalence p at every recall, so their mean is p. F1-max: with precision p the
     harmonic mean 2pr/(p + r) grows with the recall r, so the best threshold flags everything: 2p/(1 + p). AUPRO:
     every region is covered as fast as the background, so the curve is the diagonal; its area up to ``limit`` is
-    limit^2/2, which the normalisation by ``limit`` makes limit/2, that is 0.15 at 0.3.
+    limit^2/2, which the normalisation by ``limit`` makes limit/2, that is 0.15 at 0.3. Of ``SCANNED`` it depends on how
+    scores lie in space, so there is none.
 
     Args:
         metric: one of ``METRICS``.
@@ -187,6 +190,8 @@ def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float:
     Raises:
         ValueError: an unknown metric, or an argument out of range.
     """
-    if metric not in METRICS or not 0 <= prevalence <= 1 or not 0 < limit <= 1:
+    if metric in SCANNED:
+        return None
+    if metric not in RANKED or not 0 <= prevalence <= 1 or not 0 < limit <= 1:
         raise ValueError(f"no chance level for {metric!r} at prevalence {prevalence} and limit {limit}")
     return {"auroc": 0.5, "ap": prevalence, "f1_max": 2 * prevalence / (1 + prevalence), "aupro": limit / 2}[metric]

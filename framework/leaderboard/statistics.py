@@ -159,7 +159,7 @@ def group_interval(
     if not used:
         return None
     centre, *drawn_values = total / used
-    low, high = np.quantile(drawn_values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(drawn_values, [(1 - level) / 2, (1 + level) / 2]).clip(0, 1)  # 1 + 2e-16 is rounding
     return Interval(float(low), float(high), units, float(centre))
 
 

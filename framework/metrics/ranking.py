@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
 
-from framework.metrics import axis
+from framework.metrics import axis, state
 from framework.metrics.axis import BINS, Kind
 from framework.metrics.curves import REGION, Curves, curves
 from framework.metrics.regions import where
@@ -72,7 +71,7 @@ class AnomalyCurves(Metric):
         zeros = axis.check(scores, self.scores)
         places = where(targets)
         shares = self._shares(places, regions) if self.regions else None
-        self._own()
+        state.own(self)
         hist, step = self.hist[group], CHUNK_GPU if scores.is_cuda else CHUNK
         one = torch.ones((), dtype=torch.int64, device=scores.device)
         for part in scores.split(step):
@@ -107,12 +106,5 @@ class AnomalyCurves(Metric):
         areas = torch.bincount(numbers, minlength=1)
         return (REGION // areas.clamp(min=1)).index_select(0, numbers)
 
-    def _own(self) -> None:
-        """A state that was reset under ``inference_mode`` cannot be written outside of it: copy it."""
-        if self.hist.is_inference() and not torch.is_inference_mode_enabled():
-            self.hist = self.hist.clone()
-
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any | None = None) -> None:
-        """One sum over the ranks in place of the library's gather of every rank's state."""
-        self._own()
-        dist.all_reduce(self.hist, group=process_group or self.process_group)
+        state.add_ranks(self, process_group)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from framework.data.index import Index
 from framework.data.targets import view_targets
+from framework.metrics.detections import Detections, found_coarse, tally
+from framework.metrics.overlap import Dice
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse, components, shown_components
 from framework.models.scoring import on_grid, per_sample
@@ -35,6 +37,7 @@ class Evaluation(nn.Module):
         self.samples = AnomalyCurves(index.categories, scores="logit")
         self.elements = AnomalyCurves(index.categories, scores="probability", regions=True)
         self.cells = AnomalyCurves(index.categories, scores="probability", regions=True)
+        self.overlaps, self.detections = Dice(index.categories), Detections(index.categories)
         self.lines: list[dict[str, Any]] = []
         self.gallery = Gallery(index.name, index.config.domain)
 
@@ -89,19 +92,28 @@ class Evaluation(nn.Module):
     def _locate(self, sample: Sample, scores: Tensor) -> dict[str, Any]:
         """Element curves, and this sample's part of them for intervals."""
         if sample.truth is None:
-            return {"hist": None, "regions": 0}
+            return {"hist": None, "regions": 0, "found": None}
         numbers = sample.regions
         if numbers is None and not sample.truth.any():
             numbers = np.zeros(len(sample.truth), np.int32)
         elif numbers is None and sample.owner is not None:
             numbers = shown_components(sample.truth, sample.owner)
         elif numbers is None:
-            grid = sample.views[:, 0].shape if sample.back is None else sample.back.shape
-            numbers = components(sample.truth.reshape(grid)).ravel()
+            numbers = components(sample.truth.reshape(_grid(sample))).ravel()
         truth, regions = (torch.from_numpy(a).to(scores.device) for a in (sample.truth, numbers))
         self.elements.update(scores, truth, regions, group=self.groups[sample.record.category])
         hist, count = coarse(scores, truth, regions)
-        return {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}
+        line = {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}
+        return line | {"found": self._search(sample, scores, regions)}
+
+    def _search(self, sample: Sample, scores: Tensor, regions: Tensor) -> bytes | None:
+        """Overlap and detection of the lesions of a scan; None of what is no scan."""
+        if sample.owner is not None or not getattr(self.index.reader, "view", "") or min(_grid(sample)) < 2:
+            return None
+        counted, group = tally(scores, regions, _grid(sample)), self.groups[sample.record.category]
+        self.overlaps.update(counted[:2], group)
+        self.detections.update(counted, group)
+        return found_coarse(counted).tobytes()
 
     def _apart(self, sample: Sample, logits: Tensor) -> dict[str, Any]:
         """What is known of single views, where these are units of their own: of slices."""
@@ -129,3 +141,11 @@ class Evaluation(nn.Module):
         hist, count = coarse(laid, truth, regions)
         told = {"name": sample.grid.name, "sigma": sample.grid.sigma}
         return {"grid": told | {"hist": np.asarray(hist, np.float32).tobytes(), "regions": count}}
+
+
+def _grid(sample: Sample) -> tuple[int, int, int]:
+    """The grid that the elements of a sample without owner lie in."""
+    if sample.back is not None:
+        return sample.back.shape
+    count, _, height, width = sample.views.shape
+    return count, height, width

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,19 +23,47 @@ class Level:
 
     name: str
     element: str
-    curves: dict[str, Curves]
+    curves: Mapping[str, Curves | Scanned]
     lines: list[dict[str, Any]]
     note: str = ""  # how its scores were made, part of the metric's definition
 
 
-def reduced(evaluation: Evaluation) -> tuple[dict[str, Curves], ...]:
-    """Curves of samples, elements and cells over all ranks: every rank calls this."""
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What is measured of the voxels of scans beside their curves; fields are those of ``Curves`` and ``SCANNED``."""
+
+    negatives: int
+    positives: int
+    dice_best: float | None
+    dice_fixed: float | None
+    sensitivity: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """By category, over all ranks: curves of samples, elements and cells, and what is measured of scans."""
+
+    samples: dict[str, Curves]
+    elements: dict[str, Curves]
+    cells: dict[str, Curves]
+    scans: dict[str, Scanned]
+
+
+def reduced(evaluation: Evaluation) -> Reduced:
+    """What the ranks have collected together: every rank calls this."""
     with warnings.catch_warnings():  # a set with labels only, or more ranks than samples, updates no metric
         warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-        return tuple(part.compute() for part in (evaluation.samples, evaluation.elements, evaluation.cells))
+        samples, elements, cells = (e.compute() for e in (evaluation.samples, evaluation.elements, evaluation.cells))
+        overlaps, detections = evaluation.overlaps.compute(), evaluation.detections.compute()
+    scans = {
+        name: Scanned(c.negatives, c.positives, o.dice_best, o.dice_fixed, detections[name].sensitivity)
+        for (name, c), o in zip(elements.items(), overlaps.values(), strict=True)
+        if detections[name].scans
+    }
+    return Reduced(samples, elements, cells, scans)
 
 
-def levels(index: Index, curves: Sequence[dict[str, Curves]], lines: list[dict[str, Any]], rule: str) -> list[Level]:
+def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str) -> list[Level]:
     """Every level that a set has numbers of.
 
     Where the views of its domain are units of their own (slices), they have a level beside their samples, and so have
@@ -47,10 +75,9 @@ def levels(index: Index, curves: Sequence[dict[str, Curves]], lines: list[dict[s
         lines: of all its samples, with ``seen``.
         rule: how the samples of a group become one score, see ``pooling.pool``.
     """
-    by_sample, by_element, by_cell = curves
     word = getattr(index.reader, "view", "")
     single = bool(word) and all(r.slice is not None for r in index.records)
-    found = [Level("sample", "", by_sample, lines, f"; each sample is a {word}" if single else "")]
+    found = [Level("sample", "", curves.samples, lines, f"; each sample is a {word}" if single else "")]
     views = [line | view for line in lines for view in line["views"]]
     if views:
         found.append(Level("view", word, curves_of(views), views, f"; each {word} by the truth in it"))
@@ -61,12 +88,15 @@ def levels(index: Index, curves: Sequence[dict[str, Curves]], lines: list[dict[s
         )
     located = [line for line in lines if line["hist"] is not None]
     if located:
-        found.append(Level("element", index.reader.element, by_element, located))
+        found.append(Level("element", index.reader.element, curves.elements, located))
+    scans = [line for line in located if line["found"] is not None]
+    if scans:
+        found.append(Level("element", index.reader.element, curves.scans, scans))
     laid = [line | line["grid"] for line in lines if line["grid"] is not None]
     if laid:
         sigma = laid[0]["sigma"]
         smoothed = f", smoothed by a Gaussian of {sigma:g} cells" if sigma else ""
-        found.append(Level("grid", laid[0]["name"], by_cell, laid, f"; on {laid[0]['name']}{smoothed}"))
+        found.append(Level("grid", laid[0]["name"], curves.cells, laid, f"; on {laid[0]['name']}{smoothed}"))
     return found
 
 

@@ -105,6 +105,8 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Score files; write ``<out>/<name>_map.*`` for each and its line to ``<out>/predictions.jsonl``.
 
+    Files of one sample, such as a DICOM series, are scored as one; of a folder, the samples that a domain finds in it.
+
     Of a file that can be looked around in also ``<name>_viewer.html``, and ``<name>_views.png`` and ``.pdf``,
     unless ``pictures`` is False.
 
@@ -118,8 +120,9 @@ def predict(
         UserError: as ``Predictor``; before any file is read.
     """
     for path in files:
-        if not path.is_file():
-            raise UserError(f"{path}: {'a folder; name its files' if path.is_dir() else 'no such file'}.")
+        if not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: no such file.")
+    files = registry.samples(files)
     predictor = Predictor(checkpoint, weights, device, reader, files)
     make_folder(out)
     earlier = tidy(out / LINES)

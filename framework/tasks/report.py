@@ -18,6 +18,7 @@ from framework.errors import UserError
 from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, VIEWED, Row, chance_level
 from framework.leaderboard.statistics import Interval, element_interval, sample_interval
 from framework.leaderboard.store import write_run
+from framework.metrics.intervals import DICE, dice_interval, sensitivity_interval
 from framework.models import trained
 from framework.progress import say
 from framework.tasks.controls import controls
@@ -34,13 +35,16 @@ PROTOCOLS = {
     "ap": "ap/1; ties as scikit-learn",
     "f1_max": "f1_max/1; best threshold of the set",
     "aupro": "aupro/1; false-positive rate up to 0.3",
+    "dice_best": "dice/1; mean over scans with a lesion, best threshold of the set",
+    "dice_fixed": "dice/1; mean over scans with a lesion, threshold 0.5",
+    "sensitivity": "sensitivity/1; lesions found at 1 false positive a scan, both 26-connected, 1 % flagged at most",
 }
 REGIONS = {  # what makes one region of AUPRO
     "pixel": "regions 8-connected in a view",
     "voxel": "regions 26-connected among the voxels scored",
     "point": "regions of points within 3 sampling pitches",
 }
-UNSAVED = ("position", "seen", "grid", "views", "cues")  # of a line
+UNSAVED = ("position", "seen", "grid", "views", "cues", "found")  # of a line
 OWN_REGIONS = "regions as its domain numbers them"
 
 
@@ -115,7 +119,7 @@ def level_rows(level: Level, columns: dict[str, Any], viewed: str = "") -> list[
     """
     rows = []
     for metric in METRICS:
-        values = {c: v for c, curves in level.curves.items() if (v := getattr(curves, metric)) is not None}
+        values = {c: v for c, curves in level.curves.items() if (v := getattr(curves, metric, None)) is not None}
         groups: list[tuple[str, list[str]]] = [(ALL, list(values))] if values else []
         if len(level.curves) > 1:
             groups += [(category, [category]) for category in values]
@@ -133,7 +137,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         interval = None
     anomalous = sum(line["label"] for line in lines)
     overlap = sum(line["seen"] for line in lines)
-    prevalence = [c.positives / (c.positives + c.negatives) for c in curves]
+    chances = [chance_level(metric, c.positives / (c.positives + c.negatives)) for c in curves]
     by_element = level.name in ("element", "grid")
     return Row(
         **columns,
@@ -141,12 +145,12 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         element=level.element,
         metric=metric,
         value=value,
-        error=float(np.mean([getattr(c, f"{metric}_error") for c in curves])),
+        error=float(np.mean([getattr(c, f"{metric}_error", 0.0) for c in curves])),
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         interval=INTERVAL if interval else "",
         groups=len({line["group"] for line in lines}),
-        chance=float(np.mean([chance_level(metric, p) for p in prevalence])),
+        chance=None if None in chances else float(np.mean(chances)),
         normal=len(lines) - anomalous,
         anomalous=anomalous,
         elements=sum(c.positives + c.negatives for c in curves) if by_element else None,
@@ -182,9 +186,18 @@ def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interva
         scores = np.array([line["logit"] for line in lines])
         labels = np.array([line["label"] for line in lines])
         return sample_interval(scores, labels, groups, categories, metric, resamples=RESAMPLES)
-    hists = np.stack([np.frombuffer(line["hist"], np.float32).reshape(3, -1) for line in lines])
+    if metric == "sensitivity":
+        return sensitivity_interval(_stacked(lines, "found"), groups, categories, resamples=RESAMPLES)
+    hists = _stacked(lines, "hist")
+    if metric in DICE:
+        return dice_interval(hists, groups, categories, metric, resamples=RESAMPLES)
     regions = np.array([line["regions"] for line in lines])
     return element_interval(hists, regions, groups, categories, metric, resamples=RESAMPLES)
+
+
+def _stacked(lines: list[dict[str, Any]], name: str) -> np.ndarray:
+    """``(n, 3, K)`` coarse histograms."""
+    return np.stack([np.frombuffer(line[name], np.float32).reshape(3, -1) for line in lines])
 
 
 def _run(task: Detect, common: dict[str, Any]) -> dict[str, Any]:

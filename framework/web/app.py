@@ -20,7 +20,7 @@ from framework.errors import UserError
 from framework.files import write_whole
 from framework.tasks.asking import Asker
 from framework.web import reading
-from framework.web.requests import LONGEST, VIEWER, Refused, add_headers, guard, question_of, receive
+from framework.web.requests import LONGEST, VIEWER, Refused, add_headers, claimed, guard, kind_of, question_of, receive
 from framework.web.talks import Talk, Talks, Turn
 
 WAITING = 20  # questions and files that wait for the model
@@ -98,9 +98,8 @@ class Site:
         """A file as the body, its name (and domain) in the query; what is known of it, and the secret of its talk."""
         given = request.query.get("name", "").replace("\\", "/").split("/")[-1]
         name = "".join(c for c in given if c.isprintable())[-100:]
-        domain = registry.domain_of(Path(name), only=request.query.get("domain", ""))
-        known: tuple[str, ...] = registry.get("domain", domain).suffixes  # type: ignore[attr-defined]
-        ending = max((s for s in known if name.lower().endswith(s)), key=len)
+        wanted = request.query.get("domain", "")
+        domain, ending, refused = kind_of(name, wanted)
         self._room()
         async with self.receiving:
             with tempfile.TemporaryDirectory(prefix="anomaly-ov-") as folder:
@@ -108,6 +107,7 @@ class Site:
                 parts = await receive(request, self.most_mb)
                 await asyncio.to_thread(write_whole, path, *parts)
                 del parts
+                domain = domain or claimed(path, wanted, refused)
                 try:
                     sample, scene = await reading.read(path, domain, self.readers.get(domain))
                 except UserError as error:

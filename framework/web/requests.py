@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from framework import registry
 from framework.errors import UserError
 
 LONGEST = 4000  # characters of a question
@@ -94,3 +96,21 @@ async def receive(request: web.Request, most_mb: int) -> list[bytes]:
     except TimeoutError:
         raise Refused(408, f"the file did not arrive within {RECEIVE_S // 60} minutes.") from None
     return parts
+
+
+def kind_of(name: str, wanted: str) -> tuple[str, str, str]:
+    """The domain that reads files of this name, and its ending; where there is none, "" twice and why not."""
+    try:
+        domain = registry.domain_of(Path(name), only=wanted)
+    except UserError as error:
+        return "", "", str(error)
+    known: tuple[str, ...] = registry.get("domain", domain).suffixes  # type: ignore[attr-defined]
+    return domain, max((s for s in known if name.lower().endswith(s)), key=len), ""
+
+
+def claimed(path: Path, wanted: str, refused: str) -> str:
+    """The domain that knows a file by its content. Raises UserError, ``refused``, where there is none."""
+    try:
+        return registry.domain_of(path, only=wanted)
+    except UserError:
+        raise UserError(refused) from None

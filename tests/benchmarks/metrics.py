@@ -1,6 +1,7 @@
 """Element metrics of one set of maps, ours against others, in one run -> a table of time and memory.
 
-Run: ``OMP_NUM_THREADS=1 python tests/benchmarks/metrics.py [pictures] [side]``. Linux only (fork, peak memory).
+Run: ``OMP_NUM_THREADS=1 python tests/benchmarks/metrics.py [pictures] [side]``, or ``… volumes [count] [side]``. Linux
+only (fork, peak memory).
 Each contender runs in a process of its own: CPU time, and peak memory beyond what the maps themselves take.
 """
 
@@ -35,13 +36,26 @@ def maps(count, side):
     return (1 / (1 + np.exp(-logits))).astype(np.float32), truth
 
 
+def volumes(count, side):
+    """The same of ``(count, side, side, side)``: every volume has round lesions, 1 % of its voxels or less."""
+    rng = np.random.default_rng(0)
+    truth, steps = np.zeros((count, side, side, side), bool), np.arange(side)
+    for volume in truth:
+        for _ in range(rng.integers(5, 30)):
+            radius, middle = rng.uniform(1, 9) * side / 128, rng.integers(0, side, 3)
+            z, y, x = ((steps - m) ** 2 for m in middle)
+            volume |= z[:, None, None] + y[:, None] + x <= radius**2
+    logits = rng.normal(size=truth.shape) - 3 + 3 * truth
+    return (1 / (1 + np.exp(-logits))).astype(np.float32), truth
+
+
 def ours(scores, truth, batch=1):
-    """All four, regions found on the way; one update a picture, as evaluation does."""
+    """All four, regions found on the way; one update a picture or volume, as evaluation does."""
     metric = AnomalyCurves(["all"], regions=True)
     for start in range(0, len(scores), batch):
         some, regions, count = truth[start : start + batch], [], 0
         for picture in some:
-            numbers = components(picture[None])
+            numbers = components(picture if picture.ndim == 3 else picture[None])
             regions.append(torch.from_numpy(numbers + count * (numbers > 0) if count else numbers))
             count += int(numbers.max())
         maps = torch.from_numpy(scores[start : start + batch])
@@ -78,7 +92,7 @@ def sorted_pro(scores, truth, limit=0.3):
     steps = np.zeros(scores.shape)
     count = 0
     for picture, step in zip(truth, steps, strict=True):
-        labels, regions = ndimage.label(picture, np.ones((3, 3)))
+        labels, regions = ndimage.label(picture, np.ones((3,) * picture.ndim))
         areas = np.bincount(labels.ravel())
         step[picture] = 1 / areas[labels[picture]]
         count += regions
@@ -102,10 +116,12 @@ def measure(contender, scores, truth, pipe):
     pipe.send((time.process_time() - start, (peak - before) / 1024, values))
 
 
-def main(count=100, side=256, repeats=3):
-    scores, truth = maps(count, side)
-    print(f"{count} x {side}^2 maps, {scores.size / 1e6:.1f} M elements, {truth.mean():.2%} anomalous, 1 thread")
-    print(f"{'':20}{'CPU s':>9}{'ns/elem':>9}{'extra MB':>10}{'x ours':>8}  AUROC     AP        F1-max    AUPRO")
+def main(kind="pictures", count=100, side=256, repeats=3):
+    scores, truth = (volumes if kind == "volumes" else maps)(count, side)
+    size, share = f"{scores.size / 1e6:.1f} M elements", f"{truth.mean():.2%} anomalous"
+    print(f"{count} x {side}^{scores.ndim - 1} maps, {size}, {share}, 1 thread")
+    measured = f"{'CPU s':>9}{'ms/map':>9}{'ns/elem':>9}{'extra MB':>10}{'x ours':>8}"
+    print(f"{'':20}{measured}  AUROC     AP        F1-max    AUPRO")
     fork, baseline = multiprocessing.get_context("fork"), 0.0
     for contender in (ours, ours_in_batches, torchmetrics_exact, scikit_learn, sorted_pro):
         runs = []
@@ -118,9 +134,11 @@ def main(count=100, side=256, repeats=3):
         seconds, memory, values = min(runs)
         baseline = baseline or seconds
         shown = "  ".join("-".ljust(8) if v is None else f"{v:.6f}" for v in values)
-        figures = f"{seconds:9.3f}{seconds / scores.size * 1e9:9.1f}{memory:10.0f}{seconds / baseline:8.0f}"
+        each = f"{seconds:9.3f}{seconds / len(scores) * 1e3:9.1f}{seconds / scores.size * 1e9:9.1f}"
+        figures = f"{each}{memory:10.0f}{seconds / baseline:8.0f}"
         print(f"{contender.__name__:20}{figures}  {shown}", flush=True)
 
 
 if __name__ == "__main__":
-    main(*(int(a) for a in sys.argv[1:3]))
+    numbers = [int(a) for a in sys.argv[1:] if a.isdigit()]
+    main("volumes", *(numbers or (5, 128))) if "volumes" in sys.argv else main("pictures", *numbers)

@@ -4,6 +4,7 @@ import pytest
 
 from framework.config import DataConfig
 from framework.data.index import open_index
+from framework.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,16 @@ def test_categories_are_kept_and_left_out(tmp_path, chosen, found):
         path.touch()
     index = open_index("parts", DataConfig("industrial", "mvtec", str(tmp_path), **chosen))
     assert {record.category for record in index.records} == found
+
+
+def test_shares_of_a_set_part_its_groups(tmp_path):
+    for number in range(10):
+        for label in ("yes", "no"):
+            path = tmp_path / label / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    parts = [open_index("s", DataConfig("medical", "yes_no", str(tmp_path), share=s)) for s in ([0, 0.7], [0.7, 1])]
+    assert [index.counts for index in parts] == [(7, 7), (3, 3)]
+    assert not {r.path for r in parts[0].records} & {r.path for r in parts[1].records}
+    with pytest.raises(UserError, match=r"s: share \[0.99, 1\] holds none of its groups"):
+        open_index("s", DataConfig("medical", "yes_no", str(tmp_path), share=[0.99, 1]))

@@ -145,7 +145,7 @@ def test_every_domain_is_described_with_layouts_and_options() -> None:
     assert "      Layout: images/*.png and labels.csv, which holds" in text
     assert '      Options: uncertain="drop"' in text
     assert "  Reader options: bits=16\n" in text
-    assert '  Reader options: axis="axial", slices=0, window=null, percentiles=[0.5, 99.5], ' in text
+    assert '  Reader options: axis="axial", slices=0, stride=1, select="shown", between=[0.0, 1.0], ' in text
     assert '  Reader options: views=0, size=384, cameras="auto", style="shaded"' in text
     for dataset in registry.names("dataset"):
         entry = text.split(f"  {dataset}: ")[1].split("\n  ")[0:2]

@@ -1,7 +1,11 @@
 """Metrics by their plain definitions, and pictures with defects, for the tests of metrics."""
 
 import numpy as np
+import torch
+from scipy import ndimage
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from framework.metrics import axis
 
 
 def pictures(seed, count=3, side=20):
@@ -45,3 +49,13 @@ def all_four(truth, scores, regions):
         "f1_max": f1_max(truth, scores),
         "aupro": aupro(regions, scores),
     }
+
+
+def lone_blobs(scores, marked):
+    """Bin of each distinct score above 0 -> how many 26-connected blobs of bins at or above it hold nothing marked."""
+    keys = axis.keys(torch.from_numpy(scores.ravel()), "probability").numpy().reshape(scores.shape)
+    found = {}
+    for key in np.unique(keys[keys > 0]):
+        blobs, count = ndimage.label(keys >= key, np.ones((3, 3, 3)))
+        found[key] = count - len(np.unique(blobs[marked & (blobs > 0)]))
+    return found

@@ -7,6 +7,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
+from framework.metrics.detections import Detections, tally
+from framework.metrics.overlap import Dice
 from framework.metrics.ranking import AnomalyCurves
 
 SAMPLES, SIDE = 7, 16
@@ -18,6 +20,7 @@ class Scorer(nn.Module):
     def __init__(self):
         super().__init__()
         self.curves = AnomalyCurves(["even", "odd"], regions=True)
+        self.detections, self.dice = Detections(["even", "odd"]), Dice(["even", "odd"])
 
     def score(self, samples):
         generator = torch.Generator().manual_seed(0)
@@ -25,6 +28,12 @@ class Scorer(nn.Module):
         truth = torch.rand(SAMPLES, SIDE, generator=generator) < maps / 2
         for i in samples:
             self.curves.update(maps[i], truth[i], truth[i].int(), group=i % 2)
+            found = tally(maps[i], truth[i].int(), (1, 4, SIDE // 4))
+            self.detections.update(found, i % 2)
+            self.dice.update(found[:2], i % 2)
+
+    def of_scans(self):
+        return [(m.compute(), m.pooled()) for m in (self.detections, self.dice)]
 
 
 def rank(number, scenarios, folder):
@@ -35,10 +44,10 @@ def rank(number, scenarios, folder):
         task.score(shares[number])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the library's note that an idle rank saw nothing
-            curves, pooled = task.curves.compute(), task.curves.pooled()
+            curves, pooled, scans = task.curves.compute(), task.curves.pooled(), task.of_scans()
         own = task.curves.hist.clone()
         task.curves.sync()
-        torch.save((curves, pooled, task.curves.hist, own), f"{folder}/{name}-{number}.pt")
+        torch.save((curves, pooled, scans, task.curves.hist, own), f"{folder}/{name}-{number}.pt")
     dist.destroy_process_group()
 
 
@@ -49,11 +58,12 @@ def test_two_ranks_have_the_bits_of_one(tmp_path):
     mp.start_processes(rank, (scenarios, str(tmp_path)), nprocs=2, start_method="fork")  # imports nothing again
     for name, shares in scenarios.items():
         for number in range(2):
-            curves, pooled, state, own = torch.load(tmp_path / f"{name}-{number}.pt", weights_only=False)
+            curves, pooled, scans, state, own = torch.load(tmp_path / f"{name}-{number}.pt", weights_only=False)
             assert torch.equal(state, one.curves.hist)
             assert int(own[:, :2].sum()) == len(shares[number]) * SIDE  # its own counts come back after compute
             assert curves == one.curves.compute()
             assert pooled == one.curves.pooled()
+            assert scans == one.of_scans()
             assert curves["even"].aupro is not None
 
 
@@ -61,4 +71,5 @@ def test_the_state_is_one_tensor_and_not_part_of_checkpoints():
     task = Scorer()
     assert list(task.curves._reductions) == ["hist"]  # one tensor, so one sum over the ranks
     assert task.curves.hist.dtype == torch.int64
+    assert all(getattr(m, name).dtype == torch.int64 for m in (task.detections, task.dice) for name in m._reductions)
     assert not task.state_dict()

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
+from framework.metrics import regions
 from framework.metrics.regions import coarse, components, shown_components
 
 
@@ -29,6 +31,27 @@ def test_the_order_is_that_of_the_flattened_truth():
     truth = np.zeros((3, 5, 7), bool)
     truth[1, 2, 3] = truth[2, 4, 6] = True
     np.testing.assert_array_equal(np.flatnonzero(components(truth)), np.flatnonzero(truth))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.05, 0.3, 1])
+def test_a_large_volume_with_few_anomalous_voxels_is_numbered_alike(share, monkeypatch):
+    rng = np.random.default_rng(0)
+    for shape in [(7, 6, 5), (9, 4, 12), (1, 9, 9), (4, 1, 8), (6, 5, 1), (1, 1, 1)]:
+        truth = rng.random(shape) < share
+        monkeypatch.setattr(regions, "LARGE", 1 << 18)
+        expected = components(truth)
+        monkeypatch.setattr(regions, "LARGE", 0)
+        monkeypatch.setattr(regions, "SPARSE", 1)
+        np.testing.assert_array_equal(components(truth), expected)
+        np.testing.assert_array_equal(expected.reshape(shape), ndimage.label(truth, np.ones((3, 3, 3)))[0])
+
+
+def test_the_ends_of_rows_and_planes_do_not_touch(monkeypatch):
+    monkeypatch.setattr(regions, "LARGE", 0)
+    monkeypatch.setattr(regions, "SPARSE", 1)
+    truth = np.zeros((3, 4, 5), bool)
+    truth[0, 0, 4] = truth[0, 2, 0] = truth[0, 3, 4] = truth[1, 0, 0] = truth[2, 3, 3] = True
+    assert components(truth).max() == 5
 
 
 def test_a_normal_sample_has_no_region():

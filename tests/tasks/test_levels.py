@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from framework.tasks.levels import curves_of, grouped, levels
+from framework.tasks.levels import Reduced, curves_of, grouped, levels
 from framework.types import Record
 
 
 def line(group, label, logit, category="brain", views=()):
     found = {"category": category, "group": group, "label": label, "logit": logit, "seen": False}
-    return found | {"hist": None, "grid": None, "views": list(views), "cues": None}
+    return found | {"hist": None, "found": None, "grid": None, "views": list(views), "cues": None}
 
 
 def index(records, view="slice", unit="patient"):
@@ -38,7 +38,7 @@ def test_a_group_is_anomalous_where_a_sample_is_and_pools_their_logits():
 
 def test_slices_as_samples_have_rows_of_their_own_and_of_patients():
     lines = [line("1", True, 2.0), line("1", False, 0.0), line("2", False, 1.0)]
-    found = levels(index([record(1), record(2), record(3)]), [curves_of(lines), {}, {}], lines, "max")
+    found = levels(index([record(1), record(2), record(3)]), Reduced(curves_of(lines), {}, {}, {}), lines, "max")
     assert names(found) == [("sample", ""), ("group", "patient")]
     assert found[0].note == "; each sample is a slice" and found[1].note == "; max of the samples of a patient"
     assert found[1].curves["brain"].auroc == 1.0
@@ -47,7 +47,7 @@ def test_slices_as_samples_have_rows_of_their_own_and_of_patients():
 def test_slices_of_volumes_have_a_level_beside_the_volumes():
     views = [{"logit": float(i), "label": i > 1, "cues": None} for i in range(4)]
     lines = [line("1", True, 3.0, views=views), line("2", False, 2.0, views=views[:2])]
-    found = levels(index([record(), record()]), [curves_of(lines), {}, {}], lines, "top3")
+    found = levels(index([record(), record()]), Reduced(curves_of(lines), {}, {}, {}), lines, "top3")
     assert names(found) == [("sample", ""), ("view", "slice")]  # each patient is one sample: no level of groups
     assert found[0].note == "" and len(found[1].lines) == 6
     assert found[1].lines[0]["group"] == "1" and found[1].curves["brain"].auroc == 1.0
@@ -56,7 +56,7 @@ def test_slices_of_volumes_have_a_level_beside_the_volumes():
 @pytest.mark.parametrize(("view", "unit"), [("", "object"), ("slice", "sample")])
 def test_groups_have_no_level_where_views_are_no_units_or_nobody_knows_the_group(view, unit):
     lines = [line("1", True, 2.0), line("1", False, 0.0)]
-    found = levels(index([record(), record()], view, unit), [curves_of(lines), {}, {}], lines, "max")
+    found = levels(index([record(), record()], view, unit), Reduced(curves_of(lines), {}, {}, {}), lines, "max")
     assert names(found) == [("sample", "")]
 
 

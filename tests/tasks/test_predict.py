@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from fake_dicom import dataset, save, series
 from fake_predict import agrees, by_hand, on_photographs, picture, run, trained_on
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
@@ -196,6 +197,29 @@ def test_a_checkpoint_trained_on_fast_crops_is_given_fast_crops(mode, checkpoint
         lines += run(capsys, tmp_path / "c.ckpt", tmp_path / "out", path)
     assert asked == [mode, f"{mode}-fast"]
     assert lines[0]["score"] == pytest.approx(lines[1]["score"], abs=0.02)
+
+
+def test_a_series_is_one_scan_and_a_folder_all_that_are_in_it(checkpoint, tmp_path, capsys):
+    nib = pytest.importorskip("nibabel", reason=NEEDS_SCANS)
+    pytest.importorskip("monai", reason=NEEDS_SCANS)
+    pytest.importorskip("pydicom", reason=NEEDS_SCANS)
+    from domains.medical import dicom
+
+    voxels = np.random.default_rng(0).integers(0, 2000, (3, 20, 24)).astype(np.int16)
+    one = series(tmp_path / "in/one", voxels, name="IM{}")  # no endings
+    other = series(tmp_path / "in/two", voxels[::-1], series="1.9")
+    xray = save(dataset(voxels[0].astype(np.uint16), "DX", "1.5"), tmp_path / "in/xray")
+    (tmp_path / "in/notes.txt").write_text("nothing")
+    capsys.readouterr()
+    files = [str(p) for p in (tmp_path / "in", *one)]
+    assert main(["predict", "--checkpoint", str(checkpoint), "--out", str(tmp_path / "out"), *files]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["file"] for line in lines] == [str(p) for p in (xray, one[0], other[0])]
+    assert [line["views"] for line in lines] == [1, 3, 3]
+    assert lines[1]["elements"] == voxels.size and lines[1]["domain"] == "medical"
+    saved = nib.load(lines[1]["map"])
+    assert saved.shape == (24, 20, 3)
+    assert_allclose(saved.affine, dicom.read(one[1]).affine, atol=1e-5)
 
 
 def test_a_picture_is_read_by_the_domain_that_was_trained(checkpoint, tmp_path, capsys):

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-import fake_scans
+import fake_block
 import numpy as np
 import pytest
+from fake_dicom import dataset, frames, place, save
 from fake_language import QUESTION
 from PIL import Image
 
@@ -76,7 +77,7 @@ def test_the_page_loads_nothing_from_elsewhere(call):
         assert status == 200 and headers["Content-Type"].startswith(kind)
         assert "default-src 'none'" in headers["Content-Security-Policy"] and "http" not in body.decode()
         assert headers["Cache-Control"] == "no-store" and headers["X-Content-Type-Options"] == "nosniff"
-    assert b'accept=".bmp,.jpeg,' in call("GET", "/")[2] and b"up to 1 MB" in call("GET", "/")[2]
+    assert b'accept=".bmp,.dcm,' in call("GET", "/")[2] and b"up to 1 MB" in call("GET", "/")[2]
     for path in ("/page.py", "/page.html.j2", "/../app.py", "/page.cssx"):
         assert call("GET", path)[0] == 404
 
@@ -138,6 +139,19 @@ def test_other_kinds_are_refused_unopened(call, name, monkeypatch):
             monkeypatch.delitem(registry._TABLE, (kind, domain))
     line = refused(call("POST", f"/files?name={name}", b"x"), 422)
     assert line.startswith(f"{name}: no domain reads this kind of file. Known endings: .bmp,")
+
+
+def test_a_dicom_file_without_an_ending_is_told_by_its_content(call, tmp_path):
+    pytest.importorskip("pydicom", reason="needs the extra: uv pip install -e '.[medical]'")
+    pytest.importorskip("monai", reason="needs the extra: uv pip install -e '.[medical]'")
+    pixels = np.random.default_rng(0).integers(0, 2000, (3, 20, 24)).astype(np.int16)
+    one = save(place(dataset(pixels[0]), (0, 0, 0)), tmp_path / "IM0001")
+    several = frames(tmp_path / "enhanced", pixels, [0, 1, 2])
+    for path, count in ((one, 1), (several, 3)):
+        told = json.loads(call("POST", f"/files?name={path.name}", path.read_bytes())[2])
+        assert (told["domain"], told["of"], told["warnings"]) == ("medical", count, [])
+    line = refused(call("POST", "/files?name=IM0001", one.read_bytes()[:-50]), 422)
+    assert line == "IM0001: its pixels cannot be read; they are damaged or cut off."
 
 
 def test_a_broken_file_is_told_by_its_own_name(call):
@@ -345,7 +359,7 @@ def test_a_mistake_while_the_file_is_encoded(call, png, monkeypatch):
 
 def test_a_scan_has_a_page_of_three_planes_under_the_same_policy(call, tmp_path):
     pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
-    fake_scans.write(tmp_path / "a.nii", fake_scans.ct())
+    fake_block.write(tmp_path / "a.nii", fake_block.ct())
     told = json.loads(call("POST", "/files?name=a.nii", (tmp_path / "a.nii").read_bytes())[2])
     assert told["domain"] == "medical" and told["viewer"] and told["sliced"] and told["of"] == 10
     assert all(re.fullmatch(r"axial slice \d+ of 12 from below, z = -?\d+ mm", v["caption"]) for v in told["views"])

@@ -5,8 +5,8 @@ import io
 import json
 import time
 
+import fake_block
 import fake_browser
-import fake_scans
 import numpy as np
 import pytest
 from fake_cli import picture
@@ -227,7 +227,7 @@ def test_a_cloud_is_turned_in_the_page(visit, tmp_path, monkeypatch):
 
 def test_a_scan_is_scrolled_through_in_the_page(visit, tmp_path):
     pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
-    fake_scans.write(tmp_path / "a.nii", fake_scans.ct())
+    fake_block.write(tmp_path / "a.nii", fake_block.ct())
 
     async def visitor(page):
         await page.size(1280, 1600)

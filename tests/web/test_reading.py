@@ -4,8 +4,8 @@ import asyncio
 import os
 import pickle
 
+import fake_block
 import fake_readers
-import fake_scans
 import numpy as np
 import pytest
 from fake_cli import picture
@@ -71,14 +71,14 @@ def test_a_cloud_comes_with_what_lifts_and_turns_it(tmp_path, monkeypatch):
 def test_a_scan_comes_with_the_way_back_to_its_voxels_and_with_what_is_looked_at(tmp_path):
     pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
     registry.load_domain("medical")
-    fake_scans.write(path := tmp_path / "a.nii.gz", fake_scans.ct())
+    fake_block.write(path := tmp_path / "a.nii.gz", fake_block.ct())
     options = {"axis": "coronal", "slices": 6, "spacing": 3.0}
     sample, scene = asyncio.run(reading.read(path, "medical", options))
     reader = registry.build("domain", "medical", **options)
     expected = reader.read(Record(path, False, ""))
     maps = np.random.default_rng(0).random(sample.views[:, 0].shape, np.float32)
     assert_array_equal(sample.back(maps), expected.back(maps))
-    assert sample.elements == np.prod(fake_scans.SHAPE) and sample.captions == expected.captions
+    assert sample.elements == np.prod(fake_block.SHAPE) and sample.captions == expected.captions
     assert_array_equal(sample.views, expected.views)
     found = reader.scene(expected)
     assert scene.keys() == found.keys()
@@ -184,12 +184,12 @@ def test_what_a_library_prints_is_not_the_servers(tmp_path, monkeypatch, capfd):
 
 
 def test_what_readers_need_is_loaded_before_they_begin(tmp_path, monkeypatch):
-    for package in ("monai", "open3d"):
+    for package in ("nibabel", "open3d"):
         pytest.importorskip(package, exc_type=ImportError)
     picture(tmp_path / "a.png")
     monkeypatch.setattr(reading, "main", fake_readers.tells_modules)
     assert read(tmp_path / "a.png").shape == (1, 3, 40, 40)
-    assert (tmp_path / "modules").read_text() == "torch monai.transforms.io.array open3d"
+    assert (tmp_path / "modules").read_text() == "torch nibabel open3d"
 
 
 def test_options_reach_the_reader(tmp_path):

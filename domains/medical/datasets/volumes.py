@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from domains.medical.datasets.slices import check_stride, is_scan, slices_of
+from domains.medical.datasets.slices import as_asked, check_stride, is_scan, patient, slices_of
 from framework.errors import TruthError
 from framework.registry import register
 from framework.types import Record
@@ -39,9 +39,7 @@ def nifti(root: Path, split: str = "test", category: str = "scan", stride: int =
         truth = None
         if masked:
             truth = folder / "masks" / finding / path.name if finding else path
-        stem = path.name.lower().removesuffix(".gz").removesuffix(".nii")
-        patient = path.name[: len(stem)].rpartition("_")[0] or path.name[: len(stem)]
-        yield Record(path, bool(finding), category, group=patient, truth_path=truth, defect=finding)
+        yield Record(path, bool(finding), category, group=patient(path), truth_path=truth, defect=finding)
 
 
 @register("dataset", "medical/nifti_slices")
@@ -96,14 +94,11 @@ def open_ms(
     Raises:
         TruthError: a scan has several masks.
     """
-    check_stride(stride)
-    for path in sorted(root.glob("**/patient*/FLAIR*.nii.gz"))[:: 1 if slices else stride]:
+    scans = []
+    for path in sorted(root.glob("**/patient*/FLAIR*.nii.gz")):
         masks = sorted(path.parent.glob(_GOLD))
         if len(masks) > 1:
             raise TruthError(f"{path.parent}: {len(masks)} files {_GOLD}; one must hold the mask.")
         truth = masks[0] if masks else path.parent / _GOLD  # which is no file, as reading says
-        record = Record(path, True, "brain", group=path.parent.name, truth_path=truth, defect="lesion")
-        if slices:
-            yield from slices_of(record, axis, stride, empty)
-        else:
-            yield record
+        scans.append(Record(path, True, "brain", group=path.parent.name, truth_path=truth, defect="lesion"))
+    yield from as_asked(scans, slices, stride, axis, empty)

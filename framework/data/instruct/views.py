@@ -14,6 +14,9 @@ def marked(sample: Sample) -> np.ndarray | None:
     """
     if sample.truth is None:
         return None
+    if sample.back is not None:
+        back, values = sample.back, sample.truth if sample.regions is None else sample.regions
+        return np.stack([back.show(values, view) for view in range(len(sample.views))])
     if sample.owner is None:
         return sample.truth.reshape(sample.views[:, 0].shape)
     values = sample.truth if sample.regions is None else sample.regions

@@ -145,16 +145,21 @@ def test_scans_give_slices_and_medical_words(scans, tmp_path):
     assert (written.entries, written.yes, written.no, written.pictures) == (4, 2, 2, 6)
     healthy, _, asked, described = load(written.path, NOWHERE)
     assert [p.name for p in healthy.images] == ["000000_001.png", "000000_003.png", "000000_005.png"]
+    shown = "".join(
+        f"Image {n}: axial slice {at} of 6 from below, z = {at - 1} mm.\n" for n, at in ((1, 2), (2, 4), (3, 6))
+    )
     assert asked.turns == (
         (
-            "<image>\n<image>\n<image>\nAre there any abnormalities in the scan? Please reply with 'Yes' or 'No'.",
+            f"<image>\n<image>\n<image>\n{shown}Are there any abnormalities in the scan? Please reply with "
+            "'Yes' or 'No'.",
             "Yes",
         ),
     )
     assert described.turns == (
         (
-            "<image>\n<image>\n<image>\nIs there anything unusual in the scan? Describe what and where.",
-            "Yes, there is a tumour in the brain. In slice 3 there is a medium-sized tumour in the centre.",
+            f"<image>\n<image>\n<image>\n{shown}Is there anything unusual in the scan? Describe what and where.",
+            "Yes, there is a tumour in the brain. It can be seen in image 3 (axial slice 6 of 6 from below, z = 5 mm). "
+            "In image 3 there is a medium-sized tumour in the centre.",
         ),
     )
 
@@ -164,10 +169,15 @@ def test_views_apart_are_labelled_by_what_each_shows(scans, tmp_path):
     assert (written.entries, written.yes, written.no, written.pictures) == (12, 2, 10, 6)
     found = {c.id: c for c in load(written.path, NOWHERE)}
     assert list(found)[:3] == ["000000_001-answer", "000000_001-description", "000000_003-answer"]
-    ask = "<image>\nAre there any abnormalities in the scan? Please reply with 'Yes' or 'No'."
-    assert found["000001_003-answer"].turns == ((ask, "No"),) and found["000001_003-answer"].anomaly is False
+    ask = "<image>\nImage 1: axial slice {} of 6 from below, z = {} mm.\nAre there any abnormalities in the scan? "
+    ask += "Please reply with 'Yes' or 'No'."
+    assert (
+        found["000001_003-answer"].turns == ((ask.format(4, 3), "No"),) and found["000001_003-answer"].anomaly is False
+    )
     assert found["000001_003-description"].turns[0][1] == "No, the brain looks normal."
-    assert found["000001_005-answer"].turns == ((ask, "Yes"),) and found["000001_005-answer"].anomaly is True
+    assert (
+        found["000001_005-answer"].turns == ((ask.format(6, 5), "Yes"),) and found["000001_005-answer"].anomaly is True
+    )
     assert found["000001_005-description"].turns[0][1] == (
         "Yes, there is a medium-sized tumour in the brain, in the centre of the image."
     )

@@ -97,7 +97,7 @@ def test_beside_an_overlay_lie_the_scores_as_16_bit_grey(tmp_path):
 
 
 def test_the_domain_says_that_it_reads_pictures(tmp_path):
-    assert set(pictures.SUFFIXES) | {".nii", ".nii.gz"} == set(Medical.suffixes)
+    assert set(pictures.SUFFIXES) | {".nii", ".nii.gz", ".dcm", ".dicom", ".ima"} == set(Medical.suffixes)
     assert domain_of(tmp_path / "a.PNG", ["medical"]) == "medical"
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import fake_scans
+import fake_block
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -14,11 +14,11 @@ from domains.medical.geometry import Geometry
 
 def scan(flipped):
     """A scan whose axes run right, front and top, or the other way."""
-    affine, shape = fake_scans.affine(), np.array(fake_scans.SHAPE)
+    affine, shape = fake_block.affine(), np.array(fake_block.SHAPE)
     if flipped:
         affine[:3, 3] += affine[:3, :3] @ (shape - 1)
         affine[:3, :3] *= -1
-    return Geometry(Path("a.nii"), fake_scans.SHAPE, affine)
+    return Geometry(Path("a.nii"), fake_block.SHAPE, affine)
 
 
 @pytest.mark.parametrize("upright", [True, False])

@@ -82,6 +82,16 @@ def test_a_healthy_twin_is_equal_outside_the_mask_and_only_there(finding, contra
         assert (ill != twin)[mask].mean() > 0.8
 
 
+def test_a_patient_has_a_scan_with_a_finding_and_its_healthy_twin(root):
+    for group in {r.group for r in nifti(root / "target")}:
+        healthy, ill = sorted((r for r in nifti(root / "target") if r.group == group), key=lambda r: r.anomalous)
+        twin, scan, mask = (nib.load(p) for p in (healthy.path, ill.path, ill.truth_path))
+        assert_array_equal(twin.affine, scan.affine)
+        outside = np.asarray(mask.dataobj) == 0
+        assert_array_equal(np.asarray(twin.dataobj)[outside], np.asarray(scan.dataobj)[outside])
+        assert (np.asarray(twin.dataobj) != np.asarray(scan.dataobj)).any()
+
+
 def test_findings_reach_from_faint_to_plain():
     """Mean change inside the mask, as a share of the mean of the brighter half of the healthy twin."""
     changes = []
@@ -125,7 +135,7 @@ def test_size_brightness_and_spread_say_nothing_of_the_label(contrast, tmp_path)
         controls["mean"].append(voxels.mean())
         controls["spread"].append(voxels.std())
         controls["brightest"].append(np.percentile(voxels, 99.9))
-    controls["order in the folder"] = [p.scan for p in plans]
+    controls["order in the folder"] = [int(p.name[-1]) for p in plans]
     for name, values in controls.items():
         assert abs(roc_auc_score(labels, values) - 0.5) < 0.12, name
 

@@ -2,11 +2,11 @@
 
 import json
 
-import fake_scans
+import fake_block
 import nibabel
 import numpy as np
 import pytest
-from fake_scans import SHAPE, SPOT
+from fake_block import SHAPE, SPOT
 from numpy.testing import assert_allclose, assert_array_equal
 
 from domains.medical import Medical, viewer
@@ -16,7 +16,7 @@ from framework.types import Record
 
 def scene(path, voxels=None, matrix=None, codes="LPS", **options):
     """The scene of a scan, and the voxels as they are stored."""
-    stored = fake_scans.write(path, fake_scans.ct() if voxels is None else voxels, matrix, codes)
+    stored = fake_block.write(path, fake_block.ct() if voxels is None else voxels, matrix, codes)
     reader = Medical(**options)
     return reader.scene(reader.read(Record(path, False, ""))), stored
 
@@ -36,7 +36,7 @@ def picked(found, place):
 @pytest.mark.parametrize("turned_deg", [0, 20])
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "SPL", "IAR"])
 def test_left_is_left_in_any_order_of_axes(tmp_path, codes, turned_deg):
-    matrix = fake_scans.affine(turned_deg)
+    matrix = fake_block.affine(turned_deg)
     found, stored = scene(tmp_path / "a.nii", None, matrix, codes)
     place = spot(found)
     assert_array_equal(picked(found, place), SPOT)
@@ -61,7 +61,7 @@ def test_voxels_are_the_files_and_slices_keep_their_numbers_however_views_are_ma
     assert_array_equal(found["shape"], SHAPE)
     values = found["scale"][0] + found["scale"][1] * found["values"]
     assert_allclose(values, stored.ravel()[found["elements"]], atol=1e-3)
-    affine = fake_scans.affine()
+    affine = fake_block.affine()
     for plane, number, mm, (axis, index) in zip(
         found["planes"], found["numbers"], found["positions_mm"], found["views"], strict=True
     ):
@@ -108,7 +108,7 @@ def test_large_scans_are_thinned_evenly_where_voxels_are_small_and_say_so(tmp_pa
 
 
 def test_values_keep_their_units_and_metal_does_not_take_the_shades(tmp_path):
-    few, _ = scene(tmp_path / "a.nii", fake_scans.ct().clip(0, 200))
+    few, _ = scene(tmp_path / "a.nii", fake_block.ct().clip(0, 200))
     assert few["values"].dtype == np.uint8 and few["scale"].tolist() == [0, 1]
     fine, stored = scene(tmp_path / "b.nii", (np.random.default_rng(0).random(SHAPE) * 1e-6).astype(np.float32))
     values = fine["scale"][0] + fine["scale"][1] * fine["values"]
@@ -123,16 +123,16 @@ def test_windows_of_ct_are_offered_where_values_are_hounsfield_units(tmp_path):
     found, _ = scene(tmp_path / "a.nii")
     windows = dict(zip(found["presets"].tolist(), found["windows"].tolist(), strict=True))
     assert windows["brain"] == [0, 80]
-    assert not len(scene(tmp_path / "b.nii", fake_scans.ct() + 1000)[0]["presets"])
+    assert not len(scene(tmp_path / "b.nii", fake_block.ct() + 1000)[0]["presets"])
 
 
 def test_a_mask_beside_the_scan_is_its_truth_unless_it_fits_not(tmp_path):
     truth = np.zeros(SHAPE, np.uint8)
-    truth[fake_scans.block()] = 1
-    stored = fake_scans.write(tmp_path / "a_seg.nii", truth, codes="RAS")
+    truth[fake_block.block()] = 1
+    stored = fake_block.write(tmp_path / "a_seg.nii", truth, codes="RAS")
     found, _ = scene(tmp_path / "a.nii", codes="RAS")
     assert_array_equal(found["truth"], stored.ravel() > 0)
-    nibabel.save(nibabel.Nifti1Image(truth[1:], fake_scans.affine()), tmp_path / "b_seg.nii")
+    nibabel.save(nibabel.Nifti1Image(truth[1:], fake_block.affine()), tmp_path / "b_seg.nii")
     assert "truth" not in scene(tmp_path / "b.nii", codes="RAS")[0]
 
 
@@ -150,6 +150,7 @@ def test_a_picture_and_a_slice_have_no_scene(tmp_path):
         ("BraTS_1/BraTS_1_flair.nii.gz", "BraTS_1/BraTS_1_seg.nii.gz"),
         ("images/a.nii", "masks/a.nii"),
         ("a.nii.gz", "a_mask.nii.gz"),
+        ("IM0001", "IM0001_seg"),
     ],
 )
 def test_a_mask_is_found_where_sets_lay_it(tmp_path, scan, mask):
@@ -162,7 +163,7 @@ def test_a_mask_is_found_where_sets_lay_it(tmp_path, scan, mask):
 
 
 def test_nothing_that_a_header_says_reaches_what_is_written(tmp_path):
-    image = nibabel.Nifti1Image(fake_scans.ct(), fake_scans.affine())
+    image = nibabel.Nifti1Image(fake_block.ct(), fake_block.affine())
     for name in ("descrip", "db_name", "aux_file", "intent_name"):
         image.header[name] = b"Doe^Jane"
     image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"Doe^Jane 1970-01-01"))

@@ -3,12 +3,12 @@
 import asyncio
 import json
 
+import fake_block
 import fake_browser
-import fake_scans
 import numpy as np
 import pytest
 import torch
-from fake_scans import SHAPE, SPOT
+from fake_block import SHAPE, SPOT
 
 from domains.medical import Medical
 from framework.tasks.showing import show
@@ -24,10 +24,10 @@ pytestmark = [
 def path(tmp_path):
     """A page about a CT stored to the left, back and top, its bright block suspicious and known to be anomalous."""
     scores, truth = np.full(SHAPE, 0.1, np.float32), np.zeros(SHAPE, np.uint8)
-    scores[fake_scans.block()], scores[SPOT], truth[fake_scans.block()] = 0.6, 0.9, 1
-    fake_scans.write(tmp_path / "a.nii", fake_scans.ct())
-    fake_scans.write(tmp_path / "a_mask.nii", truth)
-    stored = fake_scans.write(tmp_path / "scores.nii", scores).ravel()
+    scores[fake_block.block()], scores[SPOT], truth[fake_block.block()] = 0.6, 0.9, 1
+    fake_block.write(tmp_path / "a.nii", fake_block.ct())
+    fake_block.write(tmp_path / "a_mask.nii", truth)
+    stored = fake_block.write(tmp_path / "scores.nii", scores).ravel()
     reader = Medical(select="all", window=[-160, 240])
     sample = reader.read(Record(tmp_path / "a.nii", False, ""))
     sample.captions = ("<b>no markup</b>", *sample.captions[1:])

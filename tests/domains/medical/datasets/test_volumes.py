@@ -3,10 +3,9 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from domains.medical import Medical
-from domains.medical.datasets import nifti, nifti_slices, open_ms, yes_no
+from domains.medical.datasets import nifti, nifti_slices, open_ms
 from framework.cli import main
 from framework.data.inspection import inspect
 from framework.errors import TruthError, UnreadableError, UserError
@@ -47,7 +46,7 @@ def root(tmp_path):
 
 def test_all_sets_are_registered():
     mine = {n for n in names("dataset") if n.startswith("medical/")}
-    assert {"medical/nifti", "medical/nifti_slices", "medical/open_ms", "medical/yes_no"} <= mine
+    assert {"medical/nifti", "medical/nifti_slices", "medical/open_ms"} <= mine
 
 
 def test_scans_carry_patient_finding_and_mask(root):
@@ -182,20 +181,12 @@ def test_open_ms_pairs_flair_and_gold_standard(tmp_path):
             Medical().read(missing)
 
 
-def test_yes_no_takes_pictures_of_any_case_and_nothing_else(tmp_path):
-    for name in ("yes/Y1.JPG", "yes/Y2.jpeg", "no/1 no.png", "no/2.jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("L", (4, 5)).save(tmp_path / name)
-    for name in ("no/Thumbs.db", "no/._2.jpg", "README.md"):
-        (tmp_path / name).touch()
-    records = list(yes_no(tmp_path))
-    assert [(r.path.name, r.anomalous) for r in records] == [
-        ("1 no.png", False),
-        ("2.jpg", False),
-        ("Y1.JPG", True),
-        ("Y2.jpeg", True),
-    ]
-    assert {(r.truth_path, r.group, r.category) for r in records} == {(None, "", "brain")}
+@pytest.mark.parametrize("dataset", ["nifti", "nifti_slices"])
+def test_a_patient_in_two_splits_is_told_whether_or_not_the_other_has_masks(root, dataset):
+    scan(root / "train/good/anna_7.nii.gz")
+    report = inspect(f"medical/{dataset}", root)
+    (line,) = [w for w in report.warnings if "in split train" in w]
+    assert line.startswith("1 of 2 patients of split test are in split train too: anna.")
 
 
 def test_listing_loads_no_torch(root):

@@ -1,0 +1,35 @@
+"""A folder of pictures with masks, as ``synthesize medical`` writes them, in; its records out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from domains.medical import pictures
+from framework.registry import register
+from framework.types import Record
+
+
+@register("dataset", "medical/pictures")
+def findings(root: Path, split: str = "test", category: str = "picture") -> Iterator[Record]:
+    """Pictures in the layout of ``medical/nifti``, with a mask for each that has a finding, or with labels only.
+
+    Layout: ``<split>/good/<patient>_<picture>.png`` and ``<split>/<finding>/<patient>_<picture>.png``, or any other
+    ending of pictures, with the mask of a finding in ``<split>/masks/<finding>/<patient>_<picture>.png``.
+
+    The patient, which is the group, is the name up to its last ``_``, or all of it where there is none.
+
+    Args:
+        root: the folder.
+        split: "train", "test" or any other folder in it.
+        category: what the pictures show.
+    """
+    place = root / split
+    masked = (place / "masks").is_dir()
+    for path in sorted(p for p in place.glob("*/*") if p.parent.name != "masks"):
+        if path.suffix.lower() not in pictures.SUFFIXES or path.name.startswith("."):
+            continue
+        finding = "" if path.parent.name == "good" else path.parent.name
+        truth = (place / "masks" / finding / f"{path.stem}.png" if finding else path) if masked else None
+        group = path.stem.rpartition("_")[0] or path.stem
+        yield Record(path, bool(finding), category, group=group, truth_path=truth, defect=finding)

@@ -1,0 +1,138 @@
+"""A DICOM series or picture in, its values out, one slice after the other.
+
+pydicom decodes them. MONAI's PydicomReader gives the same values and needs four times as long for a slice, as it writes
+its voxels into JSON as well, and memory for all slices at once (``tests/benchmarks/dicom.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from domains.medical.dicom.files import BROKEN, header, open_file, quiet
+from domains.medical.dicom.headers import Header
+from domains.medical.dicom.series import frames
+from domains.medical.geometry import Geometry
+from framework.errors import MissingPackageError, UnreadableError
+
+_DECODERS = {  # how pixels are coded, by the beginning of the UID -> packages that decode it
+    "1.2.840.10008.1.2.4.9": "pylibjpeg pylibjpeg-openjpeg",
+    "1.2.840.10008.1.2.4.20": "pylibjpeg pylibjpeg-openjpeg",
+    "1.2.840.10008.1.2.4.8": "pyjpegls",
+    "1.2.840.10008.1.2.4": "pylibjpeg pylibjpeg-libjpeg",
+}
+_INVERTED = "MONOCHROME1"  # of such, high values are shown dark
+_PALETTE = "PALETTE"
+
+
+def planes(geometry: Geometry) -> Iterator[np.ndarray]:
+    """Slices ``(I, J)`` float32 of a series in K order, with slope and intercept applied (of CT, Hounsfield units).
+
+    One file is open at a time.
+
+    Raises:
+        UnreadableError: a file is damaged or was changed, or is coded in a way that cannot be decoded.
+        MissingPackageError: a package that decodes it is not installed.
+    """
+    for found, frame in frames(geometry):
+        if found.shape[::-1] != geometry.shape[:2]:
+            raise UnreadableError(f"{found.path}: was changed while its series was read.")
+        stored = _decoded(found, frame)
+        if stored.shape != found.shape:
+            raise UnreadableError(f"{found.path}: its pixels are {stored.shape}, its header says {found.shape}.")
+        yield _rescaled(stored, found, frame).T
+
+
+def picture(path: Path) -> np.ndarray:
+    """``(H, W, C)`` of a file of one frame: colours as RGB uint8, C = 3; grey as it was measured, float32, C = 1.
+
+    Raises:
+        UnreadableError: as ``files.header`` and ``planes``, or colours that cannot be told.
+        MissingPackageError: a package that decodes it is not installed.
+    """
+    found = header(path)
+    pixels = _decoded(found, 0)
+    if pixels.ndim == 2:
+        return _rescaled(pixels, found, 0)[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype.kind != "u":
+        raise UnreadableError(f"{path}: pixels {pixels.shape} of {pixels.dtype} are neither grey nor RGB.")
+    bits = pixels.dtype.itemsize * 8 if found.photometric.startswith(_PALETTE) else found.bits
+    return (pixels >> max(0, bits - 8)).astype(np.uint8)
+
+
+def _decoded(found: Header, frame: int) -> np.ndarray:
+    """``(H, W)`` or in RGB ``(H, W, 3)``, as stored."""
+    with quiet():
+        try:
+            data = open_file(found.path, pixels=True)
+            if not any(name in data for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+                raise UnreadableError(f"{found.path}: a DICOM file without pixels; give the scan itself.")
+            _check_decoder(found)
+            return _array(data, found, frame)
+        except BROKEN as error:
+            raise _undecoded(found, error) from None
+
+
+def _array(data: Any, found: Header, frame: int) -> np.ndarray:
+    """The pixels of a frame of an open file."""
+    from pydicom.pixels.processing import apply_color_lut
+    from pydicom.pixels.utils import pixel_array
+
+    if not found.syntax:  # written by old tools without a file header: what pydicom took it for
+        data.file_meta.TransferSyntaxUID = _plain_syntax(data)
+    pixels = pixel_array(data, index=frame if found.frames > 1 else None)
+    return np.asarray(apply_color_lut(pixels, data) if found.photometric.startswith(_PALETTE) else pixels)
+
+
+def _plain_syntax(data: Any) -> str:
+    """UID of an uncompressed file that does not say how it is coded."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    implicit, little = data.original_encoding
+    return str(ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
+
+
+def _check_decoder(found: Header) -> None:
+    """Raise MissingPackageError where the pixels are compressed and no package that is installed decodes them."""
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import UID
+
+    if not found.syntax:
+        return
+    try:
+        available = get_decoder(UID(found.syntax)).is_available
+    except NotImplementedError:  # a video, or what is no way of coding at all
+        raise UnreadableError(f"{found.path}: coded in a way that cannot be decoded; save it uncompressed.") from None
+    packages = _packages(found)
+    if not available and packages:
+        raise MissingPackageError(f"{found.path}: its pixels are compressed; run: uv pip install {packages}")
+
+
+def _undecoded(found: Header, error: BaseException) -> UnreadableError:
+    """The one line for pixels that could not be decoded; what pydicom says of them may quote tags."""
+    if isinstance(error, MemoryError):
+        return UnreadableError(f"{found.path}: its pixels need more memory than there is.")
+    packages = _packages(found)
+    other = f", or in a way that these decode: uv pip install {packages}" if packages else ""
+    return UnreadableError(f"{found.path}: its pixels cannot be read; they are damaged or cut off{other}.")
+
+
+def _packages(found: Header) -> str:
+    """What decodes the pixels of a compressed file; "" of any other."""
+    return next((names for start, names in _DECODERS.items() if found.syntax.startswith(start)), "")
+
+
+def _rescaled(stored: np.ndarray, found: Header, frame: int) -> np.ndarray:
+    """Values as they were measured, float32; of a picture that is shown inverted so that bright is bright.
+
+    Hounsfield units stay: they do not depend on how they are shown.
+    """
+    slope, intercept = (np.float32(v) for v in found.rescale[frame])
+    values: np.ndarray = stored.astype(np.float32) * slope + intercept
+    if found.photometric == _INVERTED and found.modality != "CT":
+        low, high = (-(1 << found.bits - 1), (1 << found.bits - 1) - 1) if found.signed else (0, (1 << found.bits) - 1)
+        values = (low + high) * slope + 2 * intercept - values
+    return values

@@ -1,0 +1,257 @@
+"""A folder of healthy volumes and pictures in; records of these and of spoiled twins, made when they are read, out.
+
+A specimen depends on nothing but its file's content and its frame: a number that holds the seed, the split, the size,
+the kind and the slice, so that sets of other options have other fingerprints. Twins share a group.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing.util
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from domains.medical import geometry, slicing
+from domains.medical.making import sizes
+from framework.errors import UserError
+from framework.files import write_whole
+from framework.registry import register, unknown
+from framework.types import Record
+
+if TYPE_CHECKING:
+    from domains.medical.making.sources import Source
+    from domains.medical.making.spoiling import Spoiled
+
+KINDS = ("blob", "ring", "foci", "texture", "mass", "missing", "artefact")  # of spoiling.py, which needs SciPy
+SIZES = tuple(sizes.NAMED)
+SPLITS = ("train", "test")
+SLICES = ("pairs", "all", "none")
+TEST = 0.25  # of the patients
+NUMBERS = 1_000  # specimens of a file
+MOST_SLICES = 1 << 14
+_KEPT = 4  # specimens that a process keeps on disk
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a sample is, written as one number, which is larger than any slice of a file.
+
+    Attributes:
+        slice: of the volume; None for a whole volume or a picture.
+        number: of the specimen among those of its file.
+        kind: of lesion, a place in ``KINDS``; the healthy twin has it too.
+        spoiled: False for the healthy twin.
+        seed, split, size: of the set; split and size are places in the lists above.
+    """
+
+    slice: int | None
+    number: int
+    kind: int
+    spoiled: bool
+    seed: int
+    split: int
+    size: int
+
+    def encode(self) -> int:
+        """Mixed radix, so that slices of one specimen follow each other."""
+        high = ((self.seed + 1) * len(SPLITS) + self.split) * len(SIZES) + self.size
+        high = ((high * NUMBERS + self.number) * len(KINDS) + self.kind) * 2 + self.spoiled
+        return high * MOST_SLICES + (0 if self.slice is None else self.slice + 1)
+
+    @staticmethod
+    def decode(frame: int) -> Frame:
+        """The reverse of ``encode``."""
+        rest, part = divmod(frame, MOST_SLICES)
+        rest, spoiled = divmod(rest, 2)
+        rest, kind = divmod(rest, len(KINDS))
+        rest, number = divmod(rest, NUMBERS)
+        rest, size = divmod(rest, len(SIZES))
+        seed, split = divmod(rest, len(SPLITS))
+        return Frame(part - 1 if part else None, number, kind, bool(spoiled), seed - 1, split, size)
+
+
+@register("dataset", "medical/synthetic")
+def synthetic(
+    root: Path,
+    split: str = "train",
+    each: int = 2,
+    seed: int = 0,
+    kinds: list[str] | None = None,
+    size: str = "any",
+    slices: str = "pairs",
+    stride: int = 1,
+    axis: str = "axial",
+    category: str = "scan",
+) -> Iterator[Record]:
+    """Healthy scans and pictures beside twins with a lesion or artefact and its mask; nothing is written beside them.
+
+    Layout: NIfTI files and pictures at any depth, all healthy; folders ``masks`` and ``ground_truth`` are left out. The
+    patient is the name up to its last ``_``, where that has a digit. A quarter of the patients is ``test``.
+
+    Opens volumes, unless ``slices`` is "none": about 0.3 s for a brain scan of 1 mm.
+
+    Args:
+        root: of the healthy files.
+        split: "train" or "test".
+        each: spoiled twins of a file, each beside the healthy one.
+        seed: of everything.
+        kinds: some of blob, ring, foci, texture, mass, missing, artefact; None takes all in turn.
+        size: of lesions: "any", "small" or "large"; see ``sizes.py``.
+        slices: "pairs": the slices of a volume that a mask marks, and the same of the healthy twin; "all": of both
+            twins all that show something, labelled by the mask; "none": whole volumes.
+        stride: every how manieth of these slices is taken.
+        axis: "axial", "coronal" or "sagittal"; the reader must be told the same.
+        category: what the files show.
+
+    Raises:
+        UserError: an option that is not known, or no file.
+    """
+    chosen = checked_kinds(kinds)
+    for what, value, known in (("split", split, SPLITS), ("size", size, SIZES), ("slices", slices, SLICES)):
+        if value not in known:
+            raise UserError(unknown(f"{what} of medical/synthetic", value, list(known)))
+    slicing.axis_number(axis)
+    if seed < 0 or not 1 <= each <= NUMBERS or stride < 1:
+        raise UserError(
+            f"medical/synthetic: seed={seed}, each={each}, stride={stride}; need a seed from 0, 1 to {NUMBERS} of each "
+            "and a stride from 1."
+        )
+    from domains.medical.making.sources import is_volume
+
+    for place, (path, patient) in enumerate(_of_split(root, split, seed)):
+        for number in range(each):
+            kind = KINDS.index(chosen[(number + place) % len(chosen)])
+            healthy = Frame(None, number, kind, False, seed, SPLITS.index(split), SIZES.index(size))
+            twins = (healthy, replace(healthy, spoiled=True))
+            records = [
+                Record(path, f.spoiled, category, patient, path, KINDS[kind] if f.spoiled else "", frame=f.encode())
+                for f in twins
+            ]
+            cut = is_volume(path) and slices != "none"
+            yield from _sliced(records, axis, stride, slices == "all") if cut else records
+
+
+def checked_kinds(kinds: Sequence[str] | None) -> list[str]:
+    """The kinds that are asked for, all where None.
+
+    Raises:
+        UserError: one is not known.
+    """
+    for kind in kinds or ():
+        if kind not in KINDS:
+            raise UserError(unknown("kind of lesion", kind, list(KINDS)))
+    return list(dict.fromkeys(kinds or KINDS))
+
+
+def is_made(record: Record) -> bool:
+    """Whether a record is one of ``synthetic``, whose frame is no slice of a file."""
+    return record.frame is not None and record.frame >= MOST_SLICES
+
+
+def specimen(record: Record) -> Record:
+    """A record of ``synthetic`` as one of files that any reader opens: the healthy file, or a spoiled one and its mask.
+
+    The spoiled file lies in a folder of this process, which keeps the last few and removes them at its end.
+
+    Raises:
+        UserError: the file cannot be read, or has no place for the lesion.
+    """
+    given = Frame.decode(record.frame or 0)
+    if not given.spoiled:
+        return replace(record, frame=given.slice, nth=None)
+    path, mask = _written(record.path, replace(given, slice=None).encode())
+    truth = None if record.truth_path is None else mask
+    return replace(record, path=path, truth_path=truth, frame=given.slice, nth=None)
+
+
+def _of_split(root: Path, split: str, seed: int) -> list[tuple[Path, str]]:
+    """The files of a split and their patients."""
+    from domains.medical.making.sources import listed, patients
+
+    paths = listed([root])
+    whose = patients(paths)
+    known = sorted(set(whose))
+    count = max(round(TEST * len(known)), int(len(known) > 1))
+    held = {known[i] for i in np.random.default_rng([seed, 0]).permutation(len(known))[:count]}
+    return [(path, who) for path, who in zip(paths, whose, strict=True) if (who in held) == (split == "test")]
+
+
+def _sliced(twins: list[Record], axis: str, stride: int, every: bool) -> Iterator[Record]:
+    """Slices of a healthy volume and of its twin; of what cannot be cut the whole, so that whoever reads it is told."""
+    path, frame = twins[1].path, Frame.decode(twins[1].frame or 0)
+    try:
+        source, spoiled = _source(path, _stamp(path))[0], _spoiled(path, twins[1].frame or 0)
+    except UserError:
+        yield twins[1]
+        return
+    affine = source.grid.affine if source.grid is not None else np.eye(4)
+    marked: np.ndarray = np.asarray(slicing.cut(geometry.to_ras(spoiled.mask, affine), axis).any((1, 2)))  # (D,)
+    chosen = np.flatnonzero(marked)
+    if every:
+        host = source.host
+        tissue = host.values[..., 0] > host.threshold
+        chosen = np.flatnonzero(slicing.cut(geometry.to_ras(tissue, affine), axis).any((1, 2)) | marked)
+    for twin in twins:
+        for k in chosen[::stride].tolist():
+            bad = twin.anomalous and bool(marked[k])
+            number = replace(frame, slice=k, spoiled=twin.anomalous).encode()
+            yield replace(twin, anomalous=bad, defect=twin.defect if bad else "", frame=number, nth=k)
+
+
+def _stamp(path: Path) -> int:
+    """When a file was last written, in nanoseconds; 0 where it is not there."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+@lru_cache(maxsize=2)
+def _source(path: Path, modified_ns: int) -> tuple[Source, int]:
+    """A file, opened, and a number of its content; a file that changes is read anew."""
+    from domains.medical.making.sources import opened
+
+    return opened(path), int(hashlib.sha256(path.read_bytes()).hexdigest()[:15], 16)
+
+
+def _spoiled(path: Path, frame: int) -> Spoiled:
+    """The lesion of a spoiled twin, whichever of its slices the frame says."""
+    from domains.medical.making.spoiling import spoil
+
+    source, content = _source(path, _stamp(path))
+    given = Frame.decode(frame)
+    return spoil(source.host, KINDS[given.kind], (content, frame // MOST_SLICES), sizes.NAMED[SIZES[given.size]])
+
+
+_LAST: dict[tuple[Path, int, int], tuple[Path, Path]] = {}
+
+
+def _written(path: Path, frame: int) -> tuple[Path, Path]:
+    """The file of a spoiled twin and its mask, in the order of use; older ones than the last few are removed."""
+    key = (path, _stamp(path), frame)
+    made = _LAST.pop(key, None)
+    if made is None or not all(p.exists() for p in made):
+        spoiled, source = _spoiled(path, frame), _source(path, _stamp(path))[0]
+        name = hashlib.sha256(repr((os.getpid(), key)).encode()).hexdigest()[:16]
+        ending, mask_ending = (source.suffix, ".png") if source.image is None else (".nii", ".nii")
+        made = _scratch() / f"{name}{ending}", _scratch() / f"{name}-mask{mask_ending}"
+        write_whole(made[0], source.encoded(spoiled.values, packed=False))
+        write_whole(made[1], source.encoded_mask(spoiled.mask, packed=False))
+    _LAST[key] = made
+    while len(_LAST) > _KEPT:
+        for old in _LAST.pop(next(iter(_LAST))):
+            old.unlink(missing_ok=True)
+    return made
+
+
+@lru_cache(maxsize=1)
+def _scratch() -> Path:
+    """A folder that is gone when the process ends, a worker of a loader too."""
+    folder = Path(tempfile.mkdtemp(prefix="anomaly-ov-"))
+    multiprocessing.util.Finalize(None, shutil.rmtree, (folder, True), exitpriority=0)
+    return folder

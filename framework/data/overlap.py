@@ -1,0 +1,123 @@
+"""Two sets, or two splits of one -> what both hold: files by content, groups by name. Loads no torch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framework import registry
+from framework.data.fingerprint import digests
+from framework.errors import UserError
+from framework.types import Record
+
+if TYPE_CHECKING:
+    from framework.data.index import Index
+
+TOLD = 3  # names that one line lists
+
+
+def shared_groups(train: Index, test: Index) -> set[str]:
+    """Groups, such as patients, that a set is trained on and tested on with other samples.
+
+    A name is that of one patient within a dataset only, so that sets of other datasets or folders share none. A sample
+    that is in both sets is not looked at: that is overlap by content.
+    """
+    if train.source != test.source or _root(train) != _root(test):
+        return set()
+    trained, ids = _groups(train.records), {r.id for r in train.records}
+    return {r.group for r in test.records if r.group in trained and r.id not in ids}
+
+
+def told(train: Sequence[Index], test: Sequence[Index]) -> list[str]:
+    """A line for each pair of a training and a test set that share groups."""
+    lines = []
+    for source in train:
+        for target in test:
+            if shared := sorted(shared_groups(source, target)):
+                lines.append(
+                    f"{target.name}: {len(shared)} of its {target.unit}s are trained on too, in other samples of "
+                    f"{source.name}: {some(shared)}. Its numbers say less than those of a set of other {target.unit}s."
+                )
+    return lines
+
+
+def across_splits(index: Index) -> list[str]:
+    """A line for each other split of the set that has a group of this one.
+
+    Which splits there are tells the function registered as ``("splits", domain/dataset)``, from the folder and the
+    options: their names -> their records, of which the groups alone are looked at.
+    """
+    mine = _groups(index.records)
+    if index.source not in registry.names("splits") or not mine:
+        return []
+    lines, root = [], Path(index.config.root).expanduser()
+    for split, records in registry.get("splits", index.source)(root, **index.config.options).items():
+        if split == index.config.split:
+            continue
+        try:
+            shared = sorted(mine & _groups(records))
+        except UserError as error:
+            lines.append(f"split {split} cannot be looked through for {index.reader.unit}s of this one: {error}")
+            continue
+        if shared:
+            lines.append(
+                f"{len(shared)} of {len(mine)} {index.reader.unit}s of split {index.config.split} are in split {split} "
+                f"too: {some(shared)}. Training on one and testing on the other shows the model what it is tested on."
+            )
+    return lines
+
+
+def overlap(index: Index, other: Index) -> list[str]:
+    """What a set shares with another: files, byte for byte, and where both are of one dataset, groups."""
+    mine, theirs = _files(index), _files(other)
+    where = f"{other.source} in {other.config.root}, split {other.config.split}"
+    common = [content for content in mine if content in theirs]
+    if not common:
+        lines = [f"none of its {len(mine):,} distinct files is in {where}, byte for byte."]
+    else:
+        names = [f"{_first(mine[c], index)} = {_first(theirs[c], other)}" for c in common]
+        lines = [
+            f"{len(common):,} of its {len(mine):,} distinct files are in {where} too, byte for byte: {some(names)}. "
+            "A model trained on one has seen them in the other."
+        ]
+        differ = [n for n, c in zip(names, common, strict=True) if _labels(mine[c]) != _labels(theirs[c])]
+        if differ:
+            lines.append(f"{len(differ):,} of them have another label there: {some(differ)}.")
+    if index.source == other.source and (shared := sorted(_groups(index.records) & _groups(other.records))):
+        lines.append(f"{len(shared):,} {index.reader.unit}s have one name in both: {some(shared)}.")
+    return lines
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:TOLD]) + (f" and {len(names) - TOLD} more" if len(names) > TOLD else "")
+
+
+def _groups(records: Iterable[Record]) -> set[str]:
+    """The names of the groups."""
+    return {r.group for r in records if r.group}
+
+
+def _root(index: Index) -> Path:
+    return Path(index.config.root).expanduser().resolve()
+
+
+def _files(index: Index) -> dict[str, list[Record]]:
+    """Content of each file, without the slices in it -> its records. What cannot be opened is left out."""
+    present = [r for r in index.records if r.path.is_file()]
+    found: dict[str, list[Record]] = defaultdict(list)
+    for record, content in zip(present, digests(present), strict=True):
+        found[content.partition("#")[0]].append(record)
+    return found
+
+
+def _labels(records: list[Record]) -> set[bool]:
+    return {r.anomalous for r in records}
+
+
+def _first(records: list[Record], index: Index) -> str:
+    """Where the first of these lies in its set."""
+    path, root = records[0].path, Path(index.config.root).expanduser()
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)

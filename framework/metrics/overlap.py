@@ -1,0 +1,136 @@
+"""Scores and truth of scans, one at a time -> their mean Dice at every threshold, from a state of constant size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from framework.metrics import axis, state
+from framework.metrics.regions import where
+
+FIXED = 0.5  # the threshold that no test set chose
+ONE = 1 << 40  # a Dice of 1 in fixed point: sums are exact, and the same in any order
+CHUNK = 1 << 18
+
+
+@dataclass(slots=True)
+class Overlap:
+    """Dice of one group. None: no scan has a lesion.
+
+    Attributes:
+        scans: that have a lesion, the others do not enter.
+        dice_best: the highest mean over scans that one threshold for all of them reaches. An oracle: the truth under
+            test chose the threshold.
+        threshold: that threshold, a probability.
+        dice_fixed: mean over scans at ``FIXED``.
+    """
+
+    scans: int
+    dice_best: float | None = None
+    threshold: float | None = None
+    dice_fixed: float | None = None
+
+
+class Dice(Metric):
+    """Mean Dice of scans, 2 |flagged and lesion| / (|flagged| + |lesion|), one vote a scan, however large its lesions.
+
+    A scan without a lesion has no Dice (0 for a single voxel flagged, undefined for none): it is left out, and what is
+    flagged in it counts in ``detections`` and in the curves of elements. Integers only, so any order or number of ranks
+    gives the same bits.
+
+    Args:
+        groups: names of what is measured apart (categories). State: 1 MiB a group.
+    """
+
+    full_state_update = False
+    sums: Tensor
+    """``(groups, axis.BINS)`` int64: at the threshold of each bin the sum of Dice over scans, in 1 / ``ONE``."""
+    scans: Tensor
+    """``(groups,)`` int64, scans with a lesion."""
+
+    def __init__(self, groups: Sequence[str]) -> None:
+        super().__init__()
+        self.groups = list(groups)
+        self.add_state("sums", torch.zeros(len(self.groups), axis.BINS, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("scans", torch.zeros(len(self.groups), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, hists: np.ndarray, group: int = 0) -> None:
+        """Add a scan.
+
+        Args:
+            hists: ``(2, axis.BINS)`` int64, ``histograms`` of all its voxels.
+            group: position in ``groups``.
+        """
+        if not hists[1].any():
+            return
+        state.own(self)
+        self.sums[group] += torch.from_numpy(np.rint(dice(hists) * ONE).astype(np.int64)).to(self.sums.device)
+        self.scans[group] += 1
+
+    def compute(self) -> dict[str, Overlap]:
+        """Dice of each group, over all ranks."""
+        sums, scans = self.sums.cpu().numpy(), self.scans.tolist()
+        return {name: _overlap(s, n) for name, s, n in zip(self.groups, sums, scans, strict=True)}
+
+    def pooled(self) -> Overlap:
+        """Dice of all groups thrown together, over all ranks: every rank must call it."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync):
+            return _overlap(self.sums.sum(0).cpu().numpy(), int(self.scans.sum()))
+
+    def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any | None = None) -> None:
+        state.add_ranks(self, process_group)
+
+
+def histograms(scores: Tensor, targets: Tensor) -> np.ndarray:
+    """How many elements of one sample have their score in each bin.
+
+    Args:
+        scores: ``(E,)`` floating point, counted as float32: probabilities in [0, 1].
+        targets: ``(E,)`` bool or 0/1.
+
+    Returns:
+        ``(2, axis.BINS)`` int64, ascending in score: normal elements, anomalous elements.
+
+    Raises:
+        ValueError: lengths differ, a score is NaN or out of range.
+    """
+    scores, targets = scores.detach().reshape(-1), targets.reshape(-1)
+    if scores.shape != targets.shape:
+        raise ValueError(f"scores and targets must be of one length, got {len(scores)} and {len(targets)}")
+    found = torch.zeros(2, axis.BINS, dtype=torch.int64)
+    if not len(scores):
+        return found.numpy()
+    zeros = axis.check(scores, "probability")
+    for part in scores.split(CHUNK):
+        found[0] += torch.bincount(axis.keys(part.float(), "probability", zeros=zeros), minlength=axis.BINS).cpu()
+    keys = axis.keys(scores.index_select(0, where(targets)).float(), "probability")
+    found[1] = torch.bincount(keys, minlength=axis.BINS).cpu()
+    found[0] -= found[1]
+    return found.numpy()
+
+
+def dice(hists: np.ndarray) -> np.ndarray:
+    """Dice at the lower edge of each bin: ``(..., 2, K)`` counts, ascending in score -> ``(..., K)`` float64.
+
+    NaN where nothing is anomalous and nothing flagged.
+    """
+    flagged = hists[..., ::-1].cumsum(-1)[..., ::-1]
+    normal, hit = flagged[..., 0, :], flagged[..., 1, :]
+    whole = normal + hit + hit[..., :1]
+    return np.divide(2 * hit, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
+def _overlap(sums: np.ndarray, scans: int) -> Overlap:
+    """Read a group's state; of thresholds with one Dice the highest."""
+    if not scans:
+        return Overlap(0)
+    best = len(sums) - 1 - int(sums[::-1].argmax())
+    fixed = int(axis.keys(torch.tensor([FIXED]), "probability")[0])
+    threshold = axis.threshold(best, "probability", len(sums))
+    return Overlap(scans, float(sums[best] / (ONE * scans)), threshold, float(sums[fixed] / (ONE * scans)))

@@ -1,0 +1,76 @@
+"""What two sets share: groups that are trained and tested on, groups across splits."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from framework import registry
+from framework.config import Config, DataConfig
+from framework.data.index import Index, open_all
+from framework.data.overlap import across_splits, shared_groups, told
+from framework.errors import UserError
+from framework.types import Record
+
+
+class Reader:
+    unit = "patient"
+
+
+def index(*names: str, root: str = "/a", dataset: str = "scans", split: str = "test", category: str = "brain") -> Index:
+    """A sample a name; "anna/1" is the first of anna."""
+    records = [Record(Path(root) / name, False, category, group=name.rpartition("/")[0]) for name in names]
+    return Index(f"{root}-{split}", DataConfig("medical", dataset, root, split), records, Reader())
+
+
+def test_a_group_is_shared_where_other_samples_of_it_are_tested_on() -> None:
+    train = index("anna/1", "berta/1", "clara/1")
+    assert shared_groups(train, index("anna/2", "dora/1", "dora/2")) == {"anna"}
+    assert shared_groups(train, index("anna/1", "clara/1", "clara/2")) == {"clara"}  # the same sample is no sign
+    assert shared_groups(train, index("anna/2", root="/b")) == set()
+    assert shared_groups(train, index("anna/2", dataset="others")) == set()
+    assert shared_groups(train, index("anna/2", category="liver")) == {"anna"}  # a patient has several organs
+    assert shared_groups(index("1", "2"), index("3")) == set()  # no groups
+
+
+def test_training_and_testing_on_one_group_is_told_in_a_line() -> None:
+    test = index(*(f"{name}/2" for name in "abcde"), "z/1")
+    (line,) = told([index(*(f"{name}/1" for name in "abcde"), split="train"), index("y/1")], [test, index("z/1")])
+    assert line.startswith(
+        "/a-test: 5 of its patients are trained on too, in other samples of /a-train: a, b, c and 2 more."
+    )
+
+
+def test_the_line_comes_before_training_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("train/good/anna_1", "train/tumour/berta_1", "test/good/anna_2", "test/tumour/carl_1"):
+        path = tmp_path / f"{name}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    config = Config(
+        "x",
+        train={"a": DataConfig("medical", "nifti", str(tmp_path), "train")},
+        test={"b": DataConfig("medical", "nifti", str(tmp_path), "test")},
+    )
+    open_all(config, fit=True)
+    told = capsys.readouterr().err
+    assert told.startswith("b: 1 of its patients are trained on too, in other samples of a: anna. Its numbers say less")
+
+
+def test_groups_in_several_splits_are_found_where_the_set_says_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"train": ("anna/1", "berta/1"), "valid": ("dora/1",), "test": ("anna/2", "clara/1")}
+
+    def splits(root: Path) -> dict[str, Iterable[Record]]:
+        return {split: index(*names, split=split).records for split, names in found.items()} | {"odd": broken()}
+
+    def broken() -> Iterator[Record]:
+        raise UserError("two masks")
+        yield
+
+    mine = index(*found["test"])
+    assert across_splits(mine) == []
+    monkeypatch.setitem(registry._TABLE, ("splits", "medical/scans"), splits)
+    line, odd = across_splits(mine)
+    assert line.startswith("1 of 2 patients of split test are in split train too: anna.")
+    found["test"] = ("clara/1",)
+    assert across_splits(index(*found["test"])) == [odd]
+    assert odd == "split odd cannot be looked through for patients of this one: two masks"

@@ -1,0 +1,64 @@
+"""Anybody's volumes: masks in a folder beside or by a tail, labels by what they mark."""
+
+import fake_medical as fake
+import pytest
+
+from domains.medical import Medical
+from domains.medical.datasets import folder
+from framework.data.inspection import inspect
+from framework.errors import TruthError
+
+pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
+pytest.importorskip("monai", reason="needs the extra: uv pip install -e '.[medical]'")
+
+
+def rows(records):
+    return [(r.path.name, r.group, r.anomalous, r.truth_path.name) for r in records]
+
+
+@pytest.mark.parametrize(
+    ("scan", "mask"),
+    [
+        ("{}.nii.gz", "masks/{}.nii.gz"),
+        ("images/{}.nii.gz", "masks/{}.nii"),
+        ("images/{}.nii", "masks/images/{}.nii.gz"),
+        ("{}.nii", "{}_seg.nii.gz"),
+        ("{}.nii.gz", "{}_mask.nii.gz"),
+    ],
+)
+def test_scans_are_labelled_by_what_their_masks_mark(tmp_path, scan, mask):
+    for name, value in (("anna_1", 1), ("berta_1", 0)):
+        fake.volume(tmp_path / scan.format(name))
+        fake.volume(tmp_path / mask.format(name), {2: value})
+    fake.volume(tmp_path / scan.format("carl_1"))
+    found = list(folder(tmp_path))
+    name, masked = (form.rpartition("/")[2] for form in (scan, mask))
+    assert rows(found) == [
+        (name.format("anna_1"), "anna", True, masked.format("anna_1")),
+        (name.format("berta_1"), "berta", False, masked.format("berta_1")),
+        (name.format("carl_1"), "carl", False, name.format("carl_1")),
+    ]
+    assert [int(Medical().read(r).truth.sum()) for r in found] == [2, 0, 0]
+    assert [(r.group, r.slice) for r in folder(tmp_path, slices=True) if r.anomalous] == [("anna", 2)]
+
+
+def test_patients_are_folders_and_those_in_two_splits_are_told(tmp_path):
+    for place in ("train/p1/early", "test/p1/late", "test/p2/early"):
+        fake.volume(tmp_path / f"{place}.nii.gz")
+    fake.volume(tmp_path / "test/masks/p2/early.nii.gz", {3: 1})
+    assert [(r.group, r.anomalous) for r in folder(tmp_path)] == [("p1", False), ("p2", True)]
+    report = inspect("medical/folder", tmp_path)
+    assert "1 scans have no mask and count as healthy: late.nii.gz." in report.warnings
+    (line,) = [w for w in report.warnings if "split train" in w]
+    assert line.startswith("1 of 2 patients of split test are in split train too: p1.")
+    assert not report.problems
+
+
+def test_two_masks_and_values_that_do_not_count(tmp_path):
+    fake.volume(tmp_path / "a.nii.gz")
+    fake.volume(tmp_path / "masks/a.nii.gz", {2: 1, 3: 5})
+    (found,) = folder(tmp_path, anomalous=[5])
+    assert Medical().read(found).truth.sum() == 2
+    fake.volume(tmp_path / "a_mask.nii", {2: 1})
+    with pytest.raises(TruthError, match=r"a.nii.gz: several masks: .*masks/a.nii.gz, .*a_mask.nii\. Keep one"):
+        list(folder(tmp_path))
