@@ -184,7 +184,7 @@ def test_what_a_library_prints_is_not_the_servers(tmp_path, monkeypatch, capfd):
 
 
 def test_what_readers_need_is_loaded_before_they_begin(tmp_path, monkeypatch):
-    for package in ("monai", "open3d"):
+    for package in ("nibabel", "open3d"):
         pytest.importorskip(package, exc_type=ImportError)
     picture(tmp_path / "a.png")
     monkeypatch.setattr(reading, "main", fake_readers.tells_modules)
