@@ -70,12 +70,12 @@ def series(folder: Path, voxels: np.ndarray, step: Any = (0.0, 0.0, 1.25), **giv
     """
     there = {key: given.pop(key) for key in ("orientation", "spacing") if key in given}
     name, tags = given.pop("name", "{}.dcm"), {"RescaleSlope": 2, "RescaleIntercept": -1000} | given
-    paths = []
+    paths, names = [], 31 if len(voxels) <= 31 else 1009  # a prime, so that no name comes twice
     for k, plane in enumerate(voxels):
         made = place(
             dataset(plane, InstanceNumber=k + 1, **tags), np.array([-20, 30, 40]) + k * np.array(step), **there
         )
-        paths.append(save(made, folder / name.format(f"{k * 7 % 31:02d}")))
+        paths.append(save(made, folder / name.format(f"{k * 7 % names:02d}")))
     return paths
 
 

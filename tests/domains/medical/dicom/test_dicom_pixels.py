@@ -159,3 +159,10 @@ def test_an_error_quotes_no_tag(tmp_path):
     with pytest.raises(UnreadableError) as told:
         dicom.picture(path)
     assert "DOE" not in str(told.value)
+
+
+def test_without_pydicom_the_line_to_run_is_told(tmp_path, monkeypatch):
+    path = save(dataset(GREY, "DX"), tmp_path / "a.dcm")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=r"need the package pydicom; run: uv pip install -e '.\[medical\]'"):
+        dicom.picture(path)
