@@ -6,6 +6,7 @@ voxels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -91,6 +92,20 @@ def spoil(host: Host, kind: str, seed: tuple[int, ...], size: Size = NAMED["any"
         if FEWEST <= count <= MOST * cells and _visible(before, after, mask, sigma, host.span):
             return Spoiled(host, kind, box, after, mask)
     _no_place(host, kind)
+
+
+def spoil_first(host: Host, kinds: Sequence[str], seed: tuple[int, ...], size: Size = NAMED["any"]) -> Spoiled:
+    """As ``spoil``, of the first of these kinds that finds a place.
+
+    Raises:
+        NoPlaceError: none does.
+    """
+    for kind in kinds:
+        try:
+            return spoil(host, kind, seed, size)
+        except NoPlaceError as error:
+            refused = error
+    raise refused
 
 
 def _lesion(
