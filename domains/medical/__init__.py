@@ -134,11 +134,13 @@ class Medical:
         """
         if synthetic.is_made(record):
             specimen = synthetic.specimen(record)
-            told = replace(record, frame=None) if specimen.frame is None else record  # whole: no slice of anything
+            told = replace(record, defect=specimen.defect)
+            if specimen.frame is None:  # whole: no slice of anything
+                told = replace(told, frame=None)
             reader = copy.copy(self)
             if specimen.path != record.path:
                 reader._store = None  # its file is made anew for every read, so nothing is gained by keeping it
-            return replace(reader.read(specimen), record=told)
+            return replace(reader.read(specimen), record=told, warnings=synthetic.told(record, specimen))
         if not _is_volume(record.path):
             return self._read_picture(record)
         cutting = self._cutting(record)
