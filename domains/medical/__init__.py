@@ -214,7 +214,9 @@ class Medical:
             truth=self._truth(record, scan.geometry),
             back=back,
             at=np.array(along[0].cells, np.float32) if record.frame is None and len(along) == 1 else None,
-            captions=places.titles(places.places(scan.geometry, scan.space, along, upright)),
+            captions=()
+            if record.frame is not None
+            else places.titles(places.places(scan.geometry, scan.space, along, upright)),
             counts={"nan": scan.nan} if scan.nan else {},
             warnings=scan.warnings,
         )

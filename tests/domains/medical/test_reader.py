@@ -72,7 +72,7 @@ def test_a_frame_is_that_slice_alone(record, tmp_path):
     assert sample.elements == height * width
     assert_array_equal(sample.views, whole.views[3:4])
     assert_array_equal(sample.truth.reshape(height, width), whole.back.show(whole.truth, 3))
-    assert sample.captions == whole.captions[3:4]
+        assert sample.captions == ()  # where a slice lies must not tell a language model its label
     saved = Medical().save(sample, np.ones(height * width, np.float32), tmp_path / "o")["map"]
     scored = slicing.cut(geometry.to_ras(voxels(saved), nib.load(saved).affine), "axial")
     assert_array_equal(scored.mean((1, 2)), np.arange(len(scored)) == 3)

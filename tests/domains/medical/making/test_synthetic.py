@@ -63,7 +63,7 @@ def test_marked_slices_stand_beside_the_same_slices_of_the_healthy_twin(root):
     assert len({r.id for r in found}) == len(found)
     for good, bad in list(zip(healthy, spoiled, strict=True))[::9]:
         a, b = Medical().read(good), Medical().read(bad)
-        assert a.record is good and not a.truth.any() and b.truth.any()
+        assert a.record == good and not a.truth.any() and b.truth.any()
         assert (a.views != b.views).any()
 
 
