@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from domains.medical import intensity, slicing, space, volumes
-from domains.medical.geometry import Geometry
+from domains.medical.geometry import MOST_VOXELS, Geometry
 from domains.medical.intensity import Histogram, Scale
 from domains.medical.space import Space
 from domains.medical.volumes import Stored
+from framework.errors import UserError
 
 SCHEMA = 1  # raised where the same options would give other codes
 _TOGETHER = 16  # planes of a file that are turned at a time
@@ -137,6 +139,7 @@ def make(scan: Geometry, cutting: Cutting) -> Scan:
 
     Raises:
         UnreadableError: as ``volumes.stored``; values that are not finite, unless these are read as 0.
+        UserError: a spacing that makes more cells than can be held.
     """
     found = volumes.stored(scan, cutting.reader)
     low, high, bad = _range(found)
@@ -149,6 +152,9 @@ def make(scan: Geometry, cutting: Cutting) -> Scan:
         room = _cropped(codes, room, cutting, scale)
     if cutting.spacing is not None:
         room = space.respaced(room, scan.affine, _kept(cutting, cutting.spacing))
+        if math.prod(room.grid) > MOST_VOXELS:
+            cells = " x ".join(map(str, room.grid))
+            raise UserError(f"{scan.path}: spacing: {cutting.spacing} mm makes {cells} cells; take wider ones.")
     if room.resampled:
         codes = _resampled(found, room, cutting, scale)
     elif codes is None:
