@@ -3,7 +3,7 @@ import pytest
 from fake_scans import oblique, write
 from numpy.testing import assert_allclose, assert_array_equal
 
-from domains.medical import Medical, geometry, intensity, scans, slicing, volumes
+from domains.medical import Medical, cutter, geometry, intensity, slicing, volumes
 from domains.medical.scans import Cutting, Look
 from framework.errors import UnreadableError, UserError
 from framework.types import Record
@@ -49,7 +49,7 @@ def test_views_are_what_windowing_all_voxels_gives(tmp_path, axis, kind, high):
 @pytest.mark.parametrize("percentiles", [(0.5, 99.5), (0, 100), (12.3, 45.6)])
 def test_percentiles_of_the_histogram_are_those_of_the_voxels(tmp_path, foreground, percentiles):
     voxels = head()
-    scan = scans.make(geometry.read(write(tmp_path / "a.nii.gz", voxels)), cutting())
+    scan = cutter.make(geometry.read(write(tmp_path / "a.nii.gz", voxels)), cutting())
     counted = voxels[voxels > 0] if foreground else voxels
     assert_allclose(scan.histogram.ends(percentiles, foreground), np.percentile(counted, percentiles), rtol=1e-12)
     assert scan.histogram.counts.sum() == voxels.size
@@ -212,7 +212,7 @@ def test_a_reader_that_is_not_installed_is_one_line(tmp_path, monkeypatch):
 
 
 def test_a_look_makes_its_table_once(tmp_path):
-    scan = scans.make(geometry.read(write(tmp_path / "a.nii.gz", head())), cutting())
+    scan = cutter.make(geometry.read(write(tmp_path / "a.nii.gz", head())), cutting())
     look = Look((), (0.5, 99.5), True)
     assert scan.table(look) is scan.table(Look((), (0.5, 99.5), True))
 
