@@ -76,7 +76,7 @@ def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str
         rule: how the samples of a group become one score, see ``pooling.pool``.
     """
     word = getattr(index.reader, "view", "")
-    single = bool(word) and all(r.slice is not None for r in index.records)
+    single = bool(word) and all(line["cues"] for line in lines)
     found = [Level("sample", "", curves.samples, lines, f"; each sample is a {word}" if single else "")]
     views = [line | view for line in lines for view in line["views"]]
     if views:

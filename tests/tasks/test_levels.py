@@ -10,9 +10,9 @@ from framework.tasks.levels import Reduced, curves_of, grouped, levels
 from framework.types import Record
 
 
-def line(group, label, logit, category="brain", views=()):
+def line(group, label, logit, category="brain", views=(), cues=None):
     found = {"category": category, "group": group, "label": label, "logit": logit, "seen": False}
-    return found | {"hist": None, "found": None, "grid": None, "views": list(views), "cues": None}
+    return found | {"hist": None, "found": None, "grid": None, "views": list(views), "cues": cues}
 
 
 def index(records, view="slice", unit="patient"):
@@ -37,7 +37,7 @@ def test_a_group_is_anomalous_where_a_sample_is_and_pools_their_logits():
 
 
 def test_slices_as_samples_have_rows_of_their_own_and_of_patients():
-    lines = [line("1", True, 2.0), line("1", False, 0.0), line("2", False, 1.0)]
+    lines = [line(*told, cues={"stack": "1"}) for told in (("1", True, 2.0), ("1", False, 0.0), ("2", False, 1.0))]
     found = levels(index([record(1), record(2), record(3)]), Reduced(curves_of(lines), {}, {}, {}), lines, "max")
     assert names(found) == [("sample", ""), ("group", "patient")]
     assert found[0].note == "; each sample is a slice" and found[1].note == "; max of the samples of a patient"

@@ -17,8 +17,7 @@ from domains.medical.dicom.headers import TAGS, Header, parse
 from framework.errors import MissingPackageError, UnreadableError
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
-# What pydicom raises on damaged files. Its messages quote values of tags, so none of them is shown.
-BROKEN = (
+_BROKEN = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     TypeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
@@ -82,6 +81,13 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def broken() -> tuple[type[Exception], ...]:
+    """What pydicom raises on damaged files. Its messages quote values of tags, so none of them is shown."""
+    from pydicom import errors
+
+    return (*_BROKEN, errors.BytesLengthException, errors.InvalidDicomError)
+
+
 def open_file(path: Path, *, pixels: bool) -> Any:
     """The pydicom data set of a file, of which only the tags that are needed were read. Raises what pydicom raises."""
     import pydicom
@@ -101,7 +107,7 @@ def _peek(path: Path, modified_ns: int, size: int) -> Header | str:
             if "SOPClassUID" not in found and "Rows" not in found and not _has_magic(path):
                 raise UnreadableError(f"{path}: not a DICOM file.")
             return parse(path, found)
-        except BROKEN:
+        except broken():
             raise UnreadableError(f"{path}: not a readable DICOM file; its header is damaged.") from None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from domains.medical.dicom.files import BROKEN, header, open_file, quiet
+from domains.medical.dicom.files import broken, header, open_file, quiet
 from domains.medical.dicom.headers import Header
 from domains.medical.dicom.series import frames
 from domains.medical.geometry import Geometry
@@ -72,7 +72,7 @@ def _decoded(found: Header, frame: int) -> np.ndarray:
                 raise UnreadableError(f"{found.path}: a DICOM file without pixels; give the scan itself.")
             _check_decoder(found)
             return _array(data, found, frame)
-        except BROKEN as error:
+        except broken() as error:
             raise _undecoded(found, error) from None
 
 

@@ -6,6 +6,7 @@ voxels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -93,6 +94,20 @@ def spoil(host: Host, kind: str, seed: tuple[int, ...], size: Size = NAMED["any"
     _no_place(host, kind)
 
 
+def spoil_first(host: Host, kinds: Sequence[str], seed: tuple[int, ...], size: Size = NAMED["any"]) -> Spoiled:
+    """As ``spoil``, of the first of these kinds that finds a place.
+
+    Raises:
+        NoPlaceError: none does.
+    """
+    for kind in kinds:
+        try:
+            return spoil(host, kind, seed, size)
+        except NoPlaceError as error:
+            refused = error
+    raise refused
+
+
 def _lesion(
     host: Host, kind: Kind, size: Size, rng: np.random.Generator
 ) -> tuple[Box, np.ndarray, np.ndarray, float] | None:
@@ -102,6 +117,8 @@ def _lesion(
     most = float(host.depth.max())
     need = min(max(kind.depth * radius, DEEP * most), 0.9 * most)
     cells = np.argwhere(host.depth >= need)
+    along = cells[:, host.through]
+    cells = cells[along == rng.choice(np.unique(along))]  # as often in any slice: its position must not tell
     centre = (cells[rng.integers(len(cells))] + rng.uniform(0, 1, 3) * (np.array(host.shape) > 1)) * host.step
     centre = np.minimum(centre, np.array(host.shape) - 1) * host.spacing
     site: Site | None = site_at(host, centre, radius, kind.reach * radius)

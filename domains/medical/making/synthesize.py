@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,7 @@ class Making:
     """Twins that are made one after the other; the set is there once all are."""
 
     twins: list[Twin]
+    kinds: list[str]
     out: Path
     part: Path
     seed: int
@@ -92,11 +93,14 @@ class Making:
 
     def _write(self, twin: Twin, source: Source) -> Path:
         """Make a twin and save it; the mask first, so that a file that is there is whole."""
-        from domains.medical.making.spoiling import spoil
+        from domains.medical.making.spoiling import spoil_first
 
         values = source.host.values
         if twin.kind:
-            spoiled = spoil(source.host, twin.kind, (self.seed, twin.case, twin.number), self.size)
+            first = self.kinds.index(twin.kind)
+            kinds = self.kinds[first:] + self.kinds[:first]
+            spoiled = spoil_first(source.host, kinds, (self.seed, twin.case, twin.number), self.size)
+            twin = replace(twin, kind=spoiled.kind)
             values, ending = spoiled.values, source.suffix if source.image is not None else ".png"
             mask = self.part / "test" / "masks" / twin.kind / f"{twin.name}{ending}"
             write_whole(mask, source.encoded_mask(spoiled.mask))
@@ -147,7 +151,7 @@ def synthesize(
             geometry.read(path)  # what is wrong with a header shows before the first file
     wanted = [str(path.resolve()) for path in paths], each, seed, chosen, size
     part = out.with_name(f".partial-{out.name}-{hashlib.sha256(repr(wanted).encode()).hexdigest()[:8]}")
-    return Making(_twins(paths, patients(paths), each, seed, chosen), out, part, seed, reach)
+    return Making(_twins(paths, patients(paths), each, seed, chosen), chosen, out, part, seed, reach)
 
 
 def _twins(paths: list[Path], whose: list[str], each: int, seed: int, kinds: list[str]) -> list[Twin]:

@@ -3,7 +3,7 @@ import warnings
 
 import numpy as np
 import pytest
-from fake_dicom import dataset, place, save, series
+from fake_dicom import dataset, frames, place, save, series
 from numpy.testing import assert_array_equal
 
 from domains.medical import dicom
@@ -165,4 +165,38 @@ def test_without_pydicom_the_line_to_run_is_told(tmp_path, monkeypatch):
     path = save(dataset(GREY, "DX"), tmp_path / "a.dcm")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"need the package pydicom; run: uv pip install -e '.\[medical\]'"):
+        dicom.picture(path)
+
+
+def test_bytes_that_are_changed_give_a_value_or_one_line(tmp_path):
+    files = [
+        save(dataset(GREY, "DX"), tmp_path / "x.dcm"),
+        save(place(dataset(GREY.astype(np.int16)), (0, 0, 0)), tmp_path / "ct/a.dcm"),
+        frames(tmp_path / "several/a.dcm", np.stack([GREY.astype(np.int16)] * 2), [0, 1]),
+    ]
+    rng, refused = np.random.default_rng(0), 0
+    for path in files:
+        content = path.read_bytes()
+        for start in rng.integers(132, len(content), 60):
+            damaged = bytearray(content)
+            damaged[start : start + 3] = rng.bytes(3)
+            path.write_bytes(damaged[: len(content)])
+            try:
+                if dicom.is_picture(path):
+                    dicom.picture(path)
+                else:
+                    list(dicom.planes(dicom.read(path)))
+            except (UnreadableError, MissingPackageError) as error:
+                refused += 1
+                assert "\n" not in str(error)
+    assert refused > 20
+
+
+def test_a_number_of_a_wrong_length_is_one_line(tmp_path):
+    path = save(dataset(GREY, "DX"), tmp_path / "a.dcm")
+    content = bytearray(path.read_bytes())
+    assert content[132:140] == b"\x02\0\0\0UL\x04\0"
+    content[138] = 6
+    path.write_bytes(content)
+    with pytest.raises(UnreadableError, match=r"a.dcm: not a readable DICOM file; its header is damaged\."):
         dicom.picture(path)

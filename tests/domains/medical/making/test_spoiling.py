@@ -6,11 +6,12 @@ from numpy.testing import assert_array_equal
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from domains.medical.making import frames, lesions
+from domains.medical.making import frames, lesions, spoiling
 from domains.medical.making.host import Host, grey, noise, study
+from domains.medical.making.lesions import LESIONS
 from domains.medical.making.shapes import site_at
 from domains.medical.making.sizes import Size, parse
-from domains.medical.making.spoiling import KINDS, NoPlaceError, spoil
+from domains.medical.making.spoiling import KINDS, NoPlaceError, spoil, spoil_first
 from domains.medical.phantom import SPACING_MM
 from domains.medical.procedural import Plan, draw
 
@@ -131,6 +132,20 @@ def test_some_lesions_are_bright_and_some_dark():
 def test_no_place_is_one_line():
     with pytest.raises(NoPlaceError, match=r"^volume: no place for a lesion of kind 'blob' that shows; leave"):
         spoil(head(), "blob", (0,), parse("500 mm"))
+
+
+def without_rings(monkeypatch):
+    """No place is found for a ring."""
+    lesion = spoiling._lesion
+    monkeypatch.setattr(spoiling, "_lesion", lambda h, k, s, r: None if k is LESIONS["ring"] else lesion(h, k, s, r))
+
+
+def test_where_a_kind_finds_no_place_the_next_is_made(monkeypatch):
+    without_rings(monkeypatch)
+    made = spoil_first(head(), ("ring", "mass", "blob"), (3,))
+    assert made.kind == "mass" and np.array_equal(made.mask, spoil(head(), "mass", (3,)).mask)
+    with pytest.raises(NoPlaceError, match="kind 'ring'"):
+        spoil_first(head(), ("ring",), (3,))
 
 
 def numbers(values: np.ndarray) -> dict[str, float]:

@@ -9,8 +9,9 @@ from PIL import Image
 from scipy import ndimage
 
 from domains.medical import Medical
-from domains.medical.making import synthetic
+from domains.medical.making import spoiling, synthetic
 from domains.medical.making.frames import KINDS, MOST_SLICES, Frame
+from domains.medical.making.lesions import LESIONS
 from framework.data.fingerprint import fingerprint
 from framework.errors import UserError
 
@@ -84,6 +85,15 @@ def test_all_slices_are_labelled_by_the_mask(root):
         assert Medical().read(record).truth.any() == record.anomalous
 
 
+def test_a_specimen_of_another_kind_than_planned_says_so(root, monkeypatch):
+    lesion = spoiling._lesion
+    monkeypatch.setattr(spoiling, "_lesion", lambda h, k, s, r: None if k is LESIONS["ring"] else lesion(h, k, s, r))
+    _, planned = records(root, kinds=["ring"], slices="none", each=1, seed=5)[:2]
+    made = Medical(axis="axial").read(planned)
+    assert planned.defect == "ring" and made.record.defect == "foci" and made.truth.any()
+    assert made.warnings == (f"{planned.path}: no place for a lesion of kind 'ring' that shows; it has one of 'foci'.",)
+
+
 def test_whole_volumes_are_read_as_any_volume(root):
     found = records(root, slices="none", each=1)
     assert [r.anomalous for r in found] == [False, True] * (len(found) // 2)
@@ -152,7 +162,7 @@ READ = """
 import multiprocessing
 import sys
 from pathlib import Path
-from domains.medical.making import synthetic
+from domains.medical.making import spoiling, synthetic
 
 def read():
     record = [r for r in synthetic.synthetic(Path(sys.argv[1])) if r.anomalous][0]
