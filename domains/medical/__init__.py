@@ -141,8 +141,8 @@ class Medical:
             if specimen.path != record.path:
                 reader._store = None  # its file is made anew for every read, so nothing is gained by keeping it
             return replace(reader.read(specimen), record=told, warnings=synthetic.told(record, specimen))
-        if not _is_volume(record.path):
-            return self._read_picture(record)
+        if not volumes.is_volume(record.path):
+            return pictures.read(record, options.windows(self.window), self.percentiles, self.foreground, self.nan)
         cutting = self._cutting(record)
         try:
             scan = cache.scan(record.path, cutting, self._store)
@@ -162,7 +162,7 @@ class Medical:
         ``framework.pictures.write_map``.
         """
         record = sample.record
-        if not _is_volume(record.path):
+        if not volumes.is_volume(record.path):
             return dict(write_map(sample.views[0], scores.reshape(sample.views.shape[-2:]), stem))
         grid = geometry.read(record.path, self.channel)
         if record.frame is None:
@@ -251,26 +251,3 @@ class Medical:
         whole = record.frame is None or not (crop or spacing)
         upright = self.orientation == "anatomical"
         return Cutting(self.axis, upright, crop, spacing, self.channel, self.reader, self.nan, whole)
-
-    def _read_picture(self, record: Record) -> Sample:
-        """One view of a 2D file."""
-        picture = pictures.load(record.path)  # (H, W, 3) uint8 or (H, W, 1) float32
-        if picture.dtype != np.uint8:
-            picture = volumes.finite(picture, record.path, self.nan)
-            windows = options.windows(self.window) or (None,)
-            picture = np.concatenate(
-                [slicing.to_grey(picture, window, self.percentiles, self.foreground) for window in windows], -1
-            )
-            picture = np.broadcast_to(picture, (*picture.shape[:2], 3))
-        height, width = picture.shape[:2]
-        truth = None
-        if record.truth_path == record.path:
-            truth = np.zeros(height * width, np.bool_)
-        elif record.truth_path is not None:
-            truth = pictures.load_mask(record.truth_path, height, width).ravel()
-        return Sample(record, np.ascontiguousarray(picture.transpose(2, 0, 1))[None], truth=truth)
-
-
-def _is_volume(path: Path) -> bool:
-    """Whether a file is a NIfTI file, or DICOM with a place in the patient; anything else is taken for a 2D picture."""
-    return geometry.is_nifti(path) or (dicom.is_dicom(path) and not dicom.is_picture(path))

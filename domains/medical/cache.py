@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from domains.medical import dicom, geometry, scans, volumes
+from domains.medical import cutter, dicom, geometry, volumes
 from domains.medical.scans import Cutting, Scan
 from domains.medical.store import Store, stamp
 from framework.errors import TruthError, UnreadableError
@@ -40,7 +40,7 @@ def scan(path: Path, cutting: Cutting, store: Store | None = None, anew: bool = 
         anew: what is known of it is not what was written; make it again.
 
     Raises:
-        UnreadableError: as ``geometry.read`` and ``scans.make``.
+        UnreadableError: as ``geometry.read`` and ``cutter.make``.
     """
     key = (path, _stamps(path), cutting, None if store is None else store.folder)
     for known in (_scans, _mapped):
@@ -86,7 +86,7 @@ def _header(path: Path, stamp: tuple[int, int], channel: int | None) -> geometry
 
 def _made(grid: geometry.Geometry, cutting: Cutting, store: Store | None) -> Scan:
     """A scan cut anew, and kept on disk where there is a store."""
-    found = scans.make(grid, cutting)
+    found = cutter.make(grid, cutting)
     if store is not None:
         store.write(found)
     return found

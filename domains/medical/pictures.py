@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from domains.medical import dicom
+from domains.medical import dicom, slicing, volumes
 from framework.errors import TruthError, UnreadableError
 from framework.pictures import FORMATS
+from framework.types import Record, Sample
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _LOSSY = (".jpg", ".jpeg")
 _HALF = 127
+
+
+def read(
+    record: Record,
+    windows: Sequence[tuple[float, float]],
+    percentiles: Sequence[float],
+    foreground: bool,
+    nan: str,
+) -> Sample:
+    """One view of a 2D file; of one of more than 8 bit the other options, those of ``Medical``, make grey or colours.
+
+    Raises:
+        UnreadableError: as ``load``; values that are not finite, unless these are read as 0.
+        TruthError: as ``load_mask``.
+    """
+    picture = load(record.path)  # (H, W, 3) uint8 or (H, W, 1) float32
+    height, width = picture.shape[:2]
+    if picture.dtype != np.uint8:
+        picture = volumes.finite(picture, record.path, nan)
+        grey = [slicing.to_grey(picture, window, percentiles, foreground) for window in windows or (None,)]
+        picture = np.broadcast_to(np.concatenate(grey, -1), (height, width, 3))
+    truth = None
+    if record.truth_path == record.path:
+        truth = np.zeros(height * width, np.bool_)
+    elif record.truth_path is not None:
+        truth = load_mask(record.truth_path, height, width).ravel()
+    return Sample(record, np.ascontiguousarray(picture.transpose(2, 0, 1))[None], truth=truth)
 
 
 def load(path: Path) -> np.ndarray:

@@ -40,6 +40,13 @@ class Stored:
         return (part.astype(np.float64) * self.slope + self.offset).astype(np.float32)
 
 
+def is_volume(path: Path) -> bool:
+    """Whether a file is a NIfTI file, or DICOM with a place in the patient; anything else is taken for a 2D picture."""
+    from domains.medical import dicom
+
+    return geometry.is_nifti(path) or (dicom.is_dicom(path) and not dicom.is_picture(path))
+
+
 def stored(scan: Geometry, reader: str = "auto") -> Stored:
     """Voxels of a scan.
 

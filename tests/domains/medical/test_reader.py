@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from domains.medical import Medical, geometry, scans, slicing, volumes
+from domains.medical import Medical, cutter, geometry, slicing, volumes
 from framework.errors import TruthError, UnreadableError, UserError
 from framework.types import Record
 
@@ -72,7 +72,7 @@ def test_a_frame_is_that_slice_alone(record, tmp_path):
     assert sample.elements == height * width
     assert_array_equal(sample.views, whole.views[3:4])
     assert_array_equal(sample.truth.reshape(height, width), whole.back.show(whole.truth, 3))
-        assert sample.captions == ()  # where a slice lies must not tell a language model its label
+    assert sample.captions == ()  # where a slice lies must not tell a language model its label
     saved = Medical().save(sample, np.ones(height * width, np.float32), tmp_path / "o")["map"]
     scored = slicing.cut(geometry.to_ras(voxels(saved), nib.load(saved).affine), "axial")
     assert_array_equal(scored.mean((1, 2)), np.arange(len(scored)) == 3)
@@ -128,7 +128,7 @@ def test_a_mask_of_another_scan_is_refused(record, tmp_path):
 def test_slices_of_one_scan_open_its_file_once(record, monkeypatch):
     opened = []
     real = volumes.stored
-    monkeypatch.setattr(scans.volumes, "stored", lambda scan, reader="auto": opened.append(scan.path) or real(scan))
+    monkeypatch.setattr(cutter.volumes, "stored", lambda scan, reader="auto": opened.append(scan.path) or real(scan))
     for frame in (0, 3, 5, 1):
         Medical().read(Record(record.path, True, "brain", truth_path=record.truth_path, frame=frame))
     assert opened == [record.path, record.truth_path]

@@ -3,7 +3,7 @@ import pytest
 from fake_scans import oblique, write
 from numpy.testing import assert_allclose, assert_array_equal
 
-from domains.medical import Medical, geometry, intensity, scans, slicing, volumes
+from domains.medical import Medical, cutter, geometry, intensity, slicing, volumes
 from domains.medical.scans import Cutting, Look
 from framework.errors import UnreadableError, UserError
 from framework.types import Record
@@ -49,7 +49,7 @@ def test_views_are_what_windowing_all_voxels_gives(tmp_path, axis, kind, high):
 @pytest.mark.parametrize("percentiles", [(0.5, 99.5), (0, 100), (12.3, 45.6)])
 def test_percentiles_of_the_histogram_are_those_of_the_voxels(tmp_path, foreground, percentiles):
     voxels = head()
-    scan = scans.make(geometry.read(write(tmp_path / "a.nii.gz", voxels)), cutting())
+    scan = cutter.make(geometry.read(write(tmp_path / "a.nii.gz", voxels)), cutting())
     counted = voxels[voxels > 0] if foreground else voxels
     assert_allclose(scan.histogram.ends(percentiles, foreground), np.percentile(counted, percentiles), rtol=1e-12)
     assert scan.histogram.counts.sum() == voxels.size
@@ -212,7 +212,7 @@ def test_a_reader_that_is_not_installed_is_one_line(tmp_path, monkeypatch):
 
 
 def test_a_look_makes_its_table_once(tmp_path):
-    scan = scans.make(geometry.read(write(tmp_path / "a.nii.gz", head())), cutting())
+    scan = cutter.make(geometry.read(write(tmp_path / "a.nii.gz", head())), cutting())
     look = Look((), (0.5, 99.5), True)
     assert scan.table(look) is scan.table(Look((), (0.5, 99.5), True))
 
@@ -267,3 +267,29 @@ def test_the_protocol_says_how_views_are_made(options, words):
 def test_a_slice_of_three_axes_has_no_meaning(tmp_path):
     with pytest.raises(UserError, match=r"a.nii.gz#2: axis: all cuts whole scans"):
         Medical(axis="all").read(Record(write(tmp_path / "a.nii.gz", head()), False, "", frame=2))
+
+
+def test_a_spacing_that_makes_too_many_cells_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"a.nii.gz: spacing: .* mm makes 1901 x 2301 x 3001 cells; take wider ones"):
+        read(write(tmp_path / "a.nii.gz", head()), spacing=0.01)
+
+
+def test_a_slice_of_its_own_is_cropped_in_its_plane_alone(tmp_path):
+    path = write(tmp_path / "a.nii.gz", head(shape=(40, 44, 30)))
+    sample = Medical(crop="foreground", window=[0, 900]).read(Record(path, False, "", frame=1))
+    whole = Medical(window=[0, 900]).read(Record(path, False, "", frame=15))
+    cropped = Medical(crop="foreground", window=[0, 900]).read(Record(path, False, "", frame=15))
+    assert sample.views.shape == cropped.views.shape
+    assert cropped.views.shape[2] < whole.views.shape[2]
+    assert cropped.elements == whole.elements == 40 * 44
+    grey = (whole.views[0, 0] / np.float32(255)).astype(np.float32)
+    back = cropped.back([(cropped.views[0, 0] / np.float32(255)).astype(np.float32)])
+    assert_array_equal(back.reshape(44, 40), grey)  # what lies around is black
+
+
+@pytest.mark.parametrize("options", [{"crop": "foreground"}, {"reader": "nibabel"}, {"spacing": 2.0, "axis": "all"}])
+def test_nothing_is_said_on_the_side(tmp_path, options, recwarn, capfd, caplog):
+    read(write(tmp_path / "a.nii.gz", head()), **options)
+    assert not recwarn.list
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")

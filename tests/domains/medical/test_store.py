@@ -6,7 +6,7 @@ import pytest
 from fake_scans import oblique, write
 from numpy.testing import assert_array_equal
 
-from domains.medical import Medical, cache, scans, store
+from domains.medical import Medical, cache, cutter, store
 from framework.data.views import keep_views
 from framework.types import Record
 
@@ -41,8 +41,8 @@ def kept_files(folder):
 
 
 def counted(monkeypatch):
-    made, real = [], scans.make
-    monkeypatch.setattr(scans, "make", lambda *given: made.append(given) or real(*given))
+    made, real = [], cutter.make
+    monkeypatch.setattr(cutter, "make", lambda *given: made.append(given) or real(*given))
     return made
 
 
