@@ -138,7 +138,7 @@ def _views(p: argparse.ArgumentParser) -> None:
 
 
 def _captions(p: argparse.ArgumentParser) -> None:
-    text = "do not say where the views of a cloud were seen from: the prompt is as published"
+    text = "do not say what the views of a cloud or scan show: the prompt is as published"
     p.add_argument("--no-captions", dest="captions", action="store_false", help=text)
 
 

@@ -111,7 +111,7 @@ class AnswerConfig:
     max_new_tokens: int = 256  # longest answer
     views: int = 4  # most pictures of a cloud or scan, its most suspicious
     resize: str = "exact"  # of pictures, as published; fast: within 2 of 255
-    captions: bool = True  # whether the model is told where the views of a cloud were seen from
+    captions: bool = True  # whether the model is told what the views of a cloud or scan show
 
 
 @dataclass

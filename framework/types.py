@@ -202,11 +202,14 @@ class Domain(Protocol):
     where no ending fits; one whose samples are several files, or folders, has the static method
     ``samples(paths) -> paths``: one file for each sample, and paths that are not its own as they are.
 
-    A class whose samples have a shape to turn in a browser also has ``script: ClassVar[Path]``, JavaScript that defines
-    ``makeStage`` (see ``viewer/viewer.js``), and ``scene(sample) -> dict[str, np.ndarray]``, the plain arrays that it
-    draws from: ``elements (N,)`` int32, which are shown, and whatever it needs; of these ``notes``, lines to tell,
-    ``truth (E,)`` bool where it lies beside the file, and ``unit_px``, pixels of a view that one unit of the file
-    takes, are read by the framework. ``predict`` then also writes a page and pictures, ``serve`` shows the page.
+    A class whose samples are to be looked around in a browser also has ``script: ClassVar[Path]``, JavaScript that
+    defines ``makeStage`` (see ``viewer/viewer.js``; a style of its name may lie beside), and ``scene(sample) ->
+    dict[str, np.ndarray]``, the plain arrays that it draws from: ``elements (N,)`` int32, which are shown, and whatever
+    it needs; nothing for a sample without. The framework reads ``notes``, lines to tell, and ``truth (E,)`` bool where
+    it lies beside the file; of a shape ``unit_px``, pixels of a view that one unit of the file takes; of slices, which
+    need a ``back``, ``positions_mm (V,)``, where they lie along the direction they are cut in, and so what these are:
+    ``planes (V,)`` their names, ``numbers (V,)``, ``pixel_mm (V, 2)`` high and wide, ``sides (V, 4)`` letters of the
+    left, right, top and bottom. ``predict`` then also writes a page and pictures, ``serve`` shows the page.
     """
 
     element: ClassVar[str]

@@ -50,6 +50,6 @@ def tells_modules(path, domain, options):
     """Which heavy modules were there before it began."""
     import sys
 
-    heavy = [name for name in ("torch", "monai.transforms.io.array", "open3d") if name in sys.modules]
+    heavy = [name for name in ("torch", "nibabel", "open3d") if name in sys.modules]
     path.with_name("modules").write_text(" ".join(heavy))
     reading.main(path, domain, options)

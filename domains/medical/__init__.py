@@ -135,7 +135,10 @@ class Medical:
         if synthetic.is_made(record):
             specimen = synthetic.specimen(record)
             told = replace(record, frame=None) if specimen.frame is None else record  # whole: no slice of anything
-            return replace(self.read(specimen), record=told)
+            reader = copy.copy(self)
+            if specimen.path != record.path:
+                reader._store = None  # its file is made anew for every read, so nothing is gained by keeping it
+            return replace(reader.read(specimen), record=told)
         if not _is_volume(record.path):
             return self._read_picture(record)
         cutting = self._cutting(record)

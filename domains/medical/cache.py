@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 _KEPT = 2
 _LARGE = 1 << 26  # bytes of a scan or mask, of which only one is kept
 _MAPPED = 64  # open files of kept scans
+_HEADERS = 4096
 _scans: OrderedDict[Hashable, Scan] = OrderedDict()
 _mapped: OrderedDict[Hashable, Scan] = OrderedDict()
 _masks: OrderedDict[Hashable, np.ndarray] = OrderedDict()
@@ -47,7 +49,7 @@ def scan(path: Path, cutting: Cutting, store: Store | None = None, anew: bool = 
         elif key in known:
             known.move_to_end(key)
             return known[key]
-    grid = geometry.read(path, cutting.channel)
+    grid = _header(path, stamp(path), cutting.channel)
     found = None if store is None or anew else store.open(grid, cutting)
     if found is not None:
         _mapped[key] = found
@@ -74,6 +76,12 @@ def _stamps(path: Path) -> tuple[tuple[int, int], ...]:
     if geometry.is_nifti(path) or not dicom.is_dicom(path):
         return (stamp(path),)
     return tuple(map(stamp, dicom.read(path).files))
+
+
+@lru_cache(maxsize=_HEADERS)
+def _header(path: Path, stamp: tuple[int, int], channel: int | None) -> geometry.Geometry:
+    """As ``geometry.read``; the stamp is only a key."""
+    return geometry.read(path, channel)
 
 
 def _made(grid: geometry.Geometry, cutting: Cutting, store: Store | None) -> Scan:

@@ -51,8 +51,7 @@ class Scale:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """The inverse: float16 -> float64."""
-        with np.errstate(invalid="ignore"):  # of codes that are no numbers, which no voxel has
-            return codes.astype(np.float64) * 2.0**self.power + self.offset
+        return codes.astype(np.float64) * 2.0**self.power + self.offset
 
 
 def fit(low: float, high: float) -> Scale:
@@ -66,8 +65,9 @@ def fit(low: float, high: float) -> Scale:
 
 @cache
 def every() -> np.ndarray:
-    """``(65536,)`` float16, what each code says; NaN and infinities among them, which no voxel has."""
-    return np.arange(LEVELS, dtype=np.uint16).view(np.float16)
+    """``(65536,)`` float16, what each code says; 0 for those of NaN and infinities, which no voxel has."""
+    said = np.arange(LEVELS, dtype=np.uint16).view(np.float16)
+    return np.where(np.isfinite(said), said, np.float16(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +130,9 @@ def table(window: Sequence[float], scale: Scale) -> np.ndarray:
     if high <= low:
         return np.zeros(LEVELS, np.uint8)
     values = scale.decode(every()).astype(np.float32)
-    with np.errstate(invalid="ignore", over="ignore"):
-        grey = np.rint((values - np.float32(low)) * np.float32(255 / (high - low)))  # as slicing.to_grey
-    return np.nan_to_num(np.clip(grey, 0, 255)).astype(np.uint8)
+    with np.errstate(over="ignore"):
+        grey = (values - np.float32(low)) * np.float32(255 / (high - low))  # as slicing.to_grey
+    return np.clip(np.rint(grey, out=grey), 0, 255, out=grey).astype(np.uint8)
 
 
 def window_of(name: str) -> tuple[float, float]:

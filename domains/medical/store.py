@@ -13,7 +13,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,10 @@ class Store:
         path = self.path(scan, cutting)
         try:
             known = json.loads(path.with_suffix(".json").read_text())
-            codes = np.load(path, mmap_mode="r")
-            if codes.dtype != np.float16 or list(codes.shape) != known["shape"]:
-                return None
-            space = Space(**{f.name: tuple(known["space"][f.name]) for f in fields(Space)})
+            codes = np.memmap(
+                path, np.float16, "r", known["offset"], tuple(known["shape"])
+            )  # np.load takes twice as long
+            space = Space(**{name: tuple(values) for name, values in known["space"].items()})
             scale, occur = Scale(**known["scale"]), np.array(known["codes"], np.uint16)
             histogram = Histogram(occur, scale.decode(every()[occur]), np.array(known["counts"], np.int64))
             check = partial(_check, codes, known["sums"], set())
@@ -74,7 +74,7 @@ class Store:
                 raise UserError(f"{self.folder}: little room is left on its disk.")
             header = _npy_header(scan.codes)
             write_whole(path, header, scan.codes.reshape(-1).view(np.uint8).data)
-            write_whole(path.with_suffix(".json"), json.dumps(_plain(scan)).encode())
+            write_whole(path.with_suffix(".json"), json.dumps(_plain(scan) | {"offset": len(header)}).encode())
         except (UserError, OSError) as error:
             _told.add(self.folder)
             self.say(f"cut scans are not kept: {error}")

@@ -100,7 +100,8 @@ class Evaluation(nn.Module):
             numbers = shown_components(sample.truth, sample.owner)
         elif numbers is None:
             numbers = components(sample.truth.reshape(_grid(sample))).ravel()
-        truth, regions = (torch.from_numpy(a).to(scores.device) for a in (sample.truth, numbers))
+        plain = (a if a.flags.writeable else a.copy() for a in (sample.truth, numbers))  # torch wants no read-only ones
+        truth, regions = (torch.from_numpy(a).to(scores.device) for a in plain)
         self.elements.update(scores, truth, regions, group=self.groups[sample.record.category])
         hist, count = coarse(scores, truth, regions)
         line = {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}

@@ -107,7 +107,7 @@ def predict(
 
     Files of one sample, such as a DICOM series, are scored as one; of a folder, the samples that a domain finds in it.
 
-    Of a file whose domain has a shape to turn also ``<name>_viewer.html``, and ``<name>_views.png`` and ``.pdf``,
+    Of a file that can be looked around in also ``<name>_viewer.html``, and ``<name>_views.png`` and ``.pdf``,
     unless ``pictures`` is False.
 
     A file that cannot be read does not stop the others: its line holds the reason. Lines of other files that an

@@ -137,9 +137,10 @@ def _deflated(content: bytes, size: int) -> tuple[bytes, bool]:
     """
     apart = np.ascontiguousarray(np.frombuffer(content, np.uint8).reshape(-1, size).T).ravel()
     steps = np.diff(apart, prepend=np.uint8(0))
-    middle = slice(len(apart) // (2 * size), len(apart) // (2 * size) + _TRIED)
-    stepped = len(zlib.compress(steps[middle], _COMPRESSION)) < len(zlib.compress(apart[middle], _COMPRESSION))
-    return zlib.compress(steps if stepped else apart, _COMPRESSION), stepped
+    start = len(apart) // (2 * size)
+    tried = [len(zlib.compress(a[start : start + _TRIED].data, _COMPRESSION)) for a in (steps, apart)]
+    stepped = tried[0] < tried[1]
+    return zlib.compress((steps if stepped else apart).data, _COMPRESSION), stepped
 
 
 def _layer(layer: Layer, deflated: bool) -> dict[str, Any]:

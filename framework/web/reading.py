@@ -151,6 +151,7 @@ def _unpacked(path: Path, domain: str, options: dict[str, Any]) -> tuple[Sample,
     scene = {name.removeprefix(SCENE): values for name, values in found.items() if name.startswith(SCENE)}
     back = None
     if BACK in found:
+        registry.load_domain(domain)
         reader: Any = registry.build("domain", domain, **options)
         back = reader.back(**json.loads(str(found[BACK])))
     sample = Sample(

@@ -5,6 +5,7 @@ import io
 import json
 import time
 
+import fake_block
 import fake_browser
 import numpy as np
 import pytest
@@ -175,23 +176,25 @@ def test_the_domain_is_chosen_and_an_answer_stopped(visit, tmp_path, monkeypatch
     visit(visitor)
 
 
+async def seen(page):
+    """What the frame shows, which no script of the page may see into."""
+    box = json.loads(await page.run("JSON.stringify(document.querySelector('#viewer').getBoundingClientRect())"))
+    clip = {key: box[key] for key in ("x", "y", "width", "height")} | {"scale": 1}
+    found = await page.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+    return np.asarray(Image.open(io.BytesIO(fake_browser.decoded(found))).convert("RGB")).astype(int)
+
+
+async def until(page, holds):
+    """What the frame shows once that holds; machines may be slow to draw."""
+    async with asyncio.timeout(30):
+        while not holds(shown := await seen(page)):
+            await asyncio.sleep(0.1)
+    return shown
+
+
 def test_a_cloud_is_turned_in_the_page(visit, tmp_path, monkeypatch):
     pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
     cloud(tmp_path / "ball.pcd")
-
-    async def seen(page):
-        """What the frame shows, which no script of the page may see into."""
-        box = json.loads(await page.run("JSON.stringify(document.querySelector('#viewer').getBoundingClientRect())"))
-        clip = {key: box[key] for key in ("x", "y", "width", "height")} | {"scale": 1}
-        found = await page.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
-        return np.asarray(Image.open(io.BytesIO(fake_browser.decoded(found))).convert("RGB")).astype(int)
-
-    async def until(page, holds):
-        """What the frame shows once that holds; machines may be slow to draw."""
-        async with asyncio.timeout(30):
-            while not holds(shown := await seen(page)):
-                await asyncio.sleep(0.1)
-        return shown
 
     async def visitor(page):
         if not await page.run("!!document.createElement('canvas').getContext('webgl2')"):
@@ -220,3 +223,25 @@ def test_a_cloud_is_turned_in_the_page(visit, tmp_path, monkeypatch):
         assert await page.run("document.querySelector('#viewer').hidden")
 
     visit(visitor, fake_browser.DRAWS)
+
+
+def test_a_scan_is_scrolled_through_in_the_page(visit, tmp_path):
+    pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
+    fake_block.write(tmp_path / "a.nii", fake_block.ct())
+
+    async def visitor(page):
+        await page.size(1280, 1600)
+        await page.choose("#file", tmp_path / "a.nii")
+        await page.until("!document.querySelector('#viewer').hidden")
+        before = await until(page, lambda shown: (shown.max(-1) < 40).mean() > 0.1)  # planes are black around
+        for number in range(2):
+            await page.run(f"document.querySelectorAll('#views .turn')[{number}].click()")
+            await asyncio.sleep(0.5)
+        await page.run("document.querySelectorAll('#views .turn')[3].click()")
+        await until(page, lambda shown: (np.abs(shown - before).max(-1) > 24).mean() > 0.002)
+        assert await page.run(text("#views .turn")) == "Go to this slice"
+        for width in (390, 1280):
+            await page.size(width, 800)
+            assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+
+    visit(visitor)

@@ -23,7 +23,7 @@ def artefact(host: Host, rng: np.random.Generator) -> tuple[Box, np.ndarray, np.
     Returns:
         The box of voxels that may change, ``(x, y, z, C)`` float32 and ``(x, y, z)`` bool as lesions do, and the noise.
     """
-    axis = _through(host)
+    axis = host.through
     box = _slab(host, axis, rng)
     patch = host.values[box].astype(np.float32)
     value = np.moveaxis(grey(patch), axis, -1)  # (a, b, k)
@@ -106,13 +106,6 @@ FAULTS: dict[str, Callable[[Plane], np.ndarray]] = {
     "zipper": zipper,
     "stripes": stripes,
 }
-
-
-def _through(host: Host) -> int:
-    """The axis that slices follow one another along: that of the thickest voxels, else of the fewest."""
-    if host.spacing.max() > 1.2 * host.spacing.min() and not host.flat:
-        return int(host.spacing.argmax())
-    return int(np.argmin(host.shape))
 
 
 def _slab(host: Host, axis: int, rng: np.random.Generator) -> Box:

@@ -65,6 +65,13 @@ class Host:
         return min(self.shape) == 1
 
     @property
+    def through(self) -> int:
+        """The axis that slices follow one another along: that of the thickest voxels, else of the fewest."""
+        if self.spacing.max() > 1.2 * self.spacing.min() and not self.flat:
+            return int(self.spacing.argmax())
+        return int(np.argmin(self.shape))
+
+    @property
     def across(self) -> float:
         """Millimetres across a ball as large as the body (a disc, in a picture)."""
         filled = float(self.body.sum())
@@ -107,7 +114,8 @@ def study(values: np.ndarray, spacing: tuple[float, ...], name: str = "volume") 
     body = _body(coarse > threshold)
     if body.sum() < LEAST_BODY:
         raise UserError(f"{name}: shows no body that is large enough for a lesion.")
-    padded = np.pad(body, [(int(n > 1),) * 2 for n in body.shape])
+    # where the field of view ends the body goes on, unless there is nothing else
+    padded = np.pad(body, [(int(n > 1),) * 2 for n in body.shape], "constant" if body.all() else "edge")
     depth = ndimage.distance_transform_edt(padded, sampling=step * edge).astype(np.float32)
     depth = depth[tuple(slice(int(n > 1), n + int(n > 1)) for n in body.shape)]
     inside = coarse[body & (coarse > threshold)]

@@ -102,6 +102,8 @@ def _lesion(
     most = float(host.depth.max())
     need = min(max(kind.depth * radius, DEEP * most), 0.9 * most)
     cells = np.argwhere(host.depth >= need)
+    along = cells[:, host.through]
+    cells = cells[along == rng.choice(np.unique(along))]  # as often in any slice: its position must not tell
     centre = (cells[rng.integers(len(cells))] + rng.uniform(0, 1, 3) * (np.array(host.shape) > 1)) * host.step
     centre = np.minimum(centre, np.array(host.shape) - 1) * host.spacing
     site: Site | None = site_at(host, centre, radius, kind.reach * radius)

@@ -125,7 +125,7 @@ def synthesize(
         out: folder to make.
         each: spoiled twins of a source, beside one that is healthy.
         seed: of everything; the same seed writes the same bytes.
-        kinds: some of ``synthetic.KINDS``; None takes all in turn.
+        kinds: some of ``frames.KINDS``; None takes all in turn.
         size: of lesions, see ``sizes.py``.
 
     Returns:

@@ -165,5 +165,5 @@ def test_the_position_of_a_slice_does_not_tell_its_label(shipped):
     records = [*nifti_slices(shipped / "source"), *nifti_slices(shipped / "target")]
     assert 0.05 < np.mean([r.anomalous for r in records]) < 0.3
     auroc, error = position_auroc(records)
-    assert error < 0.03  # 0.536 with 0.024 at this seed; 0.79 and 0.84 on public slice sets of brains and retinas
+    assert error < 0.03  # 0.552 with 0.024 at this seed; 0.79 and 0.84 on public slice sets of brains and retinas
     assert abs(auroc - 0.5) < 3 * error

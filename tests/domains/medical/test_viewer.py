@@ -1,5 +1,7 @@
 """What the page draws a scan from: which voxels, what they hold, and where they and the slices lie in the patient."""
 
+import json
+
 import fake_block
 import nibabel
 import numpy as np
@@ -8,6 +10,7 @@ from fake_block import SHAPE, SPOT
 from numpy.testing import assert_allclose, assert_array_equal
 
 from domains.medical import Medical, viewer
+from framework.tasks.showing import show
 from framework.types import Record
 
 
@@ -147,6 +150,7 @@ def test_a_picture_and_a_slice_have_no_scene(tmp_path):
         ("BraTS_1/BraTS_1_flair.nii.gz", "BraTS_1/BraTS_1_seg.nii.gz"),
         ("images/a.nii", "masks/a.nii"),
         ("a.nii.gz", "a_mask.nii.gz"),
+        ("IM0001", "IM0001_seg"),
     ],
 )
 def test_a_mask_is_found_where_sets_lay_it(tmp_path, scan, mask):
@@ -156,3 +160,21 @@ def test_a_mask_is_found_where_sets_lay_it(tmp_path, scan, mask):
     assert viewer.truth_beside(tmp_path / scan) == tmp_path / mask
     (tmp_path / mask).unlink()
     assert viewer.truth_beside(tmp_path / scan) is None
+
+
+def test_nothing_that_a_header_says_reaches_what_is_written(tmp_path):
+    image = nibabel.Nifti1Image(fake_block.ct(), fake_block.affine())
+    for name in ("descrip", "db_name", "aux_file", "intent_name"):
+        image.header[name] = b"Doe^Jane"
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"Doe^Jane 1970-01-01"))
+    nibabel.save(image, tmp_path / "a.nii")
+    assert b"Doe^Jane" in (tmp_path / "a.nii").read_bytes()
+    reader = Medical()
+    sample = reader.read(Record(tmp_path / "a.nii", False, ""))
+    maps, count = np.zeros(sample.views[:, 0].shape, np.float32), len(sample.views)
+    told = {"file": "a.nii", "score": 0.5, "view_scores": [0.5] * count}
+    found = show(reader, sample, np.zeros(sample.elements, np.float32), maps, tmp_path / "out", told)
+    scene = reader.scene(sample)
+    assert all(b"Doe" not in found[kind].read_bytes() for kind in ("viewer", "picture", "pdf"))
+    assert "Doe" not in json.dumps(found["slices"]) + "".join(sample.captions)
+    assert all(b"Doe" not in np.asarray(values).tobytes() for values in scene.values())

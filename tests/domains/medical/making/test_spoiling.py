@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from domains.medical.making import lesions, synthetic
+from domains.medical.making import frames, lesions
 from domains.medical.making.host import Host, grey, noise, study
 from domains.medical.making.shapes import site_at
 from domains.medical.making.sizes import Size, parse
@@ -31,7 +31,7 @@ def ball(shape=(48, 48, 48), spacing=(1.0, 1.0, 1.0), seed=0) -> np.ndarray:
 
 
 def test_kinds_are_those_that_the_dataset_offers():
-    assert KINDS == synthetic.KINDS
+    assert KINDS == frames.KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS)

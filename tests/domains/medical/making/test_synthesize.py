@@ -13,7 +13,7 @@ from scipy import ndimage
 from domains.medical import datasets, pictures
 from domains.medical.datasets import findings
 from domains.medical.making import sources, synthesize
-from domains.medical.making.synthetic import KINDS
+from domains.medical.making.frames import KINDS
 from framework.cli import main
 
 nib = pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from domains.medical import Medical
 from domains.medical.making import synthetic
-from domains.medical.making.synthetic import KINDS, Frame
+from domains.medical.making.frames import KINDS, MOST_SLICES, Frame
 from framework.data.fingerprint import fingerprint
 from framework.errors import UserError
 
@@ -45,7 +45,7 @@ def records(root, split="train", **options) -> list:
 def test_a_frame_is_a_number_and_back():
     for frame in (Frame(None, 3, 6, True, 11, 1, 2), Frame(0, 0, 0, False, 0, 0, 0), Frame(511, 999, 1, True, 4, 0, 1)):
         assert Frame.decode(frame.encode()) == frame
-        assert synthetic.MOST_SLICES < frame.encode() < 2**53
+        assert MOST_SLICES < frame.encode() < 2**53
 
 
 def test_splits_share_no_patient_and_leave_none_out(root):
