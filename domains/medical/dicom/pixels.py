@@ -31,16 +31,19 @@ _PALETTE = "PALETTE"
 def planes(geometry: Geometry) -> Iterator[np.ndarray]:
     """Slices ``(I, J)`` float32 of a series in K order, with slope and intercept applied (of CT, Hounsfield units).
 
-    One file is open at a time.
+    One file is in memory at a time; one of many frames is read once, and decoded frame by frame.
 
     Raises:
         UnreadableError: a file is damaged or was changed, or is coded in a way that cannot be decoded.
         MissingPackageError: a package that decodes it is not installed.
     """
+    opened, data = None, None
     for found, frame in frames(geometry):
         if found.shape[::-1] != geometry.shape[:2]:
             raise UnreadableError(f"{found.path}: was changed while its series was read.")
-        stored = _decoded(found, frame)
+        if opened is not found:
+            opened, data = found, _opened(found)
+        stored = _decoded(found, data, frame)
         if stored.shape != found.shape:
             raise UnreadableError(f"{found.path}: its pixels are {stored.shape}, its header says {found.shape}.")
         yield _rescaled(stored, found, frame).T
@@ -54,7 +57,7 @@ def picture(path: Path) -> np.ndarray:
         MissingPackageError: a package that decodes it is not installed.
     """
     found = header(path)
-    pixels = _decoded(found, 0)
+    pixels = _decoded(found, _opened(found), 0)
     if pixels.ndim == 2:
         return _rescaled(pixels, found, 0)[..., None]
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype.kind != "u":
@@ -63,14 +66,23 @@ def picture(path: Path) -> np.ndarray:
     return (pixels >> max(0, bits - 8)).astype(np.uint8)
 
 
-def _decoded(found: Header, frame: int) -> np.ndarray:
-    """``(H, W)`` or in RGB ``(H, W, 3)``, as stored."""
+def _opened(found: Header) -> Any:
+    """The pydicom data set of a file, its pixels not decoded."""
     with quiet():
         try:
             data = open_file(found.path, pixels=True)
             if not any(name in data for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
                 raise UnreadableError(f"{found.path}: a DICOM file without pixels; give the scan itself.")
             _check_decoder(found)
+            return data
+        except broken() as error:
+            raise _undecoded(found, error) from None
+
+
+def _decoded(found: Header, data: Any, frame: int) -> np.ndarray:
+    """``(H, W)`` or in RGB ``(H, W, 3)``, as stored."""
+    with quiet():
+        try:
             return _array(data, found, frame)
         except broken() as error:
             raise _undecoded(found, error) from None

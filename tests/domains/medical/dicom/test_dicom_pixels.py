@@ -7,6 +7,7 @@ from fake_dicom import dataset, frames, place, save, series
 from numpy.testing import assert_array_equal
 
 from domains.medical import dicom
+from domains.medical.dicom import pixels as decoding
 from framework.errors import MissingPackageError, UnreadableError
 
 pytest.importorskip("pydicom", reason="needs the extra: uv pip install -e '.[medical]'")
@@ -67,10 +68,10 @@ def test_a_palette_gives_its_colours(tmp_path):
     ],
 )
 def test_pixels_that_no_package_decodes_are_refused_with_the_line_to_run(tmp_path, monkeypatch, syntax, error, message):
-    pixels = pytest.importorskip("pydicom.pixels.decoders.base")
+    base = pytest.importorskip("pydicom.pixels.decoders.base")
     from pydicom.encaps import encapsulate
 
-    monkeypatch.setattr(pixels.DecoderBase if hasattr(pixels, "DecoderBase") else pixels.Decoder, "is_available", False)
+    monkeypatch.setattr(base.Decoder, "is_available", False)
     made = dataset(GREY, "DX", syntax=syntax, PixelData=encapsulate([b"\xff\xd8\xff\xd9"]))
     made["PixelData"].is_undefined_length = True
     path = save(made, tmp_path / "c.dcm")
@@ -200,3 +201,11 @@ def test_a_number_of_a_wrong_length_is_one_line(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=r"a.dcm: not a readable DICOM file; its header is damaged\."):
         dicom.picture(path)
+
+
+def test_a_file_of_many_frames_is_opened_once(tmp_path, monkeypatch):
+    path = frames(tmp_path / "a.dcm", np.stack([GREY.astype(np.int16)] * 5), range(5))
+    geometry, real, opened = dicom.read(path), decoding.open_file, []
+    monkeypatch.setattr(decoding, "open_file", lambda path, **given: opened.append(path) or real(path, **given))
+    assert len(list(dicom.planes(geometry))) == 5
+    assert opened == [path]
