@@ -120,7 +120,7 @@ class Builder:
         device = next(self.backbone.parameters()).device
         parts: list[Tensor] = []
         with torch.inference_mode():
-            for pixels in batch.pixels.split(AT_ONCE):
+            for pixels in batch.pixels.split(AT_ONCE[device.type]):
                 found = self.backbone(pixels.to(device))
                 parts.append(torch.stack([*found.levels, found.final], dim=1).float().cpu())
         return torch.cat(parts).numpy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ MODES = ("base", "anyres", "square")
 FAST = "-fast"  # ends the name of a mode whose crops are within 2 of 255 of the exact ones
 GREY = 127  # published: what pads a view to a square
 LONGEST = 1024  # published: a longer side is first resized to this many pixels
-AT_ONCE = 32  # crops in one pass of a frozen backbone, whatever the sizes of the samples
+AT_ONCE = defaultdict(lambda: 32, cpu=8)  # crops in a pass of a backbone, by device: more leave the caches of a CPU
 CANVAS = 6  # candidate canvases have 1 to 6 tiles a side
 
 

@@ -32,7 +32,7 @@ def judge(backbone: nn.Module, expert: nn.Module, batch: Batch, size: int, mode:
         return expert(batch.features, batch.crops)
     device = next(backbone.parameters()).device
     parts = []
-    for start, end in _spans(batch.crops, cropping.AT_ONCE):
+    for start, end in _spans(batch.crops, cropping.AT_ONCE[device.type]):
         pixels = _pixels(batch, start, end, size, mode).to(device, non_blocking=True)
         parts.append(expert(backbone(pixels), batch.crops[start:end]))
     return Verdict(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Verdict)))

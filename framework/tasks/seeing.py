@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from framework.models.onevision.modeling import AnomalyOV
 from framework.tasks.pooling import pool
 
 POOL = "top3"  # view logits -> sample logit, as in stage 1
-CROPS_AT_ONCE = defaultdict(lambda: 32, cpu=8)  # by device, in one pass of the tower; more leave the caches of a CPU
 CUTTERS = 8  # most threads that cut samples; Pillow lets them run side by side
 
 
@@ -172,7 +170,7 @@ def _encode_all(model: AnomalyOV, samples: Sequence[Sequence[Picture]]) -> list[
     pictures = [(picture, len(sample) == 1) for sample in samples for picture in sample]
     found: dict[int, _View] = {}
     order = sorted(range(len(pictures)), key=lambda i: not pictures[i][1])  # those alone first, as ``encode`` wants
-    for part in _parts(order, [len(picture.crops) for picture, _ in pictures], CROPS_AT_ONCE[model.device.type]):
+    for part in _parts(order, [len(picture.crops) for picture, _ in pictures], cropping.AT_ONCE[model.device.type]):
         encoded = encode(model, [pictures[i][0] for i in part], sum(pictures[i][1] for i in part))
         assert encoded.verdict is not None and encoded.crops is not None
         logits, maps = encoded.verdict.logits.float().tolist(), encoded.verdict.maps.split(encoded.crops)

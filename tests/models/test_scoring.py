@@ -119,7 +119,7 @@ def a_batch(mode, counts, keep):
 @pytest.mark.parametrize(("at_once", "seen"), [(1000, [18]), (7, [6, 6, 6]), (1, [3] * 6)])
 def test_a_few_whole_views_at_a_time_give_the_verdict_of_all(keep, at_once, seen, monkeypatch):
     batch, tower = a_batch("anyres", (1, 4, 1), keep), Tower()  # 3 crops a view
-    monkeypatch.setattr(crops, "AT_ONCE", at_once)
+    monkeypatch.setitem(crops.AT_ONCE, "cpu", at_once)
     found = judge(tower, expert, batch, SIZE, "anyres")
     assert tower.seen == seen
     pixels = a_batch("anyres", (1, 4, 1), False).pixels

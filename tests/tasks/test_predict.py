@@ -171,7 +171,7 @@ def test_a_scan_gets_a_map_in_its_geometry(checkpoint, tmp_path, capsys, affine,
     nib.save(nib.Nifti1Image(voxels, affine), path)
     options = {"percentiles": [5, 95]}
     trained_here = trained_on(checkpoint, tmp_path / "c.ckpt", ("medical/nifti", options))
-    assert 5 < crops.AT_ONCE < 36
+    assert 5 < crops.AT_ONCE["cpu"] < 36
     (line,) = run(capsys, trained_here, tmp_path / "out", path)
     logits, scores = by_hand(checkpoint, registry.build("domain", "medical", **options), path)
     agrees(line, logits, scores)

@@ -7,6 +7,7 @@ from fake_asker import talkative
 from fake_language import picture
 from numpy.testing import assert_allclose
 
+from framework.data import crops as cropping
 from framework.tasks import seeing
 from framework.tasks.asking import Asker
 from framework.tasks.pooling import pool
@@ -83,7 +84,7 @@ def test_one_view_of_several_is_shown_as_any_single_picture(asker):
 def test_views_in_chunks_are_views_at_once(asker, monkeypatch):
     views = [picture(90, 90 + 5 * i, i) for i in range(5)]
     whole = asker.look(views, most=5)
-    monkeypatch.setitem(seeing.CROPS_AT_ONCE, "cpu", 2)
+    monkeypatch.setitem(cropping.AT_ONCE, "cpu", 2)
     parts = asker.look(views, most=5)
     same(whole, parts)
 
@@ -97,7 +98,7 @@ def test_samples_together_are_samples_alone(asker, monkeypatch, most, crops, pas
     alone = [asker.look(views, most) for views in samples]
     counted, encode = [], seeing.encode
     monkeypatch.setattr(seeing, "encode", lambda *a: counted.append([len(p.crops) for p in a[1]]) or encode(*a))
-    monkeypatch.setitem(seeing.CROPS_AT_ONCE, "cpu", crops)
+    monkeypatch.setitem(cropping.AT_ONCE, "cpu", crops)
     together = asker.look_all(iter(samples), most)
     assert len({tuple(seen.logits.tolist()) for seen in alone}) == len(samples) == len(together)
     for one, other in zip(alone, together, strict=True):
