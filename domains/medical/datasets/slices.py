@@ -31,7 +31,7 @@ def slices_of(scan: Record, axis: str, stride: int, empty: bool, channel: int | 
         return
     for frame in frames[::stride].tolist():
         bad = bool(anomalous[frame])
-        yield replace(scan, anomalous=bad, defect=scan.defect if bad else "", frame=frame)
+        yield replace(scan, anomalous=bad, defect=scan.defect if bad else "", frame=frame, along=axis)
 
 
 def as_asked(
