@@ -29,6 +29,7 @@ class Record:
         frame: which slice of ``path`` this sample is, or None where the sample is the whole file.
         nth: where among the slices of its ``group`` a picture lies that is a file of its own, or None where it is no
             slice or nobody knows; of a ``frame`` that is the frame itself.
+        along: which way the frames of ``path`` are counted, as the reader names it; "" where nobody says.
         beside: other files that are read with ``path``, such as the photograph of a scan; part of what the sample is.
         marks: which values of the truth file are anomalous, where it also marks what is not, such as the organ around a
             tumour; empty: all that its format takes for marked.
@@ -43,6 +44,7 @@ class Record:
     probability: float | None = None
     frame: int | None = None
     nth: int | None = None
+    along: str = ""
     beside: tuple[Path, ...] = ()
     marks: tuple[int, ...] = ()
 
@@ -201,7 +203,9 @@ class Domain(Protocol):
     ClassVar[str]``, what such a unit is called ("slice"). One whose samples have a ``back`` has ``back(**plain) ->
     Back``. One whose files may have any name has the static method ``claims(path) -> bool``, asked where no ending
     fits; one whose samples are several files, or folders, has the static method ``samples(paths) -> paths``: one
-    file for each sample, and paths that are not its own as they are.
+    file for each sample, and paths that are not its own as they are. One that a dataset must agree with has
+    ``check(records, options) -> None``, called once a set is listed, with the dataset's options (defaults too): it
+    raises UserError where reading the records so would mean something else.
 
     A class whose samples are to be looked around in a browser also has ``script: ClassVar[Path]``, JavaScript that
     defines ``makeStage`` (see ``viewer/viewer.js``; a style of its name may lie beside), and ``scene(sample) ->

@@ -28,9 +28,9 @@ from domains.medical import (
 from domains.medical.back import Look as Along
 from domains.medical.back import ScanBack, made
 from domains.medical.making import synthesize, synthetic
-from domains.medical.scans import Cutting, Look, Scan
+from domains.medical.scans import Look, Scan
 from domains.medical.store import DamagedError, Store
-from framework.errors import UnreadableError, UserError
+from framework.errors import UnreadableError
 from framework.pictures import write_map
 from framework.registry import register
 from framework.types import Record, Sample
@@ -127,6 +127,10 @@ class Medical:
         """The paths, with a DICOM series as one of its files and a folder as the DICOM series and pictures in it."""
         return dicom.samples(paths)
 
+    def check(self, records: list[Record], given: dict[str, Any]) -> None:
+        """Refuse slices that are counted another way than this reader cuts them; see ``options.agree``."""
+        options.agree(self, records, given)
+
     def read(self, record: Record) -> Sample:
         """Slices of a scan (the one slice ``record.frame`` where given) or one picture, with truth where there is any.
 
@@ -138,17 +142,10 @@ class Medical:
             TruthError: the mask is missing, corrupt, or not on the grid of the scan.
         """
         if synthetic.is_made(record):
-            specimen = synthetic.specimen(record)
-            told = replace(record, defect=specimen.defect)
-            if specimen.frame is None:  # whole: no slice of anything
-                told = replace(told, frame=None)
-            reader = copy.copy(self)
-            if specimen.path != record.path:
-                reader._store = None  # its file is made anew for every read, so nothing is gained by keeping it
-            return replace(reader.read(specimen), record=told, warnings=synthetic.told(record, specimen))
+            return synthetic.read(record, self, fresh=replace(self))
         if not volumes.is_volume(record.path):
             return pictures.read(record, options.windows(self.window), self.percentiles, self.foreground, self.nan)
-        cutting = self._cutting(record)
+        cutting = options.cutting(self, record)
         try:
             scan = cache.scan(record.path, cutting, self._store)
             facing = slicing.facing(scan.geometry.ras_shape)
@@ -183,7 +180,7 @@ class Medical:
         path, back = sample.record.path, sample.back
         if sample.record.frame is not None or not isinstance(back, ScanBack):
             return {}
-        whole = replace(self._cutting(sample.record), upright=True, crop=False, spacing=None)
+        whole = replace(options.cutting(self, sample.record), upright=True, crop=False, spacing=None)
         try:
             return self._scene(cache.scan(path, whole, self._store), back)
         except DamagedError:
@@ -247,12 +244,3 @@ class Medical:
         """``(I, J, K)`` -> ``(D, H, W)``, the slices of the file as they are shown, neither cropped nor resampled."""
         upright = self.orientation == "anatomical"
         return slicing.cut(space.whole(grid, upright).volume(voxels), self.axis, upright)
-
-    def _cutting(self, record: Record) -> Cutting:
-        """The options that decide how slices are cut from the voxels of a file."""
-        if record.frame is not None and self.axis == options.ALL:
-            raise UserError(f"{record.id}: axis: all cuts whole scans; a slice of one is cut along one axis.")
-        crop, spacing = self.crop != "none", options.spacing(self.spacing)
-        whole = record.frame is None or not (crop or spacing)
-        upright = self.orientation == "anatomical"
-        return Cutting(self.axis, upright, crop, spacing, self.channel, self.reader, self.nan, whole)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from domains.medical import intensity, slicing, volumes
-from framework.errors import UserError
+from domains.medical import geometry, intensity, slicing, volumes
+from domains.medical.scans import Cutting
+from framework.errors import UnreadableError, UserError
 from framework.registry import unknown
+from framework.types import Record
 
 ALL = "all"
 CHOICES = {
@@ -42,6 +44,48 @@ def check(options: Any) -> None:
         )
     if options.channel is not None and options.channel < 0:
         raise UserError(f"channel: {options.channel} is below 0; channels are counted from 0.")
+
+
+def agree(reader: Any, records: list[Record], given: dict[str, Any]) -> None:
+    """Raise UserError where ``Medical`` would read other slices or voxels than a dataset has labelled.
+
+    Args:
+        reader: ``Medical``.
+        records: of the dataset.
+        given: options of the dataset.
+    """
+    along = next((r.along for r in records if r.along), "")
+    if along and reader.axis == ALL:
+        raise UserError(
+            f"options: one sample a slice along axis={along}, but reader: axis=all cuts whole scans; say axis={along} "
+            "in both, or take whole scans."
+        )
+    if along and reader.axis != along:
+        raise UserError(
+            f"options: axis={along} counts slices along one axis, but reader: axis={reader.axis} cuts them along "
+            "another; say the same in both."
+        )
+    if along and reader.orientation == "stored":
+        raise UserError(
+            f"options: axis={along} counts slices from the patient's right, back or feet, but reader: "
+            "orientation=stored cuts them in the order of the file; take orientation=anatomical, or whole scans."
+        )
+    asked = given.get("channel", reader.channel)
+    if asked != reader.channel and (path := _with_channels(records)):
+        raise UserError(
+            f"options: channel={_yaml(asked)}, but reader: channel={_yaml(reader.channel)}, and {path} holds several "
+            "volumes; say the same in both."
+        )
+
+
+def cutting(reader: Any, record: Record) -> Cutting:
+    """Those of the options of ``Medical`` that decide how slices are cut from the voxels of a file."""
+    if record.frame is not None and reader.axis == ALL:
+        raise UserError(f"{record.id}: axis: all cuts whole scans; a slice of one is cut along one axis.")
+    crop, lengths = reader.crop != "none", spacing(reader.spacing)
+    whole = record.frame is None or not (crop or lengths)
+    upright = reader.orientation == "anatomical"
+    return Cutting(reader.axis, upright, crop, lengths, reader.channel, reader.reader, reader.nan, whole)
 
 
 def windows(given: Any) -> tuple[tuple[float, float], ...]:
@@ -101,6 +145,23 @@ def _shown(options: Any) -> str:
     if isinstance(options.window, str) or _pair(options.window):
         return f"window {_written(options.window)}"
     return f"windows {', '.join(_written(one) for one in options.window)} as colours"
+
+
+def _with_channels(records: list[Record]) -> str:
+    """The first file that holds several volumes; "" where none does. What cannot be read is told by its reading."""
+    for path in dict.fromkeys(r.path for r in records if geometry.is_nifti(r.path)):
+        try:
+            stored = geometry.read(path, 0).stored
+        except UnreadableError:
+            continue
+        if len(stored) == 4 and stored[3] > 1:
+            return str(path)
+    return ""
+
+
+def _yaml(value: Any) -> str:
+    """As in a YAML file."""
+    return "null" if value is None else str(value)
 
 
 def _pair(given: Any) -> bool:

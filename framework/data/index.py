@@ -92,6 +92,7 @@ def open_index(name: str, config: DataConfig, asked: bool = False, trained: bool
     taken = part_of([r for r in records if r.category in kept], *config.share)
     if not taken:
         raise UserError(f"{name}: share {config.share} holds none of its groups. Take a larger share.")
+    _check_agreed(name, config, taken, reader)
     return Index(name, config, taken, reader)
 
 
@@ -145,6 +146,19 @@ def _check_domain(name: str, reader: Domain) -> None:
             f"domain {name!r} must have element and unit (one word each), suffixes (a tuple of file name endings), "
             "read(record) and save(sample, scores, stem)."
         )
+
+
+def _check_agreed(name: str, config: DataConfig, records: list[Record], reader: Domain) -> None:
+    """Let a domain that can say so refuse to read records otherwise than the dataset meant them."""
+    check = getattr(reader, "check", None)
+    if check is None:
+        return
+    parameters = signature(registry.get("dataset", f"{config.domain}/{config.dataset}")).parameters.values()
+    defaults = {p.name: p.default for p in list(parameters)[2:] if p.default is not p.empty}
+    try:
+        check(records, defaults | config.options)
+    except UserError as error:
+        raise type(error)(f"{name}: {error}") from None
 
 
 def _check_files(index: Index) -> None:

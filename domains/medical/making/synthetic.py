@@ -25,7 +25,7 @@ from domains.medical.making.frames import KINDS, MOST_SLICES, NUMBERS, SIZES, SP
 from framework.errors import UserError
 from framework.files import write_whole
 from framework.registry import register, unknown
-from framework.types import Record
+from framework.types import Domain, Record, Sample
 
 if TYPE_CHECKING:
     from domains.medical.making.sources import Source
@@ -114,6 +114,25 @@ def is_made(record: Record) -> bool:
     return record.frame is not None and record.frame >= MOST_SLICES
 
 
+def read(record: Record, reader: Domain, fresh: Domain) -> Sample:
+    """The sample of one of ``synthetic``'s records.
+
+    Args:
+        record: of ``synthetic``.
+        reader: of its domain.
+        fresh: a reader with the same options that keeps nothing: a spoiled file is made anew for every read.
+
+    Raises:
+        UserError: as ``specimen`` and the reader do.
+    """
+    made = specimen(record)
+    shown = replace(record, defect=made.defect)
+    if made.frame is None:  # whole: no slice of anything
+        shown = replace(shown, frame=None)
+    sample = (reader if made.path == record.path else fresh).read(made)
+    return replace(sample, record=shown, warnings=told(record, made))
+
+
 def specimen(record: Record) -> Record:
     """A record of ``synthetic`` as one of files that any reader opens: the healthy file, or a spoiled one and its mask.
 
@@ -170,7 +189,7 @@ def _sliced(twins: list[Record], axis: str, stride: int, every: bool) -> Iterato
         for k in chosen[::stride].tolist():
             bad = twin.anomalous and bool(marked[k])
             number = replace(frame, slice=k, spoiled=twin.anomalous).encode()
-            yield replace(twin, anomalous=bad, defect=twin.defect if bad else "", frame=number, nth=k)
+            yield replace(twin, anomalous=bad, defect=twin.defect if bad else "", frame=number, nth=k, along=axis)
 
 
 def _stamp(path: Path) -> int:

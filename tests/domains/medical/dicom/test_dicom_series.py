@@ -194,3 +194,20 @@ def test_a_file_that_changed_is_read_again(tmp_path):
     assert dicom.read(path).shape == (6, 4, 1)
     save(place(dataset(VOXELS[0, :2]), (0, 0, 0)), path)
     assert dicom.read(path).shape == (6, 2, 1)
+
+
+def test_frames_of_which_some_have_no_rescale_are_refused(tmp_path):
+    from pydicom import dcmread
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    path = frames(tmp_path / "a.dcm", VOXELS, heights=range(5))
+    made = dcmread(path)
+    del made.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
+    for group in made.PerFrameFunctionalGroupsSequence[1:]:
+        own = Dataset()
+        own.RescaleSlope, own.RescaleIntercept = 2, -1000
+        group.PixelValueTransformationSequence = Sequence([own])
+    made.save_as(path)
+    with pytest.raises(UnreadableError, match=r"a.dcm: "):
+        dicom.read(path)

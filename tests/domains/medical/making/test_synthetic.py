@@ -12,7 +12,9 @@ from domains.medical import Medical
 from domains.medical.making import spoiling, synthetic
 from domains.medical.making.frames import KINDS, MOST_SLICES, Frame
 from domains.medical.making.lesions import LESIONS
+from framework.config import DataConfig
 from framework.data.fingerprint import fingerprint
+from framework.data.index import open_index
 from framework.errors import UserError
 
 nib = pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
@@ -41,6 +43,12 @@ def root(tmp_path_factory):
 
 def records(root, split="train", **options) -> list:
     return list(synthetic.synthetic(root, split, **options))
+
+
+def test_slices_that_the_reader_would_cut_along_another_axis_are_refused(root):
+    config = DataConfig("medical", "synthetic", str(root), "train", options={"axis": "coronal", "each": 1})
+    with pytest.raises(UserError, match=r"options: axis=coronal counts .* but reader: axis=axial"):
+        open_index("made", config)
 
 
 def test_a_frame_is_a_number_and_back():
