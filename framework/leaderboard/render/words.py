@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -71,6 +72,12 @@ def title(matrix: Matrix) -> str:
     return f"{matrix.level.capitalize()} {METRIC_NAMES[matrix.metric]}{kinds}"
 
 
+def column(matrix: Matrix, tested: str) -> str:
+    """The name of a test set, and where its samples are parts of one, such as slices, which."""
+    found = re.search(r"each sample is a (\w+)", matrix.column(tested)[0].rows[0].definition)
+    return f"{tested} ({found[1]}s)" if found else tested
+
+
 def marks(cell: Cell) -> str:
     """† for in-domain, ‡ where a control is as good, ≈ where the interval holds chance, ↓ where it lies below."""
     against = BELOW_CHANCE if cell.below_chance else "" if cell.above_chance else NEAR_CHANCE
@@ -102,7 +109,7 @@ def legend(rows: Sequence[Row]) -> list[str]:
 
 def grid(matrix: Matrix, show: Callable[[Cell], str]) -> list[list[str]]:
     """Head, a line per training set and a line of chance levels; ``show`` writes a cell."""
-    lines = [["trained on \\ tested on", *matrix.tested]]
+    lines = [["trained on \\ tested on", *(column(matrix, tested) for tested in matrix.tested)]]
     for trained in matrix.trained:
         cells = [matrix.cells.get((trained, tested)) for tested in matrix.tested]
         lines.append([trained, *(show(cell) if cell else MISSING for cell in cells)])
