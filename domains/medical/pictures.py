@@ -79,7 +79,7 @@ def load_mask(path: Path, height: int, width: int) -> np.ndarray:
     try:
         picture = _open(path)
         if picture.mode == "P":
-            return _fitting(np.asarray(picture) > 0, path, height, width)
+            return _fitting(np.asarray(np.asarray(picture) > 0), path, height, width)
         mask = (load(path) > (_HALF if path.suffix.lower() in _LOSSY else 0)).any(-1)
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None

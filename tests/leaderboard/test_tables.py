@@ -167,3 +167,10 @@ def test_every_metric_has_a_name():
 def test_a_column_says_where_samples_are_slices():
     rows = [row(), row(tested_on="ms", domain="medical", protocol="auroc/1; each sample is a slice")]
     assert "| trained on \\\\ tested on | parts | ms (slices) |" in markdown(rows)
+
+
+def test_slices_and_patients_are_called_so():
+    rows = [row(level="view", element="slice"), row(level="group", element="patient")]
+    text = markdown([row(), *rows, row(level="view", element="frame", tested_on="films", metric="ap")])
+    for heading in ("## Sample AUROC", "## Slice AUROC", "## Frame AP", "## Patient AUROC"):
+        assert f"{heading}\n" in text

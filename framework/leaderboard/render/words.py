@@ -66,10 +66,22 @@ def level(row: Row) -> str:
 
 
 def title(matrix: Matrix) -> str:
-    """For example "Element AUROC (pixel, voxel)"."""
-    elements = sorted({row.element for cell in matrix.cells.values() for row in cell.rows if row.element})
+    """For example "Element AUROC (pixel, voxel)", or of slices "Slice AUROC"."""
+    named = level_name(matrix.level, [matrix])
+    elements = [] if named.lower() in _elements([matrix]) else _elements([matrix])
     kinds = f" ({', '.join(elements)})" if elements else ""
-    return f"{matrix.level.capitalize()} {METRIC_NAMES[matrix.metric]}{kinds}"
+    return f"{named} {METRIC_NAMES[matrix.metric]}{kinds}"
+
+
+def level_name(level: str, shown: Sequence[Matrix]) -> str:
+    """A level as its sets call it: "Slice", "Patient"; where they differ, or of elements, by its own name."""
+    elements = _elements([m for m in shown if m.level == level])
+    return elements[0].capitalize() if level in ("view", "group") and len(elements) == 1 else level.capitalize()
+
+
+def _elements(shown: Sequence[Matrix]) -> list[str]:
+    """What elements are called in some matrices, sorted."""
+    return sorted({row.element for m in shown for cell in m.cells.values() for row in cell.rows if row.element})
 
 
 def column(matrix: Matrix, tested: str) -> str:
