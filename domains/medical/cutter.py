@@ -52,7 +52,7 @@ def make(scan: Geometry, cutting: Cutting) -> Scan:
         volumes.refuse_nan(scan.path, extent.bad, found.voxels.size, cutting.nan)
     scale, room, codes = extent.whole or _fitted(found, extent), space.whole(scan, cutting.upright), None
     if cutting.crop:
-        codes = _turned(found, room, cutting, scale)
+        codes = _turned(found, room, cutting, _encoder(found, extent, scale))
         room = _cropped(codes, room, cutting, scale)
     if cutting.spacing is not None:
         room = space.respaced(room, scan.affine, _kept(cutting, cutting.spacing))
@@ -61,13 +61,13 @@ def make(scan: Geometry, cutting: Cutting) -> Scan:
             raise UserError(f"{scan.path}: spacing: {cutting.spacing} mm makes {cells} cells; take wider ones.")
     if room.resampled:
         scale = _fitted(found, extent)
-        codes = _resampled(found, room, cutting, scale)
+        codes = _resampled(found, room, cutting, scale, _values(found, extent, scale))
     elif codes is None:
-        codes = _turned(found, room, cutting, scale)
+        codes = _turned(found, room, cutting, _encoder(found, extent, scale))
     else:
         codes = _boxed(codes, room, cutting)
     codes.setflags(write=False)
-    beyond = _beyond(found, extent, scale)
+    beyond = 0 if isinstance(scale, Whole) or _reached(extent, scale) else _beyond(found, scale)
     return Scan(scan, cutting, room, scale, codes, intensity.count(codes, scale), extent.bad, beyond)
 
 
@@ -111,13 +111,14 @@ def _fitted(found: Stored, extent: Extent) -> Half:
     return intensity.fit(extent.low, extent.high, intensity.tally(sample).ends(_MOST, foreground=True))
 
 
-def _beyond(found: Stored, extent: Extent, scale: Scale) -> int:
+def _reached(extent: Extent, scale: Half) -> bool:
+    """Whether a scale can tell all values."""
+    return scale.ends[0] <= extent.low and extent.high <= scale.ends[1]
+
+
+def _beyond(found: Stored, scale: Half) -> int:
     """How many voxels have a value that a scale cannot tell."""
-    if isinstance(scale, Whole):
-        return 0
     low, high = scale.ends
-    if low <= extent.low and extent.high <= high:
-        return 0
     planes = (_finite(found.values(found.voxels[:, :, k])) for k in range(found.voxels.shape[2]))
     return sum(int(np.count_nonzero((values < low) | (values > high))) for values in planes)
 
@@ -127,25 +128,24 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.float32(0))
 
 
-def _told(found: Stored, scale: Half) -> Callable[[np.ndarray], np.ndarray]:
-    """What makes float32 values of voxels, all finite and between the ends of a scale."""
+def _values(found: Stored, extent: Extent, scale: Scale) -> Callable[[np.ndarray], np.ndarray]:
+    """What makes float32 values of voxels, all finite and such as a scale can tell."""
+    if isinstance(scale, Whole) or _reached(extent, scale):
+        return lambda voxels: _finite(found.values(voxels))
     low, high = (np.float32(end) for end in scale.ends)
-    return lambda voxels: _finite(found.values(voxels)).clip(low, high)
+    return lambda voxels: np.clip(_finite(found.values(voxels)), low, high)
 
 
-def _encoder(found: Stored, scale: Scale) -> Callable[[np.ndarray], np.ndarray]:
+def _encoder(found: Stored, extent: Extent, scale: Scale) -> Callable[[np.ndarray], np.ndarray]:
     """What makes codes of voxels."""
-    if isinstance(scale, Half):
-        told = _told(found, scale)
-        return lambda voxels: scale.encode(told(voxels))
-    if found.voxels.dtype.kind in "iu":
+    if isinstance(scale, Whole) and found.voxels.dtype.kind in "iu":
         return scale.encode
-    return lambda voxels: scale.encode(_finite(found.values(voxels)))
+    values = _values(found, extent, scale)
+    return lambda voxels: scale.encode(values(voxels))
 
 
-def _turned(found: Stored, room: Space, cutting: Cutting, scale: Scale) -> np.ndarray:
+def _turned(found: Stored, room: Space, cutting: Cutting, encode: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """``(D, H, W)`` uint16, all slices at the file's own spacing."""
-    encode = _encoder(found, scale)
     shape = slicing.cut(room.volume(found.voxels), cutting.kept, cutting.upright).shape
     codes = np.empty(shape, np.uint16)
     volume = slicing.stack(codes, cutting.kept, cutting.upright)
@@ -182,7 +182,9 @@ def _boxed(codes: np.ndarray, room: Space, cutting: Cutting) -> np.ndarray:
     return np.ascontiguousarray(slicing.cut(box, cutting.kept, cutting.upright))
 
 
-def _resampled(found: Stored, room: Space, cutting: Cutting, scale: Half) -> np.ndarray:
+def _resampled(
+    found: Stored, room: Space, cutting: Cutting, scale: Half, values: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
     """``(D, H, W)`` uint16: slices at another spacing, linear, one axis after the other, slice by slice.
 
     Voxel axes are kept, so this is what MONAI's Spacing gives, in a tenth of its memory.
@@ -192,12 +194,11 @@ def _resampled(found: Stored, room: Space, cutting: Cutting, scale: Half) -> np.
     ways = [room.forth(number), room.forth(down, upright), room.forth(across, upright)]
     planes = slicing.cut(room.volume(found.voxels), cutting.kept, upright)  # (D, H, W) as stored
     codes = np.empty(tuple(len(way.share) for way in ways), np.uint16)
-    told = _told(found, scale)
     near: dict[int, np.ndarray] = {}
     for out, low, high, share in zip(codes, ways[0].low.tolist(), ways[0].high.tolist(), ways[0].share, strict=True):
         for k in (low, high):
             if k not in near:
-                plane = told(np.ascontiguousarray(planes[k]))
+                plane = values(np.ascontiguousarray(planes[k]))
                 near[k] = ways[2].along(ways[1].along(plane, 0), 1)
         near = {k: near[k] for k in (low, high)}
         out[...] = scale.encode(near[low] + share * (near[high] - near[low]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -87,8 +88,8 @@ class Scan:
         if self.beyond and isinstance(self.scale, Half):
             low, high = self.scale.ends
             notes.append(
-                f"{path}: {self.beyond} of its values lie beyond {low:.3g} to {high:.3g}, millions of times farther "
-                "out than the others; they are read as these."
+                f"{path}: {self.beyond} of {math.prod(self.geometry.shape)} values are cut to {low:.3g} to {high:.3g}: "
+                "they lie millions of times farther out than the others."
             )
         if len(self.histogram.values) == 1:
             notes.append(f"{path}: one value everywhere, so nothing can stand out.")
