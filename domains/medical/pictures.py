@@ -80,7 +80,7 @@ def load_mask(path: Path, height: int, width: int) -> np.ndarray:
         picture = _open(path)
         if picture.mode == "P":
             return _fitting(np.asarray(np.asarray(picture) > 0), path, height, width)
-        mask = (load(path) > (_HALF if path.suffix.lower() in _LOSSY else 0)).any(-1)
+        mask = np.asarray((load(path) > (_HALF if path.suffix.lower() in _LOSSY else 0)).any(-1))
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None
     return _fitting(mask, path, height, width)

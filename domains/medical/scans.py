@@ -119,15 +119,14 @@ class Scan:
                 np.take(table, codes, out=channel, mode="clip")  # "raise" would copy
 
     def shown(self, axis: str, look: Look) -> np.ndarray:
-        """Indices of the slices with a thousandth of their pixels visible, growing; all where none has."""
+        """Indices of the slices that show something, growing; see ``slicing.showing``."""
         self.check(range(len(self.codes)))
         visible: np.ndarray = np.any(self.table(look) >= slicing.VISIBLE, 0)
         if axis == self.cutting.kept:
             share = np.array([np.count_nonzero(visible[plane]) / plane.size for plane in self.codes])
         else:
             share = self._seen(visible, axis)
-        indices = np.flatnonzero(share >= slicing.SHARE)
-        return indices if len(indices) else np.arange(len(share))
+        return slicing.showing(share)
 
     def _seen(self, visible: np.ndarray, axis: str) -> np.ndarray:
         """``(D,)`` share of visible pixels of the slices along an axis that is not the one kept."""

@@ -13,6 +13,7 @@ AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # the RAS axis that a slice in
 VISIBLE = 26  # a tenth of the window: above air noise, below tissue
 _FLAT = 0.05  # of a volume that must have one value before that is background
 SHARE = 0.001  # of a slice that must be visible before it counts as showing something
+PART = 0.05  # and of what is visible in the slice that shows most
 
 
 def axis_number(axis: str) -> int:
@@ -63,10 +64,18 @@ def to_grey(
 
 
 def shown(planes: np.ndarray) -> np.ndarray:
-    """Indices of the slices of ``(D, H, W)`` uint8 with a thousandth of their pixels visible; all where none has."""
-    share = (planes >= VISIBLE).mean((1, 2))
-    indices = np.flatnonzero(share >= SHARE)
-    return indices if len(indices) else np.arange(len(planes))
+    """Indices of the slices of ``(D, H, W)`` uint8 that ``showing`` takes."""
+    return showing((planes >= VISIBLE).mean((1, 2)))
+
+
+def showing(shares: np.ndarray) -> np.ndarray:
+    """Indices, growing, of slices worth a look, from the share of visible pixels of each, ``(D,)``.
+
+    A thousandth of a slice is visible, and a twentieth of what is in the fullest one: the tips of a body, a few pixels
+    in the dark, look like nothing that a model knows, and would lead the most suspicious ones. All where none is.
+    """
+    indices = np.flatnonzero((shares >= SHARE) & (shares >= PART * shares.max(initial=0)))
+    return indices if len(indices) else np.arange(len(shares))
 
 
 def choose(indices: np.ndarray, count: int) -> np.ndarray:

@@ -53,7 +53,7 @@ def test_a_constant_volume_becomes_black():
 
 def test_slices_that_show_nothing_are_found():
     planes = np.full((5, 20, 20), 5, np.uint8)  # air with noise
-    planes[1, 3, 4], planes[3] = 200, 90
+    planes[1, 3, 4], planes[3, 3, 4:10] = 200, 90
     assert_array_equal(slicing.shown(planes), [1, 3])
     assert_array_equal(slicing.shown(planes[:1]), [0])  # where all are empty, all count
 
@@ -64,3 +64,9 @@ def test_chosen_slices_are_evenly_spaced_from_first_to_last():
     assert_array_equal(slicing.choose(indices, 1), [20])
     assert_array_equal(slicing.choose(indices, 0), indices)
     assert_array_equal(slicing.choose(indices, 99), indices)
+
+
+def test_tips_of_a_body_are_not_shown():
+    shares = np.array([0.0, 0.004, 0.021, 0.3, 0.4, 0.1, 0.019])
+    assert_array_equal(slicing.showing(shares), [2, 3, 4, 5])
+    assert_array_equal(slicing.showing(np.zeros(3)), [0, 1, 2])
