@@ -50,6 +50,11 @@ class Geometry:
         return i, j, k
 
     @property
+    def several(self) -> bool:
+        """Whether the file holds more volumes than the one that is read."""
+        return len(self.stored) == 4 and self.stored[3] > 1
+
+    @property
     def ras_shape(self) -> tuple[int, int, int]:
         """``(X, Y, Z)``, the shape after ``to_ras``."""
         x, y, z = (self.shape[axis] for axis in ras_axes(self.affine)[0])

@@ -152,7 +152,7 @@ def header_for(scan: Geometry) -> Any:
         header = open_file(scan.path).header.copy()
         header.extensions.clear()
         header = header.as_byteswapped("<")
-        header.set_data_shape(scan.shape if len(scan.stored) == 4 and scan.stored[3] > 1 else scan.stored)
+        header.set_data_shape(scan.shape if scan.several else scan.stored)
     for name in set(_TEXTS) & set(header.keys()):  # NIfTI-2 has fewer
         header[name] = b""
     header["intent_code"] = 0

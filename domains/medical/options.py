@@ -151,11 +151,10 @@ def _with_channels(records: list[Record]) -> str:
     """The first file that holds several volumes; "" where none does. What cannot be read is told by its reading."""
     for path in dict.fromkeys(r.path for r in records if geometry.is_nifti(r.path)):
         try:
-            stored = geometry.read(path, 0).stored
+            if geometry.read(path, 0).several:
+                return str(path)
         except UnreadableError:
             continue
-        if len(stored) == 4 and stored[3] > 1:
-            return str(path)
     return ""
 
 

@@ -128,9 +128,9 @@ def refuse_nan(path: Path, bad: int, of: int, nan: str) -> None:
 
 
 def load_mask(path: Path, scan: Geometry, marks: tuple[int, ...] = ()) -> np.ndarray:
-    """Truth of a scan: ``(X, Y, Z)`` bool in RAS order, true where the mask is above 0, or has one of the ``marks``.
+    """Truth of a scan: ``(X, Y, Z)`` bool in RAS order, true where a mask rounds to above 0, or to one of ``marks``.
 
-    Masks are often stored as floating point numbers, so values are rounded before they are compared.
+    Masks are often stored as floating point numbers, and resampled ones have residues near 0, so values are rounded.
 
     Raises:
         TruthError: the mask is missing, unreadable, not finite, or not on the voxel grid of the scan.
@@ -148,7 +148,7 @@ def load_mask(path: Path, scan: Geometry, marks: tuple[int, ...] = ()) -> np.nda
             raise TruthError(
                 f"mask {path}: has NaN or infinite voxels; a mask is 0 where normal and 1 where anomalous."
             )
-        marked[:, :, k] = np.isin(np.rint(values), marks) if marks else values > 0
+        marked[:, :, k] = np.isin(np.rint(values), marks) if marks else values > 0.5  # where rint is above 0
     same = grid.shape == scan.shape and float(np.abs(grid.affine - scan.affine).max()) <= geometry.TOLERANCE_MM
     return geometry.to_ras(marked, scan.affine if same else grid.affine)  # at 45 degrees rounding would turn the mask
 

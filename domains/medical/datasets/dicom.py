@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from domains.medical.datasets.listing import finding_of
 from domains.medical.datasets.slices import as_asked
 from domains.medical.dicom import Series, inside
 from framework.errors import TruthError, UserError
@@ -30,9 +31,9 @@ def dicom_tree(
 ) -> Iterator[Record]:
     """DICOM series and pictures, one sample a series, with a mask for each that has a finding.
 
-    Layout: ``<split>/good/`` and ``<split>/<finding>/``, in them folders of any depth and files of any name; files of
-    one SeriesInstanceUID in one folder are a scan, a file without a place in the patient (an X-ray) or with many
-    frames is one by itself. The mask of ``<split>/<finding>/<folder>`` is the NIfTI file
+    Layout: ``<split>/good/`` (in any case) and ``<split>/<finding>/``, with folders of any depth and files of any name;
+    files of one SeriesInstanceUID in one folder are a scan, a file without a place in the patient (an X-ray) or with
+    many frames is one by itself. The mask of ``<split>/<finding>/<folder>`` is the NIfTI file
     ``<split>/masks/<finding>/<folder>.nii[.gz]``, or where that folder has several series
     ``.../<folder>/<first file of the series>.nii[.gz]``; of a picture it is a PNG file of such a name. Without any
     ``masks`` folder the set has labels only.
@@ -69,11 +70,11 @@ def dicom_tree(
 
 def _record(place: Path, folder: Path, series: Series, category: str, patient: str) -> Record:
     """One series, without its mask."""
-    finding, *below = folder.relative_to(place).parts
-    bad = finding != "good"
+    top, *below = folder.relative_to(place).parts
+    finding = finding_of(top)
     group = (series.patient if patient == "id" else "") or "".join(below[:1])
     first, *others = series.files
-    return Record(first, bad, category, group=group, defect=finding if bad else "", beside=tuple(others))
+    return Record(first, bool(finding), category, group=group, defect=finding, beside=tuple(others))
 
 
 def _with_masks(place: Path, records: list[Record]) -> Iterator[Record]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from domains.medical import pictures
+from domains.medical.datasets.listing import finding_of
 from framework.registry import register
 from framework.types import Record
 
@@ -16,6 +17,7 @@ def findings(root: Path, split: str = "test", category: str = "picture") -> Iter
 
     Layout: ``<split>/good/<patient>_<picture>.png`` and ``<split>/<finding>/<patient>_<picture>.png``, or any other
     ending of pictures, with the mask of a finding in ``<split>/masks/<finding>/<patient>_<picture>.png``.
+    ``good`` may be written in any case.
 
     The patient, which is the group, is the name up to its last ``_``, or all of it where there is none.
 
@@ -29,7 +31,7 @@ def findings(root: Path, split: str = "test", category: str = "picture") -> Iter
     for path in sorted(p for p in place.glob("*/*") if p.parent.name != "masks"):
         if path.suffix.lower() not in pictures.SUFFIXES or path.name.startswith("."):
             continue
-        finding = "" if path.parent.name == "good" else path.parent.name
+        finding = finding_of(path.parent.name)
         truth = (place / "masks" / finding / f"{path.stem}.png" if finding else path) if masked else None
         group = path.stem.rpartition("_")[0] or path.stem
         yield Record(path, bool(finding), category, group=group, truth_path=truth, defect=finding)

@@ -39,6 +39,11 @@ def stem(path: Path) -> str:
     return name.rpartition(".")[0]
 
 
+def finding_of(folder: str) -> str:
+    """The finding that a folder's name says, "" of ``good`` in any case."""
+    return "" if folder.lower() == "good" else folder
+
+
 def paired(
     found: list[Path], masks: Path, tail: str = "", endings: tuple[str, ...] = pictures.SUFFIXES
 ) -> dict[Path, Path]:

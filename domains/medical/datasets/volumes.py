@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from domains.medical.datasets.listing import finding_of
 from domains.medical.datasets.slices import as_asked, check_stride, is_scan, patient, slices_of
 from framework.errors import TruthError
 from framework.registry import register
@@ -17,9 +18,9 @@ _GOLD = "GOLD_STANDARD*.nii.gz"
 def nifti(root: Path, split: str = "test", category: str = "scan", stride: int = 1) -> Iterator[Record]:
     """NIfTI volumes, one sample a scan, with a mask for each scan that has a finding.
 
-    Layout: ``<split>/good/<patient>_<scan>.nii[.gz]`` and ``<split>/<finding>/<patient>_<scan>.nii[.gz]``, with the
-    mask of a finding in ``<split>/masks/<finding>/`` under the same name. Without any ``masks`` folder the set has
-    labels only.
+    Layout: ``<split>/good/<patient>_<scan>.nii[.gz]`` (``good`` in any case) and
+    ``<split>/<finding>/<patient>_<scan>.nii[.gz]``, with the mask of a finding in ``<split>/masks/<finding>/`` under
+    the same name. Without any ``masks`` folder the set has labels only.
 
     The patient, which is the group, is the name up to its last ``_``, or all of it where there is none. Opens no file:
     a scan whose mask is missing still names it, so that it cannot be read without.
@@ -35,7 +36,7 @@ def nifti(root: Path, split: str = "test", category: str = "scan", stride: int =
     masked = (folder / "masks").is_dir()
     scans = sorted(p for p in folder.glob("*/*") if p.parent.name != "masks" and is_scan(p))
     for path in scans[::stride]:
-        finding = "" if path.parent.name == "good" else path.parent.name
+        finding = finding_of(path.parent.name)
         truth = None
         if masked:
             truth = folder / "masks" / finding / path.name if finding else path

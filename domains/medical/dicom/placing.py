@@ -79,21 +79,27 @@ def spaced(members: list[Header], path: Path) -> tuple[list[int], np.ndarray]:
     order = np.argsort(along, kind="stable")
     if len(order) == 1:
         return [0], direction * (members[0].thickness or 1.0)
-    gaps = np.diff(along[order])
-    twice = int((gaps < _SAME_MM).sum())
-    if twice:
+    gaps, names = np.diff(along[order]), _names(members, order)
+    twice = np.flatnonzero(gaps < _SAME_MM)
+    if len(twice):
+        pairs = ", ".join(f"{names[i]} and {names[i + 1]}" for i in twice[:_SHOWN])
         raise UnreadableError(
-            f"{path}: {twice} of {len(order)} slices lie where another one lies (several echoes, times or copies in "
-            "one series). Save one of them as a series of its own."
+            f"{path}: {len(twice)} of {len(order)} slices lie where another one lies ({pairs}{_more(len(twice))}): "
+            "several echoes, times or copies in one series. Save one of them as a series of its own."
         )
     usual = float(np.sort(gaps)[(len(gaps) - 1) // 2])  # the lower median: of two gaps a missing slice makes one large
     wrong = np.flatnonzero(np.abs(gaps - usual) > _GAP * usual)
     if len(wrong):
-        raise UnreadableError(f"{path}: {_gaps(members, order, gaps, wrong, usual)}")
+        raise UnreadableError(f"{path}: {_gaps(names, gaps, wrong, usual)}")
     step = (places[order[-1]] - places[order[0]]) / (len(order) - 1)
     aside = np.abs(places[order] - places[order[0]] - np.arange(len(order))[:, None] * step).max()
     if aside > max(_GAP * usual, _SAME_MM):
-        raise UnreadableError(f"{path}: slices lie up to {aside:.3g} mm beside a straight line; resample the series.")
+        steps = np.diff(places[order], axis=0)
+        jump = int(np.abs(steps - np.median(steps, axis=0)).max(1).argmax())
+        raise UnreadableError(
+            f"{path}: slices lie up to {aside:.3g} mm beside a straight line, which bends most between {names[jump]} "
+            f"and {names[jump + 1]}; resample the series."
+        )
     return order.tolist(), step
 
 
@@ -110,13 +116,21 @@ def affine(first: Header, start: np.ndarray, step: np.ndarray) -> np.ndarray:
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix
 
 
-def _gaps(members: list[Header], order: np.ndarray, gaps: np.ndarray, wrong: np.ndarray, usual: float) -> str:
+def _names(members: list[Header], order: np.ndarray) -> list[str]:
+    """What to call each slice, in order: its file, or its frame where one file holds all."""
+    return [members[i].path.name if len(members) > 1 else f"frame {i + 1}" for i in order]
+
+
+def _more(count: int) -> str:
+    """How many more there are than are shown."""
+    return f" and {count - _SHOWN} more" if count > _SHOWN else ""
+
+
+def _gaps(names: list[str], gaps: np.ndarray, wrong: np.ndarray, usual: float) -> str:
     """Which slices are missing, in words."""
-    several = len(members) > 1
-    names = [members[i].path.name if several else f"frame {i + 1}" for i in order]
     between = [f"between {names[i]} and {names[i + 1]} {gaps[i]:.4g} mm" for i in wrong[:_SHOWN]]
-    more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+    more = _more(len(wrong))
     missing = int((np.rint(gaps[wrong] / usual) - 1).clip(0).sum())
-    total = len(order) + missing
+    total = len(names) + missing
     what = f"{missing} of {total} slices missing" if missing else f"{total} slices not evenly spaced"
     return f"{what}: {usual:.4g} mm apart, but {', '.join(between)}{more}."

@@ -32,6 +32,11 @@ NAMED = {
 }
 
 
+def in_pixels(text: str) -> bool:
+    """Whether a size that ``parse`` takes is of pictures alone."""
+    return text.rstrip().endswith("px")
+
+
 def parse(text: str) -> Size:
     """The size that a text says, or a name of ``NAMED``.
 

@@ -10,18 +10,21 @@ import gzip
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from domains.medical import geometry, nifti, pictures
+from domains.medical import dicom, geometry, nifti, pictures
 from domains.medical.geometry import Geometry
 from domains.medical.making.host import Host, study
 from framework.errors import UserError
 
 MASKS = ("masks", "ground_truth")  # folders whose files are no sources
+_NO_DICOM = "DICOM; lesions are made on NIfTI files and pictures only. Save the series as NIfTI (dcm2niix does)."
+_LOOKED = 100  # files of a folder without volumes and pictures, whether they are DICOM
 _COMPRESSION = 4  # of gzip: more costs much and saves little
 
 
@@ -86,12 +89,17 @@ def listed(places: Iterable[Path]) -> list[Path]:
                 p for p in inside if not any(part.startswith(".") or part in MASKS for part in parts[p])
             )
         elif not place.name.lower().endswith(known):
+            if dicom.is_dicom(place):
+                raise UserError(f"{place}: {_NO_DICOM}")
             raise UserError(f"{place}: not a volume or picture; known endings: {', '.join(known)}.")
         elif not place.is_file():
             raise UserError(f"{place}: no such file.")
         else:
             found[place] = None
     if not found:
+        inside = (p for p in sorted(places[0].rglob("*")) if p.is_file())
+        if any(dicom.is_dicom(p) for p in islice(inside, _LOOKED)):
+            raise UserError(f"{places[0]}: {_NO_DICOM}")
         raise UserError(f"{places[0]}: holds no volume or picture; known endings: {', '.join(known)}.")
     return list(found)
 
@@ -116,10 +124,25 @@ def opened(path: Path) -> Source:
     """
     if not is_volume(path):
         return Source(study(_picture(path), (1.0, 1.0), str(path)))
-    grid = geometry.read(path)
+    grid = volume(path)
     values = nifti.stored(grid)[0]
     spacing = np.linalg.norm(grid.affine[:3, :3], axis=0).tolist()
     return Source(study(values, tuple(spacing), str(path)), nifti.open_file(path), grid)
+
+
+def volume(path: Path) -> Geometry:
+    """Where the voxels of a volume lie, by its header.
+
+    Raises:
+        UserError: it cannot be read, or the file holds several volumes.
+    """
+    grid = geometry.read(path, channel=0)
+    if grid.several:
+        raise UserError(
+            f"{path}: 4 dimensions {grid.stored}; lesions are made on a file of one volume. Save one of the "
+            f"{grid.stored[3]} as a file of its own (nibabel.four_to_three splits it)."
+        )
+    return grid
 
 
 def _picture(path: Path) -> np.ndarray:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from domains.medical import geometry
 from domains.medical.making import sizes
 from domains.medical.making.synthetic import checked_kinds
 from framework.errors import UserError
@@ -63,6 +62,15 @@ class Making:
     part: Path
     seed: int
     size: sizes.Size
+
+    @property
+    def read_by(self) -> str:
+        """Which datasets read the set, in words."""
+        from domains.medical.making.sources import is_volume
+
+        volumes = {is_volume(twin.source) for twin in self.twins}
+        names = ("medical/nifti reads the scans", "medical/pictures reads the pictures")
+        return ", ".join(name for name, kind in zip(names, (True, False), strict=True) if kind in volumes)
 
     def __len__(self) -> int:
         return len(self.twins)
@@ -138,7 +146,7 @@ def synthesize(
         UserError: a source cannot be read or shows nothing, a kind is not known, a lesion has no place, ``out`` is
             there already or cannot be written.
     """
-    from domains.medical.making.sources import is_volume, listed, patients
+    from domains.medical.making.sources import is_volume, listed, patients, volume
 
     chosen, reach = checked_kinds(kinds), sizes.parse(size)
     if seed < 0 or not 1 <= each <= MOST_EACH:
@@ -147,7 +155,9 @@ def synthesize(
     paths = listed(sources)
     for path in paths:
         if is_volume(path):
-            geometry.read(path)  # what is wrong with a header shows before the first file
+            if sizes.in_pixels(size):
+                raise UserError(f"{path}: a size of {size!r} is one of pictures, but this is a volume; write mm.")
+            volume(path)  # what is wrong with a header shows before the first file
     wanted = [str(path.resolve()) for path in paths], each, seed, chosen, size
     part = out.with_name(f".partial-{out.name}-{hashlib.sha256(repr(wanted).encode()).hexdigest()[:8]}")
     return Making(_twins(paths, patients(paths), each, seed, chosen), chosen, out, part, seed, reach)

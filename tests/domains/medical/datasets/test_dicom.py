@@ -41,6 +41,11 @@ def root(tmp_path):
     return tmp_path
 
 
+def test_good_is_good_in_any_case(root):
+    (root / "test/good").rename(root / "test/Good")
+    assert [r.defect for r in records(root)] == ["", "", "tumour", "tumour"]
+
+
 def test_a_tree_is_a_record_for_each_series_and_picture(root):
     good, xray, tumour, other = records(root, category="chest")
     place = root / "test"

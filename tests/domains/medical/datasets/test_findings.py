@@ -1,6 +1,8 @@
 from pathlib import Path
 
-from domains.medical.datasets.findings import findings
+import pytest
+
+from domains.medical.datasets import findings, nifti
 
 
 def test_pictures_are_read_with_patients_findings_and_masks(tmp_path):
@@ -17,3 +19,13 @@ def test_pictures_are_read_with_patients_findings_and_masks(tmp_path):
     (tmp_path / "test/masks/blob").rmdir()
     Path(tmp_path / "test/masks").rmdir()
     assert {r.truth_path for r in findings(tmp_path)} == {None}
+
+
+@pytest.mark.parametrize("good", ["Good", "GOOD"])
+def test_good_is_good_in_any_case(tmp_path, good):
+    for ending in ("png", "nii.gz"):
+        path = tmp_path / ending / "test" / good / f"a_1.{ending}"
+        path.parent.mkdir(parents=True)
+        path.touch()
+    for dataset, ending in ((findings, "png"), (nifti, "nii.gz")):
+        assert [(r.anomalous, r.defect) for r in dataset(tmp_path / ending)] == [(False, "")]

@@ -129,11 +129,14 @@ def fault(folder, kind):
     ("kind", "message"),
     [
         ("missing", r"00.dcm: 1 of 5 slices missing: 1.25 mm apart, but between 07.dcm and 21.dcm 2.5 mm."),
-        ("twice", r"2 of 7 slices lie where another one lies \(several echoes, times or copies"),
+        (
+            "twice",
+            r"2 of 7 slices lie where another one lies \(00.dcm and copy00.dcm, 07.dcm and copy07.dcm\): several",
+        ),
         ("size", r"differ in size: n.dcm and 00.dcm. Take them apart"),
         ("spacing", r"differ in PixelSpacing: n.dcm and 00.dcm"),
         ("turned", r"differ in ImageOrientationPatient: n.dcm and 00.dcm"),
-        ("aside", r"slices lie up to \d.* mm beside a straight line"),
+        ("aside", r"slices lie up to \d.* mm beside a straight line, which bends most between 28.dcm and n.dcm;"),
         ("placeless", r"n.dcm: one of 6 files of its series, and without ImagePositionPatient and Image"),
         ("unspaced", r"n.dcm: one of 6 files of its series, and without PixelSpacing"),
         ("junk", r"n.dcm: not a .*DICOM file.* It may be a slice of .*00.dcm: repair it, or remove it"),

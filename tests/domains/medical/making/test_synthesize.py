@@ -3,6 +3,7 @@ import re
 import shutil
 from pathlib import Path
 
+import fake_medical as fake
 import numpy as np
 import pytest
 from fake_cli import mistake
@@ -118,8 +119,14 @@ def test_a_set_on_disk_passes_its_check(made, capsys):
     assert "4 of 4 anomalous samples mark a voxel" in capsys.readouterr().out
 
 
-def test_the_seed_decides_every_byte(healthy, made, tmp_path):
+def test_the_seed_decides_every_byte(healthy, made, tmp_path, capsys):
     assert run(healthy, "--out", tmp_path / "again", "--each", 2, "--seed", 3) == 0
+    told = (
+        "15 samples, spoiled ones beside their healthy twins; medical/nifti reads the scans, medical/pictures reads the"
+    )
+    assert capsys.readouterr().out == f"{tmp_path}/again: {told} pictures\n"
+    one = synthesize.synthesize([healthy / "scans/eye7_1.png"], tmp_path / "one")
+    assert one.read_by == "medical/pictures reads the pictures"
     assert run(healthy, "--out", tmp_path / "other", "--each", 2, "--seed", 4) == 0
     assert contents(made) == contents(tmp_path / "again")
     lesions = [{v for k, v in contents(root).items() if "good" not in k} for root in (made, tmp_path / "other")]
@@ -152,6 +159,16 @@ def test_an_interrupted_set_goes_on_where_it_was(healthy, made, tmp_path, monkey
         (["tiny.png"], r"tiny\.png: 4 x 4 x 3 voxels; a lesion shows on 8 x 8"),
         (["fine_1.nii.gz", "--kinds", "blob,rign"], r"no kind of lesion called 'rign'\. Did you mean 'ring'\?"),
         (["fine_1.nii.gz", "--size", "8 cm"], r"size '8 cm': write \"20 mm\""),
+        (
+            ["fine_1.nii.gz", "--size", "8..30 px"],
+            r"fine_1\.nii\.gz: a size of '8..30 px' is one of pictures.*write mm",
+        ),
+        (["series"], r"series: DICOM; lesions are made on NIfTI files and pictures only\. Save the series as NIfTI"),
+        (["series/IM0"], r"series/IM0: DICOM; lesions are made on NIfTI files"),
+        (
+            ["four.nii"],
+            r"four\.nii: 4 dimensions \(8, 9, 6, 2\); lesions are made on a file of one volume\. Save one of",
+        ),
         (["fine_1.nii.gz", "--size", "900 mm"], r"fine_1\.nii\.gz: no place for a lesion of kind 'blob' that shows"),
         (["fine_1.nii.gz", "--each", "0"], r"each=0: need a seed from 0 and 1 to 99"),
         (["fine_1.nii.gz", "--seed", "-1"], r"seed=-1"),
@@ -161,6 +178,9 @@ def test_an_interrupted_set_goes_on_where_it_was(healthy, made, tmp_path, monkey
 def test_a_mistake_is_one_line_and_leaves_no_set(healthy, tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nothing").mkdir()
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series/IM0").write_bytes(bytes(128) + b"DICM")
+    fake.volume(tmp_path / "four.nii", channels=2)
     (tmp_path / "notes.md").write_text("no scan")
     (tmp_path / "junk.nii.gz").write_bytes(b"no scan" * 100)
     data = (healthy / "scans/pat1_a.nii.gz").read_bytes()
