@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SECONDS = 300
 TWICE = """
 import os, sys
-import torchmetrics.functional  # and with it torch and SciPy, which take most of a start; nothing that asks for a rank
+import pyarrow.parquet, sklearn.metrics, torchmetrics.functional, transformers  # most of a start; none asks for a rank
 second = os.fork()
 os.environ["LOCAL_RANK"] = "0" if second else "1"
 if not second:

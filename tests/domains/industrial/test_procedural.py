@@ -101,7 +101,10 @@ def test_what_an_interrupted_run_left_is_not_taken_for_a_set(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_no_shortcut_tells_the_defective_pictures_of_the_quickstart(tmp_path: Path, tells: Tells) -> None:
+def test_no_shortcut_tells_the_defective_pictures_of_the_quickstart(
+    tmp_path: Path, tells: Tells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(procedural, "TRAIN", 0)
     write(tmp_path, seed=SEED)
     records = [*mvtec(tmp_path / "source"), *mvtec(tmp_path / "target")]
     labels = np.array([r.anomalous for r in records])
