@@ -19,7 +19,7 @@ class DataConfig:
     domain: str = MISSING  # package under domains/, or what a plug-in registers
     dataset: str = MISSING  # dataset of that domain; `anomaly-ov datasets` lists them
     root: str = MISSING  # folder on disk
-    split: str = "test"  # as the dataset names it; zero-shot work trains on test splits of other sets
+    split: str = ""  # as the dataset names it; "": "test", which zero-shot work trains on too, or "train" of made sets
     categories: list[str] = field(default_factory=list)  # keep only these; empty keeps all
     exclude: list[str] = field(default_factory=list)  # leave these categories out: one-vs-rest
     share: list[float] = field(default_factory=lambda: [0.0, 1.0])  # of the groups: [0, 0.7] here, [0.7, 1] there

@@ -20,6 +20,13 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"{folder}: cannot make this folder ({error.strerror}). Choose another.") from None
 
 
+def check_writable(folder: Path) -> None:
+    """Raises UserError where neither a folder nor what would have to be made for it can be written."""
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: cannot be written ({there} is no folder to write in). Choose another.")
+
+
 def check_new(out: Path) -> None:
     """Raises UserError where something is there already."""
     if out.exists():

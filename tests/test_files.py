@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from framework.errors import UserError
-from framework.files import new_folder, write_whole
+from framework.files import check_writable, new_folder, write_whole
 
 
 def test_parts_lie_end_to_end_in_a_folder_that_is_made(tmp_path):
@@ -71,3 +71,11 @@ def test_a_new_folder_that_fails_leaves_nothing(tmp_path):
         (folder / "half").touch()
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_it_is_needed(tmp_path):
+    check_writable(tmp_path / "a/b")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/runs: cannot be written \(.*file is no folder"):
+        check_writable(tmp_path / "file/runs")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]

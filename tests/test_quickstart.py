@@ -77,7 +77,7 @@ def test_it_fills_the_matrix_at_both_levels(out):
         experts = {(a, b) for a in [*domains, "nothing"] for b in domains}
         assert set(cells) == experts | ({("industrial + talks", "industrial")} if level == "sample" else set())
         assert not any(cell.in_domain for cell in cells.values())
-    assert {r.element for r in rows} == {"", "pixel", "point", "voxel"}
+    assert {r.element for r in rows} == {"", "pixel", "point", "slice", "voxel"}
 
 
 def test_it_leaves_a_page_a_table_and_the_experts(out, capsys):

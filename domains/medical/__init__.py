@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -100,6 +100,11 @@ class Medical:
     def protocol(self) -> str:
         """How views are made, for every row."""
         return options.words(self)
+
+    def protocol_of(self, records: Sequence[Record]) -> str:
+        """As ``protocol`` of a set of scans; of pictures what little is done to them."""
+        scans = any(r.frame is not None for r in records[:1]) or any(volumes.is_volume(r.path) for r in records[:1])
+        return self.protocol if scans else "pictures as they are"
 
     def keep(self, folder: Path, say: Callable[[str], None]) -> Medical:
         """A reader like this that keeps scans on disk once they are cut, in a folder that many may share.

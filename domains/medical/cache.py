@@ -71,7 +71,7 @@ def mask(path: Path, of: geometry.Geometry, marks: tuple[int, ...] = ()) -> np.n
     return _remembered(_masks, key, lambda: _frozen(geometry.from_ras(volumes.load_mask(path, of, marks), of.affine)))
 
 
-def _stamps(path: Path) -> tuple[tuple[int, int], ...]:
+def _stamps(path: Path) -> tuple[tuple[int, int, int, int], ...]:
     """The stamps of all files of a scan; of a DICOM series its headers, which are remembered, tell which."""
     if geometry.is_nifti(path) or not dicom.is_dicom(path):
         return (stamp(path),)
@@ -79,7 +79,7 @@ def _stamps(path: Path) -> tuple[tuple[int, int], ...]:
 
 
 @lru_cache(maxsize=_HEADERS)
-def _header(path: Path, stamp: tuple[int, int], channel: int | None) -> geometry.Geometry:
+def _header(path: Path, stamp: tuple[int, int, int, int], channel: int | None) -> geometry.Geometry:
     """As ``geometry.read``; the stamp is only a key."""
     return geometry.read(path, channel)
 

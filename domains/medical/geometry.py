@@ -16,7 +16,7 @@ from framework.errors import MissingPackageError, TruthError, UnreadableError
 MOST_VOXELS = 1 << 31  # 8 GB as they are read
 SUFFIXES = (".nii", ".nii.gz")
 BROKEN = (OSError, EOFError, ValueError, MemoryError, zlib.error)  # what a damaged file makes a reader raise
-_TOLERANCE_MM = 1e-3  # masks are often saved by another tool, which rounds
+TOLERANCE_MM = 1e-3  # masks are often saved by another tool, which rounds
 _LEAST = 1e-9  # mm^3 a voxel, below which an affine maps no volume
 
 
@@ -152,7 +152,7 @@ def check_grid(mask: Geometry, scan: Geometry) -> None:
         raise TruthError(f"mask {mask.path}: shape {mask.shape}, but {scan.path} has {scan.shape}; resample the mask.")
     one, other = (mask.ras_affine, scan.ras_affine) if alike else (mask.affine, scan.affine)
     gap = float(np.abs(one - other).max())
-    if gap > _TOLERANCE_MM:
+    if gap > TOLERANCE_MM:
         raise TruthError(
             f"mask {mask.path}: affine {mask.affine[:3].round(4).tolist()} differs by {gap:.3g} from "
             f"{scan.affine[:3].round(4).tolist()} of {scan.path}; resample the mask onto the scan."

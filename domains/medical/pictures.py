@@ -69,15 +69,25 @@ def load(path: Path) -> np.ndarray:
 def load_mask(path: Path, height: int, width: int) -> np.ndarray:
     """``(H, W)`` bool, true where any channel but alpha is above 0, in a JPEG above half of white.
 
+    Of a palette the number of the colour counts, as segmentations are stored, not the colour.
+
     JPEG, which Kvasir-SEG and TN3K store masks in, spreads faint values around every edge.
 
     Raises:
         TruthError: the mask is missing, unreadable or of another size than its picture.
     """
     try:
+        picture = _open(path)
+        if picture.mode == "P":
+            return _fitting(np.asarray(np.asarray(picture) > 0), path, height, width)
         mask = (load(path) > (_HALF if path.suffix.lower() in _LOSSY else 0)).any(-1)
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None
+    return _fitting(mask, path, height, width)
+
+
+def _fitting(mask: np.ndarray, path: Path, height: int, width: int) -> np.ndarray:
+    """The mask, where it is as large as its picture."""
     if mask.shape != (height, width):
         raise TruthError(f"mask {path}: {mask.shape[1]} x {mask.shape[0]} pixels, its picture {width} x {height}.")
     return mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -9,10 +10,10 @@ import numpy as np
 
 from domains.medical import intensity, slicing
 from domains.medical.geometry import Geometry
-from domains.medical.intensity import Histogram, Scale
+from domains.medical.intensity import Half, Histogram, Scale
 from domains.medical.space import Space
 
-SCHEMA = 1  # raised where the same options would give other codes
+SCHEMA = 2  # raised where the same options would give other codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,10 @@ class Scan:
         cutting: how its slices were cut.
         space: between its voxels and the volume they were cut from.
         scale: of the codes.
-        codes: ``(D, H, W)`` float16, slices along ``cutting.kept``.
+        codes: ``(D, H, W)`` uint16, slices along ``cutting.kept``.
         histogram: of all of them.
         nan: how many values were NaN or infinite, and are 0.
+        beyond: how many lay beyond what the codes can tell, and are the nearest that they can.
         check: called with the indices of slices that are about to be used; raises where they are damaged.
         tables: those made before.
     """
@@ -75,18 +77,26 @@ class Scan:
     codes: np.ndarray
     histogram: Histogram
     nan: int
+    beyond: int = 0
     check: Callable[[Sequence[int]], None] = lambda _: None
     tables: dict[Look, np.ndarray] = field(default_factory=dict)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is odd and could still be read: a line each, with the path."""
-        if len(self.histogram.values) > 1:
-            return self.geometry.warnings
-        return (*self.geometry.warnings, f"{self.geometry.path}: one value everywhere, so nothing can stand out.")
+        path, notes = self.geometry.path, list(self.geometry.warnings)
+        if self.beyond and isinstance(self.scale, Half):
+            low, high = self.scale.ends
+            notes.append(
+                f"{path}: {self.beyond} of {math.prod(self.geometry.shape)} values are cut to {low:.3g} to {high:.3g}: "
+                "they lie millions of times farther out than the others."
+            )
+        if len(self.histogram.values) == 1:
+            notes.append(f"{path}: one value everywhere, so nothing can stand out.")
+        return tuple(notes)
 
     def planes(self, axis: str) -> np.ndarray:
-        """``(D, H, W)`` float16, codes of the slices along an axis."""
+        """``(D, H, W)`` uint16, codes of the slices along an axis."""
         if axis == self.cutting.kept:
             return self.codes
         upright = self.cutting.upright
@@ -104,7 +114,7 @@ class Scan:
         self.check(indices if axis == self.cutting.kept else range(len(self.codes)))
         planes = self.planes(axis)
         for room, index in zip(out, indices, strict=True):
-            codes = np.ascontiguousarray(planes[index]).view(np.uint16)
+            codes = np.ascontiguousarray(planes[index])
             for channel, table in zip(room, self.table(look), strict=True):
                 np.take(table, codes, out=channel, mode="clip")  # "raise" would copy
 
@@ -113,7 +123,7 @@ class Scan:
         self.check(range(len(self.codes)))
         visible: np.ndarray = np.any(self.table(look) >= slicing.VISIBLE, 0)
         if axis == self.cutting.kept:
-            share = np.array([np.count_nonzero(visible[plane.view(np.uint16)]) / plane.size for plane in self.codes])
+            share = np.array([np.count_nonzero(visible[plane]) / plane.size for plane in self.codes])
         else:
             share = self._seen(visible, axis)
         indices = np.flatnonzero(share >= slicing.SHARE)
@@ -124,7 +134,7 @@ class Scan:
         upright, kept = self.cutting.upright, self.cutting.kept
         total: np.ndarray = np.zeros(self.planes(axis).shape[0])
         for plane in self.codes:
-            marked = visible[plane.view(np.uint16)][None]
+            marked = visible[plane][None]
             along = slicing.cut(slicing.stack(marked, kept, upright), axis, upright)  # (D, H, W), one row or column
             total += np.count_nonzero(along, axis=(1, 2))
         return total / (self.codes.size / len(total))

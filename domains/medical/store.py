@@ -2,7 +2,7 @@
 
 Named by what the files of the scan hold and by all that decides how slices are cut, not by how they are shown, so
 that experiments share them, whatever their windows. Nothing of a header that could name a patient is kept. Each file
-is written whole; a slice that is damaged on disk is found by its check sum, and the scan is cut again.
+is written whole; a slice or a text that is damaged on disk is found by its check sum, and the scan is cut again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from typing import Any
 import numpy as np
 
 from domains.medical.geometry import Geometry
-from domains.medical.intensity import Histogram, Scale, every
+from domains.medical.intensity import Half, Histogram, Scale, Whole
 from domains.medical.scans import SCHEMA, Cutting, Scan
 from domains.medical.space import Space
 from framework.errors import UnreadableError, UserError
 from framework.files import write_whole
 
 _ROOM = 20  # nothing more is kept where the disk has no room for this many more of the same size
+_SUM = b'{"sum": "%08x", '
 _told: set[Path] = set()  # folders of which it was said that nothing more is kept
 
 
@@ -51,15 +52,16 @@ class Store:
         """A scan that was cut like this before; None where none was, or what is there is damaged."""
         path = self.path(scan, cutting)
         try:
-            known = json.loads(path.with_suffix(".json").read_text())
+            known = _parsed(path.with_suffix(".json").read_bytes())
             codes = np.memmap(
-                path, np.float16, "r", known["offset"], tuple(known["shape"])
+                path, np.uint16, "r", known["offset"], tuple(known["shape"])
             )  # np.load takes twice as long
             space = Space(**{name: tuple(values) for name, values in known["space"].items()})
-            scale, occur = Scale(**known["scale"]), np.array(known["codes"], np.uint16)
-            histogram = Histogram(occur, scale.decode(every()[occur]), np.array(known["counts"], np.int64))
+            scale: Scale = (Whole if "first" in known["scale"] else Half)(**known["scale"])
+            occur = np.array(known["codes"], np.uint16)
+            histogram = Histogram(occur, scale.decode(occur), np.array(known["counts"], np.int64))
             check = partial(_check, codes, known["sums"], set())
-            return Scan(scan, cutting, space, scale, codes, histogram, known["nan"], check)
+            return Scan(scan, cutting, space, scale, codes, histogram, known["nan"], known["beyond"], check)
         except (OSError, ValueError, KeyError, TypeError, EOFError):
             return None
 
@@ -74,7 +76,7 @@ class Store:
                 raise UserError(f"{self.folder}: little room is left on its disk.")
             header = _npy_header(scan.codes)
             write_whole(path, header, scan.codes.reshape(-1).view(np.uint8).data)
-            write_whole(path.with_suffix(".json"), json.dumps(_plain(scan) | {"offset": len(header)}).encode())
+            write_whole(path.with_suffix(".json"), _text(_plain(scan) | {"offset": len(header)}))
         except (UserError, OSError) as error:
             _told.add(self.folder)
             self.say(f"cut scans are not kept: {error}")
@@ -90,18 +92,21 @@ class Store:
         return self.folder / key[:2] / f"{key}.npy"
 
 
-def stamp(path: Path) -> tuple[int, int]:
-    """When a file was last written, in nanoseconds, and its size. Raises UnreadableError."""
+def stamp(path: Path) -> tuple[int, int, int, int]:
+    """Size of a file, its inode, and when it and its inode were last written, in nanoseconds. Raises UnreadableError.
+
+    A file that is replaced by one of its size and time of writing has another inode, or that another time.
+    """
     try:
         status = path.stat()
     except OSError:
         raise UnreadableError(f"{path}: no such file.") from None
-    return status.st_mtime_ns, status.st_size
+    return status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
 
 @lru_cache(maxsize=1 << 16)
-def _content(path: Path, mtime_ns: int, size: int) -> str:
-    """Sha256 of a file, remembered while it does not change."""
+def _content(path: Path, *stamp: int) -> str:
+    """Sha256 of a file, remembered while its stamp does not change."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -118,8 +123,23 @@ def _plain(scan: Scan) -> dict[str, Any]:
         "codes": scan.histogram.codes.tolist(),
         "counts": scan.histogram.counts.tolist(),
         "nan": scan.nan,
+        "beyond": scan.beyond,
         "sums": [zlib.crc32(plane.data) for plane in scan.codes],
     }
+
+
+def _text(plain: dict[str, Any]) -> bytes:
+    """JSON that starts with the check sum of what follows it."""
+    rest = json.dumps(plain)[1:].encode()
+    return _SUM % zlib.crc32(rest) + rest
+
+
+def _parsed(text: bytes) -> Any:
+    """What ``_text`` was made of; ValueError where the check sum is another."""
+    length = len(_SUM % 0)
+    if text[:length] != _SUM % zlib.crc32(text[length:]):
+        raise ValueError
+    return json.loads(text)
 
 
 def _check(codes: np.ndarray, sums: list[int], seen: set[int], indices: Sequence[int]) -> None:

@@ -14,7 +14,7 @@ globalThis.makeStage = (host, scene) => {
   ];
   const EDGE = [64, 224, 255], INPUT = 512; // the colour around the truth; steps of a handle
   const place = shape.map((n) => n >> 1);
-  let [low, high] = first, rgb = null, codes = null, ends = [0, 255], opacity = 1, threshold = 0, crossed = true, rimmed = true, waiting = false;
+  let [low, high] = first, rgb = null, codes = null, ends = [0, 255], opacity = 0.6, threshold = 0, crossed = true, rimmed = true, waiting = false;
 
   function make(parent, tag, kind = "", text = "") {
     const made = parent.appendChild(document.createElement(tag));
@@ -228,7 +228,7 @@ globalThis.makeStage = (host, scene) => {
     },
     turn,
     controls: [
-      { label: "map", min: 0, max: 1, step: 0.01, value: 1, set(value) { opacity = value; later(); } },
+      { label: "map", min: 0, max: 1, step: 0.01, value: 0.6, set(value) { opacity = value; later(); } },
       { label: "from score", min: 0, max: 1, step: 0.01, value: 0, set(value) { threshold = value; later(); } },
     ],
   };

@@ -89,12 +89,17 @@ def thinned(box: tuple[slice, ...], spacing_mm: np.ndarray) -> tuple[np.ndarray,
 
 
 def truth_beside(path: Path) -> Path | None:
-    """The mask of a scan where sets lay it: in ``labelsTr`` or ``masks``, or beside it as ``*_seg`` or ``*_mask``."""
+    """The mask of a scan where sets lay it.
+
+    In ``labelsTr`` or ``masks`` beside its folder, in ``masks/<finding>`` beside that of its finding, or beside itself
+    as ``*_seg`` or ``*_mask``.
+    """
     end = ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix
     stem, folder = path.name[: len(path.name) - len(end)], path.parent
     case = stem.rpartition("_")[0] or stem  # of several sequences: BraTS_001_flair, or liver_001_0000
     apart = {"imagesTr": "labelsTr", "imagesTs": "labelsTs", "images": "masks"}.get(folder.name)
     found = [folder.parent / apart / f"{name}{end}" for name in (stem, case)] if apart else []
+    found += [folder.parent / "masks" / folder.name / path.name]
     found += [folder / f"{name}{word}{end}" for name in (stem, case) for word in ("_seg", "_mask")]
     return next((mask for mask in found if mask != path and mask.is_file()), None)
 

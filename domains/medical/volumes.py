@@ -149,7 +149,8 @@ def load_mask(path: Path, scan: Geometry, marks: tuple[int, ...] = ()) -> np.nda
                 f"mask {path}: has NaN or infinite voxels; a mask is 0 where normal and 1 where anomalous."
             )
         marked[:, :, k] = np.isin(np.rint(values), marks) if marks else values > 0.5  # where rint is above 0
-    return geometry.to_ras(marked, grid.affine)
+    same = grid.shape == scan.shape and float(np.abs(grid.affine - scan.affine).max()) <= geometry.TOLERANCE_MM
+    return geometry.to_ras(marked, scan.affine if same else grid.affine)  # at 45 degrees rounding would turn the mask
 
 
 def save(volume: np.ndarray, scan: Geometry, path: Path) -> Path:

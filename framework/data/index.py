@@ -52,13 +52,14 @@ class Index:
         return sorted({r.category for r in self.records})
 
 
-def open_index(name: str, config: DataConfig, asked: bool = False) -> Index:
+def open_index(name: str, config: DataConfig, asked: bool = False, trained: bool = False) -> Index:
     """List the samples of one set; opens no sample.
 
     Args:
         name: of the set.
         config: of the set.
         asked: whether a language model will be asked about it, see ``registry.asked``.
+        trained: whether it will be trained on, which decides the split where none is given and its own is "train".
 
     Raises:
         UserError: unknown domain, dataset, option or category; missing folder; no samples.
@@ -69,6 +70,9 @@ def open_index(name: str, config: DataConfig, asked: bool = False) -> Index:
     _check_domain(config.domain, reader)
     source = f"{config.domain}/{config.dataset}"
     registry.check("dataset", source, config.options, given=2)
+    if not config.split:
+        own = str(signature(registry.get("dataset", source)).parameters["split"].default)
+        config = replace(config, split="test" if own == "train" and not trained else own)
     root = Path(config.root).expanduser()
     if not root.is_dir():
         raise UserError(f"{name}: no folder {root}. Set its root to where {source} lies.")
@@ -107,7 +111,7 @@ def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
         raise UserError(f"experiment {config.name}: train names no set, so there is nothing to fit.")
     if not config.test and not fit:
         raise UserError(f"experiment {config.name}: test names no set, so there is nothing to test.")
-    train = [open_index(name, c) for name, c in config.train.items()] if fit else []
+    train = [open_index(name, c, trained=True) for name, c in config.train.items()] if fit else []
     test = [open_index(name, c) for name, c in config.test.items()]
     for index in (*train, *test):
         _check_files(index)

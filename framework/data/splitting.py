@@ -25,13 +25,15 @@ def part_of(records: Sequence[Record], low: float, high: float) -> list[Record]:
     """
     folder = Path(commonpath([r.path.parent for r in records])) if records else Path()
     names = [r.group or r.path.relative_to(folder).as_posix() for r in records]
-    keys = [(r.category, name) for r, name in zip(records, names, strict=True)]
-    anomalous = {key for key, record in zip(keys, records, strict=True) if record.anomalous}
-    strata: dict[tuple[str, bool], list[tuple[str, str]]] = defaultdict(list)
-    for key in dict.fromkeys(keys):
-        strata[key[0], key in anomalous].append(key)
-    kept: set[tuple[str, str]] = set()
+    anomalous = {name for name, record in zip(names, records, strict=True) if record.anomalous}
+    category: dict[str, str] = {}  # of a group that has several the first
+    for name, record in zip(names, records, strict=True):
+        category[name] = min(category.get(name, record.category), record.category)
+    strata: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    for name in category:
+        strata[category[name], name in anomalous].append(name)
+    kept: set[str] = set()
     for members in strata.values():
-        ordered = sorted(members, key=lambda key: hashlib.sha256(key[1].encode("utf-8", "surrogateescape")).digest())
-        kept |= {key for i, key in enumerate(ordered) if low <= (i + 0.5) / len(ordered) < high}
-    return [record for key, record in zip(keys, records, strict=True) if key in kept]
+        ordered = sorted(members, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
+        kept |= {name for i, name in enumerate(ordered) if low <= (i + 0.5) / len(ordered) < high}
+    return [record for name, record in zip(names, records, strict=True) if name in kept]

@@ -134,11 +134,11 @@ def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
     tested = [column for _, column in sorted({(row.domain, row.tested_on) for row in kept})]
     order = {labels[row]: _place(row, tested) for row in kept}
     trained = sorted(order, key=lambda label: (order[label], label))
-    best: dict[str, float] = {}
+    best: dict[tuple[str, str], float] = {}
     for row in kept:
         if row.control:
-            best[row.tested_on] = max(row.value, best.get(row.tested_on, 0.0))
-    cells = {key: Cell(tuple(found), best.get(key[1])) for key, found in seeds.items()}
+            best[row.tested_on, row.views] = max(row.value, best.get((row.tested_on, row.views), 0.0))
+    cells = {key: Cell(tuple(found), best.get((key[1], found[0].views))) for key, found in seeds.items()}
     return Matrix(metric, level, trained, tested, cells)
 
 
@@ -167,19 +167,19 @@ def _same(column: list[Row]) -> None:
 def _labels(rows: list[Row]) -> dict[Row, str]:
     """The line of each row: its training sets, and where these are shared by several methods, what tells them apart.
 
-    A method that was tested on one set with views made in several ways has a line for each way.
+    Where a set's views were made in several ways, by one method or by several, a line says which way is its own.
     """
     methods: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-    ways: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    ways: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         if not row.control:
             methods[row.trained_on].add(_method(row))
-        ways[*_method(row), row.tested_on].add(row.views)
+        ways[row.tested_on].add(row.views)
     labels = {}
     for row in rows:
         method, shared = _method(row), methods[row.trained_on]
         telling = [method[i] for i in range(1, len(_METHOD)) if len({other[i] for other in shared}) > 1]
-        way = [row.views] if len(ways[*method, row.tested_on]) > 1 else []
+        way = [row.views] if len(ways[row.tested_on]) > 1 else []
         labels[row] = " · ".join([row.model, *way] if row.control else [row.trained_on, *telling, *way])
     return labels
 

@@ -18,6 +18,11 @@ from framework.metrics.curves import Curves
 from framework.tasks.cues import BRIGHTNESS, POSITION, SIZE
 from framework.tasks.levels import Level
 
+WORDS = {  # what is anomalous where high scores are, and where low ones are
+    POSITION: ("near the median slice", "far from the median slice"),
+    BRIGHTNESS: ("bright", "dark"),
+    SIZE: ("large", "small"),
+}
 COLUMNS = {
     "model": "",
     "experiment": "controls",
@@ -32,30 +37,28 @@ def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
     """A level for each control, scored by it alone, and the columns in which its rows differ from a method's.
 
     Whether high or low is anomalous is chosen by the labels themselves, so that a control is as strong as it can be.
+    A category whose every line has the cue has the control.
 
     Args:
-        level: of single slices, whose lines hold ``cues``; without these there are no controls.
+        level: of samples or of single views, whose lines hold ``cues``; of another there are no controls.
     """
-    lines = [line for line in level.lines if line.get("cues")]
-    if not lines or len(lines) < len(level.lines):
+    if level.name not in ("sample", "view"):
         return []
     found = []
-    for name in (POSITION, BRIGHTNESS, SIZE):
+    for name, (high, low) in WORDS.items():
+        lacking = {line["category"] for line in level.lines if name not in (line["cues"] or ())}
+        lines = [line for line in level.lines if line["category"] not in lacking]
+        if not lines:
+            continue
         scores = _nearness(lines) if name == POSITION else np.array([line["cues"][name] for line in lines])
-        by_category = _curves(lines, scores)
-        known = [c.auroc for c in by_category.values() if c.auroc is not None]
+        known = [c.auroc for c in _curves(lines, scores).values() if c.auroc is not None]
         turned = bool(known) and float(np.mean(known)) < 0.5
         if turned:
-            by_category = _curves(lines, -scores)
-        told = {POSITION: ("near", "far from"), BRIGHTNESS: ("bright", "dark"), SIZE: ("large", "small")}[name][turned]
-        note = (
-            f"{level.note}; {told}{' the median slice' if name == POSITION else ''} is anomalous, chosen by the labels"
-        )
-        scored = [
-            line | {"logit": score} for line, score in zip(lines, (-scores if turned else scores).tolist(), strict=True)
-        ]
-        unseen = [line | {"seen": False} for line in scored]
-        found.append((Level(level.name, level.element, by_category, unseen, note), COLUMNS | {"model": CONTROL + name}))
+            scores = -scores
+        note = f"{level.note}; {low if turned else high} is anomalous, chosen by the labels"
+        scored = [line | {"logit": s, "seen": False} for line, s in zip(lines, scores.tolist(), strict=True)]
+        made = Level(level.name, level.element, _curves(lines, scores), scored, note, not lacking and level.whole)
+        found.append((made, COLUMNS | {"model": CONTROL + name}))
     return found
 
 

@@ -1,10 +1,11 @@
-"""A sample made of slices -> what tells something of each without a look at what it shows."""
+"""A sample -> what tells something of each of its views without a look at what it shows."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from framework.types import Sample
 
@@ -12,25 +13,21 @@ POSITION, BRIGHTNESS, SIZE = "slice position", "mean intensity", "file size"
 
 
 def cues(sample: Sample) -> list[dict[str, Any]]:
-    """Of every view that is a slice: where it lies, its mean intensity, its size; nothing where views are none.
+    """Of every view: its mean intensity, its size and, of a slice whose place is known, where it lies.
 
     The size is that of its file; a slice of a volume has none, so it is that of its pixels, compressed.
     """
-    record = sample.record
+    record, places = sample.record, sample.at
     if record.slice is not None:
-        places: Sequence[float] = [float(record.slice)]
-    elif sample.at is not None:
-        places = sample.at.tolist()
-    else:
-        return []
-    own_file = record.frame is None and record.slice is not None
-    stack = record.group if own_file else str(record.path)
-    return [
+        places = np.array([record.slice], np.float32)
+    whole_file = record.frame is None and len(sample.views) == 1
+    stack = record.group if whole_file else str(record.path)
+    found = [
         {
             "stack": stack,
-            POSITION: place,
             BRIGHTNESS: float(view.mean()),
-            SIZE: float(record.path.stat().st_size if own_file else len(zlib.compress(view[0].tobytes(), 1))),
+            SIZE: float(record.path.stat().st_size if whole_file else len(zlib.compress(view[0].tobytes(), 1))),
         }
-        for place, view in zip(places, sample.views, strict=True)
+        for view in sample.views
     ]
+    return found if places is None else [f | {POSITION: p} for f, p in zip(found, places.tolist(), strict=True)]

@@ -84,6 +84,7 @@ class Evaluation(nn.Module):
             "id": str(name),
             "category": record.category,
             "group": record.group or str(name),
+            "alone": not record.group,
             "label": record.anomalous,
             "logit": float(logit),
             "score": float(logit.double().sigmoid()),
@@ -117,19 +118,15 @@ class Evaluation(nn.Module):
         return found_coarse(counted).tobytes()
 
     def _apart(self, sample: Sample, logits: Tensor) -> dict[str, Any]:
-        """What is known of single views, where these are units of their own: of slices."""
+        """What is known of single views, where these are units of their own, such as slices."""
         if not getattr(self.index.reader, "view", ""):
             return {"views": [], "cues": None}
-        known = cues(sample)
-        if sample.record.slice is not None:
-            return {"views": [], "cues": known[0]}
-        if sample.truth is None or len(logits) < 2:
+        if len(logits) == 1 and (sample.back is None or sample.record.slice is not None):  # a picture or one slice
+            return {"views": [], "cues": cues(sample)[0]}
+        if sample.truth is None:
             return {"views": [], "cues": None}
-        found = zip(logits.float().tolist(), (view_targets(sample) > 0).tolist(), strict=True)
-        views = [{"logit": logit, "label": label, "cues": None} for logit, label in found]
-        for view, cue in zip(views, known, strict=bool(known)):
-            view["cues"] = cue
-        return {"views": views, "cues": None}
+        found = zip(logits.float().tolist(), (view_targets(sample) > 0).tolist(), cues(sample), strict=True)
+        return {"views": [{"logit": t, "label": label, "cues": cue} for t, label, cue in found], "cues": None}
 
     def _lay(self, sample: Sample, scores: Tensor) -> dict[str, Any]:
         """The same on the grid of published numbers, where the sample has one."""

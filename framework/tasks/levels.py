@@ -13,6 +13,7 @@ import torch
 from framework.data.index import Index
 from framework.metrics.curves import Curves
 from framework.metrics.ranking import AnomalyCurves
+from framework.tasks.cues import POSITION
 from framework.tasks.evaluation import Evaluation
 from framework.tasks.pooling import pool
 
@@ -26,6 +27,8 @@ class Level:
     curves: Mapping[str, Curves | Scanned]
     lines: list[dict[str, Any]]
     note: str = ""  # how its scores were made, part of the metric's definition
+    whole: bool = True  # whether its categories are all of the set's: else their mean is not the set's
+    flat: bool = False  # whether elements of different samples or slices never touch
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +79,21 @@ def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str
         rule: how the samples of a group become one score, see ``pooling.pool``.
     """
     word = getattr(index.reader, "view", "")
-    single = bool(word) and all(line["cues"] for line in lines)
+    single = bool(word) and all(POSITION in (line["cues"] or ()) for line in lines)
     found = [Level("sample", "", curves.samples, lines, f"; each sample is a {word}" if single else "")]
     views = [line | view for line in lines for view in line["views"]]
     if views:
         found.append(Level("view", word, curves_of(views), views, f"; each {word} by the truth in it"))
-    groups = grouped(lines, rule) if word and index.unit != "sample" else []
-    if 0 < len(groups) < len(lines):
-        found.append(
-            Level("group", index.unit, curves_of(groups), groups, f"; {rule} of the samples of a {index.unit}")
-        )
+    known = [line for line in lines if word and not line["alone"]]
+    groups = grouped(known, rule)
+    if len(groups) < len(known):
+        whole = {line["category"] for line in known} == {line["category"] for line in lines}
+        note = f"; {rule} of the samples of a {index.unit}"
+        found.append(Level("group", index.unit, curves_of(groups), groups, note, whole))
     located = [line for line in lines if line["hist"] is not None]
     if located:
-        found.append(Level("element", index.reader.element, curves.elements, located))
+        flat = bool(word) and not any(line["found"] for line in located)
+        found.append(Level("element", index.reader.element, curves.elements, located, flat=flat))
     scans = [line for line in located if line["found"] is not None]
     if scans:
         found.append(Level("element", index.reader.element, curves.scans, scans))

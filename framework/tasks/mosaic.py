@@ -16,7 +16,7 @@ from framework.types import Sample
 from framework.viewer.page import View
 
 MOST = 12  # slices of a mosaic
-COLUMNS = 6
+COLUMNS, FEWEST = 6, 3  # of a row: one slice alone does not fill the sheet
 APART = 24  # no two slices are nearer than this part of what was looked at: neighbours show the same
 SIDE = 512  # longest side of a slice on the sheet, pixels
 PLACES = ("planes", "numbers", "positions_mm", "pixel_mm", "sides")  # of a scene: where each view lies
@@ -110,7 +110,7 @@ def sheet(views: Sequence[View], rows: int, scene: Mapping[str, np.ndarray], nam
         words = " · ".join(filter(None, (f"{view.score:.2f}", view.caption)))
         sides = tuple(scene["sides"][view.number].tolist())
         placed.append(Picture((view.picture, view.overlay), words, length, sides, _INK))
-    made.put(placed, min(COLUMNS, len(placed)))
+    made.put(placed, min(COLUMNS, max(FEWEST, len(placed))))
     return made
 
 

@@ -89,6 +89,8 @@ class Predictor:
             "highest": float(elements.max()),
         }
         line |= sample.counts
+        if sample.captions:
+            line["view_captions"] = list(sample.captions)
         if sample.warnings:
             line["warnings"] = list(sample.warnings)
         return sample, line, elements, maps
@@ -105,7 +107,8 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Score files; write ``<out>/<name>_map.*`` for each and its line to ``<out>/predictions.jsonl``.
 
-    Files of one sample, such as a DICOM series, are scored as one; of a folder, the samples that a domain finds in it.
+    Files of one sample, such as a DICOM series, are scored as one, whose line names the first of them; of a folder, the
+    samples that a domain finds in it. A folder that holds one sample names its results and stands in its line.
 
     Of a file that can be looked around in also ``<name>_viewer.html``, and ``<name>_views.png`` and ``.pdf``,
     unless ``pictures`` is False.
@@ -122,17 +125,18 @@ def predict(
     for path in files:
         if not (path.is_file() or path.is_dir()):
             raise UserError(f"{path}: no such file.")
+    folders = {found[0]: path for path in files if path.is_dir() and len(found := registry.samples([path])) == 1}
     files = registry.samples(files)
     predictor = Predictor(checkpoint, weights, device, reader, files)
     make_folder(out)
     earlier = tidy(out / LINES)
     others = earlier.keys() - {str(path) for path in files}
-    names = stems(files, taken(earlier[name] for name in others))
+    names = stems(files, taken(earlier[name] for name in others), folders)
     lines = []
     try:
         with (out / LINES).open("a") as f:
             for path in track(files, len(files), "scoring"):
-                lines.append(_line(predictor, path, out / names[path], pictures))
+                lines.append(_line(predictor, path, out / names[path], pictures, folders.get(path)))
                 f.write(json.dumps(lines[-1]) + "\n")
                 f.flush()
     finally:  # also after Ctrl-C
@@ -151,9 +155,12 @@ def plugins(content: dict[str, Any]) -> list[str]:
     return found
 
 
-def _line(predictor: Predictor, path: Path, stem: Path, pictures: bool) -> dict[str, Any]:
-    """Score one file, save its map and pictures as ``stem`` and an ending; what to tell, or ``error`` with why not."""
-    line: dict[str, Any] = {"file": str(path)}
+def _line(predictor: Predictor, path: Path, stem: Path, pictures: bool, folder: Path | None) -> dict[str, Any]:
+    """Score one file, save its map and pictures as ``stem`` and an ending; what to tell, or ``error`` with why not.
+
+    A file that is all of a folder that was given is called by the folder.
+    """
+    line: dict[str, Any] = {"file": str(path)} | ({"folder": str(folder)} if folder else {})
     try:
         line["domain"], reader = predictor.domain(path)
         sample, found, elements, maps = predictor.score(reader, path)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from framework.files import write_whole
 
 LINES = "predictions.jsonl"
+_NONE: Mapping[Path, Path] = {}
 
 
-def stems(files: list[Path], others: Collection[str] = ()) -> dict[Path, str]:
+def stems(files: list[Path], others: Collection[str] = (), folders: Mapping[Path, Path] = _NONE) -> dict[Path, str]:
     """A name for each file's results: its stem; its folder's name before it and a number after it to tell it apart.
 
     Args:
         files: to name.
         others: names that belong to results of other files.
+        folders: of files that are all of a folder: it names them.
     """
     plain = {path: path.name.removesuffix(".gz").rsplit(".", 1)[0] for path in files}
+    plain |= {path: folder.resolve().name for path, folder in folders.items()}
     counts = Counter(plain.values())
     found: dict[Path, str] = {}
     taken = set(others)

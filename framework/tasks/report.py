@@ -44,7 +44,7 @@ REGIONS = {  # what makes one region of AUPRO
     "voxel": "regions 26-connected among the voxels scored",
     "point": "regions of points within 3 sampling pitches",
 }
-UNSAVED = ("position", "seen", "grid", "views", "cues", "found")  # of a line
+UNSAVED = ("position", "alone", "seen", "grid", "views", "cues", "found")  # of a line
 OWN_REGIONS = "regions as its domain numbers them"
 
 
@@ -62,7 +62,7 @@ def report(task: Detect) -> Path | None:
         index = evaluation.index
         trained_on = seen(known, digests(index.records))
         lines = [line | {"seen": trained_on[line["position"]]} for line in lines]
-        views = getattr(index.reader, "protocol", "")
+        views = _views(index)
         for level in levels(index, curves, lines, task.config.model.pool):
             rows += level_rows(level, common | _tested(index), f"{VIEWED}{views}" if views else "")
             for control, own in controls(level):
@@ -98,6 +98,12 @@ def _common(task: Detect) -> dict[str, Any]:
     }
 
 
+def _views(index: Index) -> str:
+    """How the domain makes the views of a set, in its own words; "" where it does not say."""
+    of = getattr(index.reader, "protocol_of", None)
+    return of(index.records) if of else getattr(index.reader, "protocol", "")
+
+
 def _tested(index: Index) -> dict[str, Any]:
     """The columns that are the same in every row of a set."""
     return {
@@ -120,8 +126,8 @@ def level_rows(level: Level, columns: dict[str, Any], viewed: str = "") -> list[
     rows = []
     for metric in METRICS:
         values = {c: v for c, curves in level.curves.items() if (v := getattr(curves, metric, None)) is not None}
-        groups: list[tuple[str, list[str]]] = [(ALL, list(values))] if values else []
-        if len(level.curves) > 1:
+        groups: list[tuple[str, list[str]]] = [(ALL, list(values))] if values and level.whole else []
+        if len(level.curves) > 1 or not level.whole:
             groups += [(category, [category]) for category in values]
         for name, categories in groups:
             rows.append(_row(level, metric, categories, columns | {"category": name}, viewed))
@@ -176,7 +182,7 @@ def _summary(rows: list[Row]) -> list[str]:
 
 
 def _protocol(metric: str, level: Level) -> str:
-    regions = REGIONS["pixel"] if level.name == "grid" else REGIONS.get(level.element, OWN_REGIONS)
+    regions = REGIONS["pixel"] if level.name == "grid" or level.flat else REGIONS.get(level.element, OWN_REGIONS)
     return PROTOCOLS[metric] + level.note + (f", {regions}" if metric == "aupro" else "")
 
 

@@ -22,7 +22,7 @@ from framework.data.datamodule import DomainData
 from framework.data.fingerprint import digests, fingerprint
 from framework.data.index import Index
 from framework.errors import UserError
-from framework.files import make_folder
+from framework.files import check_writable, make_folder
 from framework.leaderboard.rows import ALL
 from framework.leaderboard.store import load
 from framework.models import trained
@@ -56,6 +56,7 @@ def fit(config: Config) -> Outcome:
     Raises:
         UserError: anything the user can mend, before anything is trained.
     """
+    check_writable(Path(config.out))
     train, test = open_checked(config, fit=True)
     work = Path(config.out) / f".training-{config.name}-{digest(config)[:12]}"
     saving = ModelCheckpoint(work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
@@ -86,6 +87,7 @@ def test(config: Config) -> Outcome:
         raise UserError(
             f"experiment {config.name}: test needs checkpoint=..., or a published expert in model.expert.weights."
         )
+    check_writable(Path(config.out))
     _, sets = open_checked(config, fit=False)
     trainer = make_trainer(config, [])
     content = trained.read(Path(config.checkpoint)) if config.checkpoint else None

@@ -35,7 +35,7 @@ def show(
         scores: ``(E,)`` in [0, 1].
         maps: V of ``(H, W)`` in [0, 1], of the views; of a scan only those of a few slices are asked for.
         stem: of the files.
-        told: ``file``, ``score`` and ``view_scores`` of the sample.
+        told: ``file``, perhaps the ``folder`` that it is called by, ``score`` and ``view_scores`` of the sample.
 
     Returns:
         Their paths as ``viewer``, ``picture`` and ``pdf``; nothing where there is no scene. Of a scan also ``slices``,
@@ -47,7 +47,7 @@ def show(
     scene = reader.scene(sample) if hasattr(reader, "scene") else {}
     if not scene:
         return {}
-    name, view_scores = Path(told["file"]).name, told["view_scores"]
+    name, view_scores = Path(told.get("folder", told["file"])).name, told["view_scores"]
     sliced, more = is_scan(scene), {}
     facts = [f"score {told['score']:.3f}", f"{sample.elements:,} {reader.element}s"]
     facts += [f"{len(sample.views)} {'slices' if sliced else 'views'}"]

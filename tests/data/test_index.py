@@ -36,3 +36,14 @@ def test_shares_of_a_set_part_its_groups(tmp_path):
     assert not {r.path for r in parts[0].records} & {r.path for r in parts[1].records}
     with pytest.raises(UserError, match=r"s: share \[0.99, 1\] holds none of its groups"):
         open_index("s", DataConfig("medical", "yes_no", str(tmp_path), share=[0.99, 1]))
+
+
+@pytest.mark.parametrize(("trained", "split"), [(True, "train"), (False, "test")])
+def test_a_set_made_to_train_on_takes_its_split_by_its_use(tmp_path, trained, split):
+    from PIL import Image
+
+    for number in range(8):
+        Image.new("L", (8, 8), number).save(tmp_path / f"{number}.png")
+    made = open_index("s", DataConfig("medical", "synthetic", str(tmp_path)), trained=trained)
+    given = open_index("s", DataConfig("medical", "synthetic", str(tmp_path), split))
+    assert made.config.split == split and made.records == given.records

@@ -38,6 +38,12 @@ def test_a_part_does_not_depend_on_the_order_or_the_place_of_the_files():
     assert names[0] == names[1] and 4 <= len(names[0]) <= 6
 
 
+def test_a_patient_with_scans_of_two_organs_is_in_one_part():
+    scans = SCANS + [Record(Path(f"/data/l{i}.nii"), i % 2 == 0, "liver", group=f"p{i}") for i in range(30)]
+    parts = part_of(scans, 0, 0.5), part_of(scans, 0.5, 1)
+    assert not groups(parts[0]) & groups(parts[1]) and sum(map(len, parts)) == len(scans)
+
+
 @pytest.mark.parametrize(("low", "high", "count"), [(0, 1, 90), (0.5, 0.5, 0), (0.99, 1, 0)])
 def test_the_whole_and_nothing(low, high, count):
     assert len(part_of(SCANS, low, high)) == count

@@ -124,6 +124,14 @@ def test_controls_are_repeated_by_every_run_and_shown_once():
     assert [each.run for each in cell.rows] == ["r2"]
 
 
+def test_a_control_marks_only_what_saw_the_same_slices():
+    way = "auroc/1; views: coronal slices, stride 5"
+    other = row(trained_on="brain", value=0.7, protocol=way)
+    found = transfer_matrix([row(value=0.8, protocol="auroc/1"), other, control("file size", 0.75)], "auroc", "sample")
+    assert "brain · coronal slices, stride 5" in found.trained
+    assert not any(cell.reached for cell in found.cells.values())
+
+
 def test_a_cell_is_below_chance_when_its_whole_interval_is():
     def below(**fields):
         cell = transfer_matrix([row(**fields)], "auroc", "sample").cells["parts", "parts"]

@@ -162,3 +162,15 @@ def test_colours_of_balanced_accuracy_begin_at_a_coin_and_of_others_at_nothing()
 
 def test_every_metric_has_a_name():
     assert set(METRIC_NAMES) == {*METRICS, *ANSWERS} and len(set(METRIC_NAMES.values())) == len(METRIC_NAMES)
+
+
+def test_a_column_says_where_samples_are_slices():
+    rows = [row(), row(tested_on="ms", domain="medical", protocol="auroc/1; each sample is a slice")]
+    assert "| trained on \\\\ tested on | parts | ms (slices) |" in markdown(rows)
+
+
+def test_slices_and_patients_are_called_so():
+    rows = [row(level="view", element="slice"), row(level="group", element="patient")]
+    text = markdown([row(), *rows, row(level="view", element="frame", tested_on="films", metric="ap")])
+    for heading in ("## Sample AUROC", "## Slice AUROC", "## Frame AP", "## Patient AUROC"):
+        assert f"{heading}\n" in text

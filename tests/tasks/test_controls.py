@@ -43,8 +43,26 @@ def test_the_median_is_that_of_the_slices_under_test():
     assert made.curves["brain"].auroc == 1
 
 
-def test_one_class_has_no_value_and_what_is_no_slice_has_no_controls():
+def test_one_class_has_no_value():
     made, _ = rows_of([line("a", i, True) for i in range(5)])["control: slice position"]
     assert made.curves["brain"].auroc is None and made.curves["brain"].positives == 5
+
+
+def test_elements_and_groups_have_no_controls():
+    lines = [line("a", i, i == 2) for i in range(5)]
+    assert all(controls(Level(name, "voxel", curves_of(lines), lines)) == [] for name in ("element", "group", "grid"))
     plain = [{**line("a", 0, True), "cues": None}]
     assert controls(Level("sample", "", curves_of(plain), plain)) == []
+
+
+def test_a_category_whose_slices_have_no_place_has_the_other_controls():
+    lines = [line("a", i, i == 2, bright=float(i)) for i in range(5)]
+    others = [{**line("b", i, i == 1, bright=float(-i)), "category": "chest"} for i in range(4)]
+    for other in others:
+        del other["cues"][POSITION]
+    level = Level("sample", "", curves_of(lines + others), lines + others)
+    found = {columns["model"]: made for made, columns in controls(level)}
+    assert list(found["control: slice position"].curves) == ["brain"] and not found["control: slice position"].whole
+    assert (
+        list(found["control: mean intensity"].curves) == ["brain", "chest"] and found["control: mean intensity"].whole
+    )

@@ -35,5 +35,7 @@ def test_slices_of_a_whole_volume_have_each_their_own():
     assert [f[POSITION] for f in found] == [-3, 0, 3] and [f[BRIGHTNESS] for f in found] == [10, 20, 30]
 
 
-def test_views_that_are_no_slices_have_none():
-    assert cues(Sample(Record(Path("part.pcd"), True, "part"), views(2))) == []
+def test_a_picture_whose_place_nobody_knows_has_the_others(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x" * 99)
+    assert cues(Sample(Record(path, True, "chest"), views(1))) == [{"stack": "", BRIGHTNESS: 10, SIZE: 99}]

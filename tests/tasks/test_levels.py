@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from framework.tasks.cues import POSITION
 from framework.tasks.levels import Reduced, curves_of, grouped, levels
 from framework.types import Record
 
 
 def line(group, label, logit, category="brain", views=(), cues=None):
-    found = {"category": category, "group": group, "label": label, "logit": logit, "seen": False}
+    found = {"category": category, "group": group, "alone": not group, "label": label, "logit": logit, "seen": False}
     return found | {"hist": None, "found": None, "grid": None, "views": list(views), "cues": cues}
 
 
@@ -37,7 +38,7 @@ def test_a_group_is_anomalous_where_a_sample_is_and_pools_their_logits():
 
 
 def test_slices_as_samples_have_rows_of_their_own_and_of_patients():
-    lines = [line(*told, cues={"stack": "1"}) for told in (("1", True, 2.0), ("1", False, 0.0), ("2", False, 1.0))]
+    lines = [line(*told, cues={POSITION: 1.0}) for told in (("1", True, 2.0), ("1", False, 0.0), ("2", False, 1.0))]
     found = levels(index([record(1), record(2), record(3)]), Reduced(curves_of(lines), {}, {}, {}), lines, "max")
     assert names(found) == [("sample", ""), ("group", "patient")]
     assert found[0].note == "; each sample is a slice" and found[1].note == "; max of the samples of a patient"
@@ -55,9 +56,17 @@ def test_slices_of_volumes_have_a_level_beside_the_volumes():
 
 @pytest.mark.parametrize(("view", "unit"), [("", "object"), ("slice", "sample")])
 def test_groups_have_no_level_where_views_are_no_units_or_nobody_knows_the_group(view, unit):
-    lines = [line("1", True, 2.0), line("1", False, 0.0)]
+    lines = [line("1" if unit == "object" else "", *told) for told in ((True, 2.0), (False, 0.0))]
     found = levels(index([record(), record()], view, unit), Reduced(curves_of(lines), {}, {}, {}), lines, "max")
     assert names(found) == [("sample", "")]
+
+
+def test_categories_whose_patients_nobody_knows_have_no_level_of_groups():
+    lines = [line("1", True, 2.0), line("1", False, 0.0), line("2", False, 1.0)]
+    lines += [line("", label, 0.5, "chest") | {"group": f"chest{label}.png"} for label in (True, False)]
+    found = levels(index([record()]), Reduced(curves_of(lines), {}, {}, {}), lines, "max")
+    assert names(found) == [("sample", ""), ("group", "patient")]
+    assert list(found[1].curves) == ["brain"] and not found[1].whole
 
 
 def test_curves_of_lines_are_those_of_their_logits():

@@ -83,7 +83,9 @@ def _labelled(scan: Record, axis: str, empty: bool, channel: int | None) -> tupl
     if scan.truth_path is not None and scan.truth_path != scan.path:
         mask = slicing.cut(volumes.load_mask(scan.truth_path, grid, scan.marks), axis)
         anomalous = np.asarray(mask.any((1, 2)))
-    return np.arange(len(anomalous)) if empty else _shown(grid, axis), anomalous
+    if empty:
+        return np.arange(len(anomalous)), anomalous
+    return np.union1d(_shown(grid, axis), np.flatnonzero(anomalous)), anomalous  # what is marked counts, however dark
 
 
 def _shown(grid: geometry.Geometry, axis: str) -> np.ndarray:

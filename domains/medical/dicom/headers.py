@@ -148,6 +148,9 @@ def _rescale(found: Any, groups: list[list[Any]], frames: int) -> np.ndarray:
     """``(frames, 2)`` slope and intercept, 1 and 0 where none is given."""
     columns = []
     for name, plain in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
+        told = [any(_nested(i, "PixelValueTransformationSequence", name) is not None for i in g) for g in groups]
+        if any(told) and not all(told):
+            raise ValueError  # of the others nobody knows what their numbers mean
         values = _numbers(found, groups, "PixelValueTransformationSequence", name, 1, frames)
         if values is None:
             values = np.full((frames, 1), float(plain if found.get(name) in (None, "") else found.get(name)))

@@ -7,6 +7,7 @@ voxels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -95,17 +96,18 @@ def spoil(host: Host, kind: str, seed: tuple[int, ...], size: Size = NAMED["any"
 
 
 def spoil_first(host: Host, kinds: Sequence[str], seed: tuple[int, ...], size: Size = NAMED["any"]) -> Spoiled:
-    """As ``spoil``, of the first of these kinds that finds a place.
+    """As ``spoil``, of the first of these kinds that finds a place; an artefact, which has no size, takes no other's.
 
     Raises:
-        NoPlaceError: none does.
+        NoPlaceError: none does; it tells of the first.
     """
-    for kind in kinds:
-        try:
-            return spoil(host, kind, seed, size)
-        except NoPlaceError as error:
-            refused = error
-    raise refused
+    try:
+        return spoil(host, kinds[0], seed, size)
+    except NoPlaceError:
+        for kind in (k for k in kinds[1:] if k != ARTEFACT):
+            with suppress(NoPlaceError):
+                return spoil(host, kind, seed, size)
+        raise
 
 
 def _lesion(

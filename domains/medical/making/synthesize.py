@@ -78,7 +78,6 @@ class Making:
     def __iter__(self) -> Iterator[Path]:
         """The path of each file, once it is written."""
         from domains.medical.making.sources import opened
-        from domains.medical.making.spoiling import NoPlaceError
 
         make_folder(self.part)
         for left in self.part.rglob(".partial-*"):  # by a kill in the middle of a file
@@ -90,7 +89,7 @@ class Making:
                 try:
                     source = opened(twin.source) if path != twin.source or source is None else source
                     found, path = [self._write(twin, source)], twin.source
-                except NoPlaceError:
+                except UserError:  # the files must be others then, and so must the set
                     shutil.rmtree(self.part, ignore_errors=True)
                     raise
             yield self.out / found[0].relative_to(self.part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -65,10 +66,28 @@ def level(row: Row) -> str:
 
 
 def title(matrix: Matrix) -> str:
-    """For example "Element AUROC (pixel, voxel)"."""
-    elements = sorted({row.element for cell in matrix.cells.values() for row in cell.rows if row.element})
+    """For example "Element AUROC (pixel, voxel)", or of slices "Slice AUROC"."""
+    named = level_name(matrix.level, [matrix])
+    elements = [] if named.lower() in _elements([matrix]) else _elements([matrix])
     kinds = f" ({', '.join(elements)})" if elements else ""
-    return f"{matrix.level.capitalize()} {METRIC_NAMES[matrix.metric]}{kinds}"
+    return f"{named} {METRIC_NAMES[matrix.metric]}{kinds}"
+
+
+def level_name(level: str, shown: Sequence[Matrix]) -> str:
+    """A level as its sets call it: "Slice", "Patient"; where they differ, or of elements, by its own name."""
+    elements = _elements([m for m in shown if m.level == level])
+    return elements[0].capitalize() if level in ("view", "group") and len(elements) == 1 else level.capitalize()
+
+
+def _elements(shown: Sequence[Matrix]) -> list[str]:
+    """What elements are called in some matrices, sorted."""
+    return sorted({row.element for m in shown for cell in m.cells.values() for row in cell.rows if row.element})
+
+
+def column(matrix: Matrix, tested: str) -> str:
+    """The name of a test set, and where its samples are parts of one, such as slices, which."""
+    found = re.search(r"each sample is a (\w+)", matrix.column(tested)[0].rows[0].definition)
+    return f"{tested} ({found[1]}s)" if found else tested
 
 
 def marks(cell: Cell) -> str:
@@ -102,7 +121,7 @@ def legend(rows: Sequence[Row]) -> list[str]:
 
 def grid(matrix: Matrix, show: Callable[[Cell], str]) -> list[list[str]]:
     """Head, a line per training set and a line of chance levels; ``show`` writes a cell."""
-    lines = [["trained on \\ tested on", *matrix.tested]]
+    lines = [["trained on \\ tested on", *(column(matrix, tested) for tested in matrix.tested)]]
     for trained in matrix.trained:
         cells = [matrix.cells.get((trained, tested)) for tested in matrix.tested]
         lines.append([trained, *(show(cell) if cell else MISSING for cell in cells)])

@@ -106,3 +106,11 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypa
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(UnreadableError, match=r"a\.png: more than 2,000 pixels\. Cut the picture into smaller ones\."):
         read(tmp_path / "a.png")
+
+
+def test_of_a_palette_the_number_counts_and_not_the_colour(tmp_path):
+    marked = np.random.default_rng(0).random((6, 8)) > 0.5
+    picture = Image.frombytes("P", (8, 6), marked.astype(np.uint8).tobytes())
+    picture.putpalette([255, 255, 255, 0, 0, 0] + [0] * 762)
+    picture.save(tmp_path / "mask.png")
+    assert_array_equal(pictures.load_mask(tmp_path / "mask.png", 6, 8), marked)

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,39 @@ def test_views_from_disk_are_those_from_the_file_to_the_bit(record, tmp_path, mo
     assert {p.suffix for p in kept_files(tmp_path / "store")} == {".npy", ".json"}
 
 
+@pytest.mark.parametrize("kind", ["int8", "uint16", "int32", "float32", "whole float32"])
+@pytest.mark.parametrize("options", [{}, {"crop": "foreground", "window": [40000, 40100]}, {"spacing": 1.5}], ids=str)
+def test_kept_scans_of_any_type_are_those_of_the_file_to_the_bit(tmp_path, kind, options):
+    values = np.random.default_rng(0).normal(40000 if kind != "int8" else 60, 20, (9, 11, 10))
+    values = values if kind == "float32" else values.round()
+    values[:4] = 0
+    values[5, 5, 5] = 3e5 if kind == "int32" else 1
+    path = write(tmp_path / "a.nii", values.astype(kind.split()[-1]), oblique((2, 0, 1), (-1, 1, -1)))
+    plain = Medical(**options).read(Record(path, False, ""))
+    for _ in range(2):
+        cache._scans.clear()
+        sample = Medical(**options).keep(tmp_path / "store", print).read(Record(path, False, ""))
+        assert_array_equal(sample.views, plain.views)
+        assert (sample.back, sample.warnings) == (plain.back, plain.warnings)
+    assert len(cache._mapped) == 1
+
+
+def test_a_file_replaced_by_one_of_its_size_and_time_is_read_again(tmp_path):
+    path, other = tmp_path / "a.nii", tmp_path / "b.nii"
+    voxels = np.random.default_rng(0).integers(0, 900, (6, 7, 8)).astype(np.int16)
+    reader = Medical(select="all").keep(tmp_path / "store", print)
+    before = reader.read(Record(write(path, voxels), False, "")).views
+    write(other, np.ascontiguousarray(voxels[::-1]))
+    stat = path.stat()
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    expected = Medical(select="all").read(Record(other, False, "")).views
+    other.replace(path)
+    assert path.stat().st_mtime_ns == stat.st_mtime_ns
+    assert not np.array_equal(before, expected)
+    for again in (reader, Medical(select="all")):
+        assert_array_equal(again.read(Record(path, False, "")).views, expected)
+
+
 def test_a_window_is_chosen_when_kept_scans_are_read(record, tmp_path, monkeypatch):
     made = counted(monkeypatch)
     for options in ({}, {"window": "brain"}, {"percentiles": [5, 90]}, {"stride": 2, "neighbours": True}):
@@ -88,7 +122,23 @@ def test_content_names_what_is_kept(record, tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("damage", ["slice", "short", "no json", "half a json"])
+def spoiled(known, damage):
+    """What a kept scan says of itself, with one thing in it changed."""
+    if damage in ("sums", "codes", "counts"):
+        known[damage] = known[damage][:-1]
+    elif damage == "shape":
+        known["shape"][0] -= 2
+    elif damage == "scale":
+        known["scale"]["first"] += 300
+    else:
+        known[damage] += 1
+    return known
+
+
+DAMAGE = ["slice", "short", "no json", "half a json", "sums", "codes", "counts", "shape", "scale", "nan", "offset"]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_what_is_damaged_is_made_again(record, tmp_path, monkeypatch, damage):
     reader = Medical().keep(tmp_path / "store", print)
     before = reader.read(record).views.copy()
@@ -101,11 +151,15 @@ def test_what_is_damaged_is_made_again(record, tmp_path, monkeypatch, damage):
         codes.write_bytes(content[:-100])
     elif damage == "no json":
         told.unlink()
-    else:
+    elif damage == "half a json":
         told.write_text(told.read_text()[:50])
+    else:
+        told.write_text(json.dumps(spoiled(json.loads(told.read_text()), damage)))
     cache._scans.clear()
     made = counted(monkeypatch)
-    assert_array_equal(reader.read(record).views, before)
+    sample = reader.read(record)
+    assert_array_equal(sample.views, before)
+    assert sample.counts == {}
     assert len(made) == 1
     cache._scans.clear()
     assert_array_equal(reader.read(record).views, before)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from domains.medical import geometry, nifti, volumes
+from domains.medical import cache, geometry, nifti, volumes
 from framework.errors import MissingPackageError, TruthError, UnreadableError
 
 nib = pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
@@ -151,6 +151,17 @@ def test_a_mask_must_lie_on_the_grid_of_its_scan(tmp_path, voxels):
     with pytest.raises(TruthError, match=r"moved.nii.gz: affine .*differs by 0.01 from .*scan.nii.gz"):
         volumes.load_mask(moved, scan)
     assert_array_equal(volumes.load_mask(rounded, scan), voxels > 110)
+
+
+def test_a_mask_of_a_scan_at_45_degrees_is_not_turned_by_rounding(tmp_path):
+    rng, half = np.random.default_rng(0), np.sqrt(0.5)
+    affine = np.array([[half, -half, 0, 0], [half, half, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    marked = rng.random((12, 14, 10)) > 0.9
+    scan = geometry.read(write(tmp_path / "scan.nii", marked.astype(np.float32), affine))
+    for number in range(8):
+        near = affine + np.pad(rng.normal(0, 1e-6, (3, 3)), (0, 1))
+        mask = write(tmp_path / f"{number}.nii", marked.astype(np.uint8), near)
+        assert_array_equal(cache.mask(mask, scan), marked)
 
 
 @pytest.mark.parametrize(("kind", "message"), [("missing", "no such file"), ("truncated", "truncated or corrupt")])

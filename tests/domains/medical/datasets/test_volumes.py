@@ -196,3 +196,9 @@ def test_listing_loads_no_torch(root):
         "assert n == 8, n; bad = {'torch', 'monai'} & set(sys.modules); assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_marked_slice_counts_though_it_shows_nothing(root):
+    mask(root / "test/masks/tumour/old_berta_2.nii.gz", (3, 3, 0), (3, 4, 3))
+    ill = [r for r in nifti_slices(root) if r.group == "old_berta"]
+    assert [(r.frame, r.anomalous) for r in ill] == [(0, True), (1, False), (2, False), (3, True), (4, False)]

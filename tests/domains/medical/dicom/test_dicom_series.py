@@ -131,7 +131,7 @@ def fault(folder, kind):
         ("missing", r"00.dcm: 1 of 5 slices missing: 1.25 mm apart, but between 07.dcm and 21.dcm 2.5 mm."),
         (
             "twice",
-            r"2 of 7 slices lie where another one lies \(00.dcm and copy00.dcm, 07.dcm and copy07.dcm\): several echoes",
+            r"2 of 7 slices lie where another one lies \(00.dcm and copy00.dcm, 07.dcm and copy07.dcm\): several",
         ),
         ("size", r"differ in size: n.dcm and 00.dcm. Take them apart"),
         ("spacing", r"differ in PixelSpacing: n.dcm and 00.dcm"),
@@ -197,3 +197,20 @@ def test_a_file_that_changed_is_read_again(tmp_path):
     assert dicom.read(path).shape == (6, 4, 1)
     save(place(dataset(VOXELS[0, :2]), (0, 0, 0)), path)
     assert dicom.read(path).shape == (6, 2, 1)
+
+
+def test_frames_of_which_some_have_no_rescale_are_refused(tmp_path):
+    from pydicom import dcmread
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    path = frames(tmp_path / "a.dcm", VOXELS, heights=range(5))
+    made = dcmread(path)
+    del made.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
+    for group in made.PerFrameFunctionalGroupsSequence[1:]:
+        own = Dataset()
+        own.RescaleSlope, own.RescaleIntercept = 2, -1000
+        group.PixelValueTransformationSequence = Sequence([own])
+    made.save_as(path)
+    with pytest.raises(UnreadableError, match=r"a.dcm: "):
+        dicom.read(path)

@@ -1,5 +1,7 @@
 """Exact masks of defects, ray-cast from the labelled surface, must come back as the points' own labels."""
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 
@@ -22,14 +24,23 @@ def finer(points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.concatenate([points, points[pairs].mean(1)]), np.concatenate([*corners, middle])
 
 
-def spoilt(shape: str, defect: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points and faces of a mesh in the unit sphere with a defect, and ``(F,)`` bool, the faces that are labelled."""
+@lru_cache(maxsize=1)  # all defects of a shape in turn
+def whole(shape: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Points, faces and normals of a mesh in the unit sphere, and the point to spoil."""
     rng = np.random.default_rng(seed)
     points, faces = finer(*SHAPES[shape](rng))
     points = points - (points.max(0) + points.min(0)) / 2
     points /= np.linalg.norm(points, axis=1).max()
     normals = vertex_normals(points, faces).astype(float)
     centre = int(rng.choice(np.flatnonzero(np.abs(normals).any(1))))  # a pole that lies in no face has no normal
+    for array in (points, faces, normals):
+        array.flags.writeable = False
+    return points, faces, normals, centre
+
+
+def spoilt(shape: str, defect: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points and faces of a mesh in the unit sphere with a defect, and ``(F,)`` bool, the faces that are labelled."""
+    points, faces, normals, centre = whole(shape, seed)
     up, away = normals[centre], points - points[centre]
     radius, deep = 0.22, 0.09
     distance = np.where(normals @ up > -0.2, np.linalg.norm(away, axis=1), np.inf)
@@ -60,17 +71,20 @@ def sampled(points: np.ndarray, faces: np.ndarray, rng: np.random.Generator) -> 
     return place + rng.normal(0, 0.0005, place.shape), pick
 
 
-def masks_of(points: np.ndarray, faces: np.ndarray, labelled: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """``(V, S * S)`` bool, the pixels whose middle shows a labelled face."""
+def masks_of(
+    points: np.ndarray, faces: np.ndarray, labelled: np.ndarray, poses: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    """``(V, S * S)`` bool, the ``wanted`` pixels whose middle shows a labelled face."""
     scene = o3d.t.geometry.RaycastingScene()
     scene.add_triangles(points.astype(np.float32), faces.astype(np.uint32))
     lens = o3d.core.Tensor(np.array([[focal_px(SIZE), 0, SIZE / 2], [0, focal_px(SIZE), SIZE / 2], [0, 0, 1.0]]))
-    found = []
-    for pose in poses:
-        hit = scene.cast_rays(scene.create_rays_pinhole(lens, o3d.core.Tensor(pose), SIZE, SIZE))
+    found = np.zeros_like(wanted)
+    for pose, want, said in zip(poses, wanted, found, strict=True):
+        rays = scene.create_rays_pinhole(lens, o3d.core.Tensor(pose), SIZE, SIZE).numpy().reshape(-1, 6)
+        hit = scene.cast_rays(o3d.core.Tensor(rays[want]))
         face, known = hit["primitive_ids"].numpy().astype(np.int64), np.isfinite(hit["t_hit"].numpy())
-        found.append((labelled[np.where(known, face, 0)] & known).ravel())
-    return np.stack(found)
+        said[want] = labelled[np.where(known, face, 0)] & known
+    return found
 
 
 def round_trip(shape: str, defect: str, seed: int) -> tuple[float, float]:
@@ -82,7 +96,9 @@ def round_trip(shape: str, defect: str, seed: int) -> tuple[float, float]:
     truth, poses = labelled[face], fibonacci(VIEWS)
     place = draw(cloud, poses, SIZE).place
     shown = place >= 0
-    said = np.take_along_axis(masks_of(points, faces, labelled, poses), place.clip(0), 1) & shown
+    wanted = np.zeros((VIEWS, SIZE * SIZE), bool)
+    wanted[np.nonzero(shown)[0], place[shown]] = True
+    said = np.take_along_axis(masks_of(points, faces, labelled, poses, wanted), place.clip(0), 1) & shown
     score = said.sum(0) / shown.sum(0).clip(1)
     back = score[stand_in(cloud, shown.any(0))] >= 0.5
     return float(shown.any(0)[truth].mean()), float(2 * (back & truth).sum() / (back.sum() + truth.sum()))
