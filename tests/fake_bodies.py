@@ -1,5 +1,6 @@
 """Shapes that defects are made on in tests: the procedural ones, a ball, and a thin shell of two walls."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ def mesh_of(name: str) -> Mesh:
     return SHAPES[name](rng)
 
 
+@cache
 def body(name: str, form: str = "mesh", count: int = 25_000) -> Body:
+    """One for all tests of a process, which must not change it."""
     vertices, faces = mesh_of(name)
     if form == "mesh":
         return body_of(Path(f"{name}.obj"), Shape(vertices, faces=faces), count)

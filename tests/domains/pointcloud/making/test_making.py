@@ -11,18 +11,6 @@ COUNT = (15_000, 18_000)
 MOVES = ("bulge", "dent", "crack", "bend", "roughness")  # no point is taken away
 
 
-@pytest.fixture(scope="module")
-def bodies():
-    made = {}
-
-    def get(name, form="mesh"):
-        if (name, form) not in made:
-            made[name, form] = body(name, form)
-        return made[name, form]
-
-    return get
-
-
 def wish(kind, text="0.06 size", seed=4) -> Wish:
     return Wish(kind, amplitude.parse(text), (seed,))
 
@@ -34,9 +22,9 @@ def rows(points) -> set[bytes]:
 @pytest.mark.parametrize("form", ["mesh", "cloud"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", NAMES)
-def test_twins_are_equal_but_for_the_defect(name, kind, form, bodies) -> None:
+def test_twins_are_equal_but_for_the_defect(name, kind, form) -> None:
     """On every shape, as a mesh and as a cloud: a few percent are labelled, the rest is the twin's to the bit."""
-    shape = bodies(name, form)
+    shape = body(name, form)
     healthy, none = cloud(shape, wish(kind), COUNT, False)
     spoiled, labels = cloud(shape, wish(kind), COUNT, True)
     assert len(healthy) == len(spoiled) and not none.any()
@@ -52,8 +40,8 @@ def test_twins_are_equal_but_for_the_defect(name, kind, form, bodies) -> None:
 
 @pytest.mark.parametrize("kind", MOVES)
 @pytest.mark.parametrize("text", ["3 pitch", "6 pitch", "0.05 size", "0.1 size"])
-def test_points_move_as_far_as_the_amplitude_says(kind, text, bodies) -> None:
-    shape = bodies("ball")
+def test_points_move_as_far_as_the_amplitude_says(kind, text) -> None:
+    shape = body("ball")
     drawn = thinned(shape.skin, 20_000, np.random.default_rng(0))
     value, unit = float(text.split()[0]), text.split()[1]
     depth = value * (drawn.pitch if unit == "pitch" else 1)
@@ -66,7 +54,7 @@ def test_points_move_as_far_as_the_amplitude_says(kind, text, bodies) -> None:
 
 @pytest.mark.parametrize(("kind", "sign"), [("bulge", 1), ("dent", -1), ("crack", -1), ("hole", -1), ("bite", -1)])
 @pytest.mark.parametrize("inverted", [False, True])
-def test_hills_rise_and_hollows_sink_however_the_faces_are_wound(kind, sign, inverted, bodies) -> None:
+def test_hills_rise_and_hollows_sink_however_the_faces_are_wound(kind, sign, inverted) -> None:
     from pathlib import Path
 
     from fake_bodies import mesh_of
@@ -84,8 +72,8 @@ def test_hills_rise_and_hollows_sink_however_the_faces_are_wound(kind, sign, inv
 
 @pytest.mark.parametrize("form", ["mesh", "cloud"])
 @pytest.mark.parametrize("kind", ["bulge", "crack", "roughness"])
-def test_a_defect_of_one_wall_leaves_the_other(kind, form, bodies) -> None:
-    shape = bodies("shell", form)
+def test_a_defect_of_one_wall_leaves_the_other(kind, form) -> None:
+    shape = body("shell", form)
     drawn = thinned(shape.skin, 20_000, np.random.default_rng(0))
     radius = np.linalg.norm(drawn.points * shape.radius + shape.centre, axis=1)
     outer = radius > 1 - WALL / 2
@@ -96,16 +84,16 @@ def test_a_defect_of_one_wall_leaves_the_other(kind, form, bodies) -> None:
         assert not away_from_the_rim or share in (0, 1)
 
 
-def test_a_dent_deeper_than_a_wall_moves_both_its_sides(bodies) -> None:
-    shape = bodies("shell")
+def test_a_dent_deeper_than_a_wall_moves_both_its_sides() -> None:
+    shape = body("shell")
     drawn = thinned(shape.skin, 20_000, np.random.default_rng(0))
     effect = place(shape, wish("dent", "0.12 size"), drawn, drawn.pitch, np.random.default_rng(2))[1]
     radius = np.linalg.norm(drawn.points * shape.radius + shape.centre, axis=1)
     assert 0.3 < (radius[effect.labels] > 1 - WALL / 2).mean() < 0.7
 
 
-def test_a_bite_into_a_solid_exposes_a_new_surface_within_it(bodies) -> None:
-    shape = bodies("ball")
+def test_a_bite_into_a_solid_exposes_a_new_surface_within_it() -> None:
+    shape = body("ball")
     assert shape.scene is not None
     drawn = thinned(shape.skin, 20_000, np.random.default_rng(0))
     defect, effect = place(shape, wish("bite", "0.15 size"), drawn, drawn.pitch, np.random.default_rng(1))
@@ -118,13 +106,13 @@ def test_a_bite_into_a_solid_exposes_a_new_surface_within_it(bodies) -> None:
 
 
 @pytest.mark.parametrize("name", ["vase", "bowl"])
-def test_an_open_wall_encloses_nothing(name, bodies) -> None:
-    assert bodies(name).scene is None
-    assert all(bodies(solid).scene is not None for solid in ("ball", "bolt", "gear", "torus", "shell"))
+def test_an_open_wall_encloses_nothing(name) -> None:
+    assert body(name).scene is None
+    assert all(body(solid).scene is not None for solid in ("ball", "bolt", "gear", "torus", "shell"))
 
 
-def test_the_seed_decides_every_bit_and_streams_do_not_mix(bodies) -> None:
-    shape = bodies("bolt")
+def test_the_seed_decides_every_bit_and_streams_do_not_mix() -> None:
+    shape = body("bolt")
     first, again, other = (cloud(shape, wish("dent", seed=seed), COUNT, True) for seed in (1, 1, 2))
     assert first[0].tobytes() == again[0].tobytes() and first[1].tobytes() == again[1].tobytes()
     assert first[0].tobytes() != other[0].tobytes()
@@ -132,14 +120,14 @@ def test_the_seed_decides_every_bit_and_streams_do_not_mix(bodies) -> None:
     assert healthy[0].tobytes() == healthy[1].tobytes()
 
 
-def test_number_of_points_does_not_tell(bodies) -> None:
-    shape = bodies("bottle")
+def test_number_of_points_does_not_tell() -> None:
+    shape = body("bottle")
     for kind in ("hole", "bite"):
         healthy, spoiled = (cloud(shape, wish(kind), COUNT, which)[0] for which in (False, True))
         assert len(healthy) == len(spoiled)
 
 
-def test_a_body_without_a_place_for_a_defect_is_told(bodies, monkeypatch) -> None:
+def test_a_body_without_a_place_for_a_defect_is_told(monkeypatch) -> None:
     monkeypatch.setattr("domains.pointcloud.making.making.LABELLED", (0.9, 1.0))
     with pytest.raises(NoPlaceError, match=r"torus.obj: no place for a dent; leave the kind out, or try another"):
-        cloud(bodies("torus"), wish("dent"), COUNT, True)
+        cloud(body("torus"), wish("dent"), COUNT, True)
