@@ -17,7 +17,7 @@ EXTRAS = [
     for domain in registry.domains()
     if re.search(rf"extra\s*==\s*['\"]{domain}['\"]", line)
 ]
-ONE_FORMAT = ("tifffile",)  # asked for where a file of that format is read, and only there
+ONE_FORMAT = ("tifffile", "pydicom")  # asked for where a file of that format is read, and only there
 
 
 def test_the_extras_are_found() -> None:
