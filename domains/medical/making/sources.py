@@ -97,8 +97,8 @@ def listed(places: Iterable[Path]) -> list[Path]:
         else:
             found[place] = None
     if not found:
-        inside = (p for p in sorted(places[0].rglob("*")) if p.is_file())
-        if any(dicom.is_dicom(p) for p in islice(inside, _LOOKED)):
+        files = (p for p in sorted(places[0].rglob("*")) if p.is_file())
+        if any(dicom.is_dicom(p) for p in islice(files, _LOOKED)):
             raise UserError(f"{places[0]}: {_NO_DICOM}")
         raise UserError(f"{places[0]}: holds no volume or picture; known endings: {', '.join(known)}.")
     return list(found)
