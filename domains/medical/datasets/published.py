@@ -136,9 +136,13 @@ def folder(records: list[Record], split: str) -> list[str]:
 @register("checks", "medical/nifti")
 @register("checks", "medical/nifti_slices")
 def volumes(records: list[Record], split: str) -> list[str]:
-    """Names that come with several endings."""
-    names = twice(r.path for r in records)
-    return [f"{len(names)} names with several endings: {some(names)}. If they are one scan, keep one."] if names else []
+    """Names that come with several endings, and values of masks that are asked for and nowhere."""
+    names, marks = twice(r.path for r in records), sorted({mark for r in records for mark in r.marks})
+    lines = [f"{len(names)} names with several endings: {some(names)}. If they are one scan, keep one."]
+    asked = [
+        f"no voxel of any mask has a value that was asked for ({', '.join(map(str, marks))}): nothing is anomalous."
+    ]
+    return [*(lines if names else []), *(asked if marks and not any(r.anomalous for r in records) else [])]
 
 
 def no_patient(records: list[Record], what: str, who: str = "") -> list[str]:

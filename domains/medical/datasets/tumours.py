@@ -26,6 +26,7 @@ _SINCE_2023 = re.compile(r"(BraTS-\w+-\d+)-\d{3}")  # <patient>-<time point>
 _SICK = re.compile(r"tumou?r|cancer|lesion|(?:o|\b)edema|infarct|ha?emorrhage|metasta|cyst", re.IGNORECASE)
 _OF_NNUNET = re.compile(r"(.+)_(\d{4})")  # <scan>_<channel>
 _LITS = re.compile(r"volume-(\d+)")
+_UNREADABLE = (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError)  # what a bad ``dataset.json`` raises
 _TUMOUR = 2  # in LiTS; 1 is the liver
 
 
@@ -107,10 +108,10 @@ def decathlon(
         empty: take also slices that show nothing.
 
     Raises:
-        UserError: no label is named like an anomaly, or ``dataset.json`` cannot be read.
+        UserError: no label is named like an anomaly, or ``dataset.json`` cannot be read or has none of those asked for.
         TruthError: a scan has two masks.
     """
-    marks = tuple(anomalous) if anomalous is not None else _sick(root / "dataset.json")
+    marks = _sick(root / "dataset.json") if anomalous is None else _asked(root / "dataset.json", anomalous)
     found = listed(root / "imagesTr", geometry.SUFFIXES)
     masks = {stem(p): p for p in listed(root / "labelsTr", geometry.SUFFIXES)}
     several = {p: m for p in found if stem(p) not in masks and (m := _OF_NNUNET.fullmatch(stem(p)))}
@@ -180,12 +181,34 @@ def _sick(table: Path) -> tuple[int, ...]:
     if not table.is_file():
         return ()
     try:
-        labels = dict(json.loads(table.read_text(encoding="utf-8"))["labels"])
-        named = {int(k if str(k).isdigit() else v): str(v if str(k).isdigit() else k) for k, v in labels.items()}
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+        named = _named(table)
+    except _UNREADABLE as error:
         raise UserError(f"{table}: its labels cannot be read ({error}); write them as the option anomalous.") from None
     found = tuple(sorted(value for value, name in named.items() if value and _SICK.search(name)))
     if not found:
-        known = ", ".join(f"{value} {name}" for value, name in sorted(named.items()))
-        raise UserError(f"{table}: no label sounds like an anomaly ({known}); say which are as the option anomalous.")
+        raise UserError(
+            f"{table}: no label sounds like an anomaly ({_listing(named)}); say which are as the option anomalous."
+        )
     return found
+
+
+def _asked(table: Path, anomalous: list[int]) -> tuple[int, ...]:
+    """The values that are asked for. Raises UserError where ``dataset.json`` can be read and has no label of one."""
+    try:
+        named = _named(table)
+    except _UNREADABLE:
+        return tuple(anomalous)
+    for value in anomalous:
+        if value not in named:
+            raise UserError(f"{table}: anomalous names {value}, but the labels are {_listing(named)}.")
+    return tuple(anomalous)
+
+
+def _named(table: Path) -> dict[int, str]:
+    """The name of each value. Raises one of ``_UNREADABLE``."""
+    labels = dict(json.loads(table.read_text(encoding="utf-8"))["labels"])
+    return {int(k if str(k).isdigit() else v): str(v if str(k).isdigit() else k) for k, v in labels.items()}
+
+
+def _listing(named: dict[int, str]) -> str:
+    return ", ".join(f"{value} {name}" for value, name in sorted(named.items()))

@@ -124,8 +124,17 @@ def test_a_task_without_a_label_that_sounds_anomalous_asks_for_it(task, labels, 
     assert len(list(decathlon(task, anomalous=[1]))) == 2
 
 
+def test_a_label_that_is_none_of_the_task_is_refused_or_told(task):
+    with pytest.raises(UserError, match=r"anomalous names 7, but the labels are 0 background, 1 liver, 2 cancer\.$"):
+        list(decathlon(task, anomalous=[7]))
+    (task / "dataset.json").unlink()
+    told = "no voxel of any mask has a value that was asked for (7): nothing is anomalous."
+    assert told in inspect("medical/decathlon", task, options={"anomalous": [7]}).warnings
+    assert told not in inspect("medical/decathlon", task, options={"anomalous": [2, 7]}).warnings
+
+
 def test_which_values_count_is_part_of_what_the_set_is(task):
-    assert fingerprint(list(decathlon(task, anomalous=[1]))) != fingerprint(list(decathlon(task, anomalous=[1, 9])))
+    assert fingerprint(list(decathlon(task, anomalous=[1]))) != fingerprint(list(decathlon(task, anomalous=[1, 0])))
 
 
 def test_channels_lie_in_one_file_or_in_several(task):
