@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 SCHEMA = 1  # raise it when a field of Row is added, removed, or changes its meaning
 RANKED = ("auroc", "ap", "f1_max", "aupro")  # of scores, in the order they are shown
-SCANNED = ("dice_best", "dice_fixed", "sensitivity")  # of the voxels of scans: see ``metrics/overlap``, ``detections``
+SCANNED = ("dice_best", "dice_fixed", "sensitivity")  # of the voxels of scans: see ``metrics/dice``, ``detections``
 METRICS = (*RANKED, *SCANNED)
 ANSWERS = (  # of what a language model says
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "coverage"),

@@ -25,7 +25,7 @@ class Curves:
         auroc: area under the ROC curve, ties count half.
         ap: average precision, the sum of (recall step) * precision, as scikit-learn.
         f1_max: best F1 over all thresholds, of all elements together: the micro average of the best Dice. The mean over
-            scans is ``overlap.Dice``.
+            scans is ``dice.Dice``.
         f1_threshold: the probability at and above which that F1 calls an element anomalous.
         aupro: area under the mean region coverage against the false-positive rate, up to the limit, over the limit.
         auroc_error: half-width.

@@ -16,7 +16,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from framework.metrics import axis, state
-from framework.metrics.overlap import histograms
+from framework.metrics.dice import histograms
 from framework.metrics.regions import COARSE, coarse_bins, where
 from framework.metrics.superlevel import alone
 
@@ -94,7 +94,7 @@ class Detections(Metric):
 
 
 def tally(scores: Tensor, regions: Tensor, shape: tuple[int, int, int]) -> np.ndarray:
-    """All that a scan adds to ``Detections`` and, its first two rows, to ``overlap.Dice``.
+    """All that a scan adds to ``Detections`` and, its first two rows, to ``dice.Dice``.
 
     Args:
         scores: ``(I * J * K,)`` floating point, counted as float32: probabilities in [0, 1]. A voxel that was not

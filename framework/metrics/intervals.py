@@ -6,7 +6,7 @@ import numpy as np
 
 from framework.leaderboard.statistics import Interval, Labels, group_interval
 from framework.metrics.detections import LIMIT, operating_points
-from framework.metrics.overlap import dice
+from framework.metrics.dice import dice
 
 DICE = ("dice_best", "dice_fixed")
 

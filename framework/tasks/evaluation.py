@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from framework.data.index import Index
 from framework.data.targets import view_targets
 from framework.metrics.detections import Detections, found_coarse, tally
-from framework.metrics.overlap import Dice
+from framework.metrics.dice import Dice
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse, components, shown_components
 from framework.models.scoring import on_grid, per_sample

@@ -6,8 +6,8 @@ from metrics.test_detections import measure as detect
 from metrics.test_detections import scan, tallied
 
 from framework.metrics.detections import found_coarse
+from framework.metrics.dice import Dice
 from framework.metrics.intervals import dice_interval, sensitivity_interval
-from framework.metrics.overlap import Dice
 from framework.metrics.regions import coarse
 
 SCANS = [scan(seed, lesions=3 * (seed % 4 > 0)) for seed in range(16)]

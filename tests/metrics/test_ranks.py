@@ -8,7 +8,7 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from framework.metrics.detections import Detections, tally
-from framework.metrics.overlap import Dice
+from framework.metrics.dice import Dice
 from framework.metrics.ranking import AnomalyCurves
 
 SAMPLES, SIDE = 7, 16

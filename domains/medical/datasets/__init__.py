@@ -3,9 +3,9 @@
 from domains.medical.datasets import published, splits
 from domains.medical.datasets.bmad import bmad
 from domains.medical.datasets.dicom import dicom_tree
-from domains.medical.datasets.findings import findings
 from domains.medical.datasets.folders import folder
 from domains.medical.datasets.masked import isic, meta_json, polyps, tn3k
+from domains.medical.datasets.own_pictures import findings
 from domains.medical.datasets.pictures import covid, head_ct, yes_no
 from domains.medical.datasets.tumours import brats, decathlon, lits
 from domains.medical.datasets.volumes import nifti, nifti_slices, open_ms

@@ -8,9 +8,9 @@ from typing import Any
 
 from domains.medical.datasets.bmad import SPLITS, bmad
 from domains.medical.datasets.dicom import dicom_tree
-from domains.medical.datasets.findings import findings
 from domains.medical.datasets.folders import scans_in
 from domains.medical.datasets.listing import folders
+from domains.medical.datasets.own_pictures import findings
 from domains.medical.datasets.volumes import nifti
 from framework.registry import register
 from framework.types import Record

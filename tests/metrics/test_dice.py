@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from framework.metrics.overlap import Dice, Overlap, histograms
+from framework.metrics.dice import Dice, Overlap, histograms
 
 
 def scan(seed, size=400, positives=0.1):
