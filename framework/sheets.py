@@ -27,11 +27,12 @@ class Picture:
     """One place of a grid.
 
     Attributes:
-        pixels: ``(H, W, 3)`` uint8; several lie one below the other.
+        pixels: ``(H, W, 3)`` uint8; several lie one below the other, ``between`` points apart.
         caption: under it.
         bar: (length as a share of the picture's width, words) of a bar that tells sizes, or None.
         sides: what lies to the left, the right, the top and the bottom, a letter each; or none.
         ink: colour of the bar and the letters.
+        between: points.
     """
 
     pixels: tuple[np.ndarray, ...]
@@ -39,6 +40,7 @@ class Picture:
     bar: tuple[float, str] | None = None
     sides: tuple[str, ...] = ()
     ink: tuple[int, int, int] = INK
+    between: float = 0
 
 
 @dataclass(slots=True)
@@ -91,8 +93,9 @@ class Sheet:
 
     def _place(self, picture: Picture, x: float, width: float) -> float:
         """Returns where it ends."""
-        y = self.height
+        y = self.height - picture.between
         for pixels in picture.pixels:
+            y += picture.between
             height = width * pixels.shape[0] / pixels.shape[1]
             self.images.append((x, y, width, height, pixels))
             self._letter(picture, x, y, width, height)

@@ -194,7 +194,12 @@ class Medical:
     def _scene(self, scan: Scan, back: ScanBack) -> dict[str, np.ndarray]:
         """The scene of a scan that is cut; of three windows the first."""
         windows = options.windows(self.window) or (scan.histogram.ends(self.percentiles, self.foreground),)
-        return viewer.scene(scan, back, windows[0])
+        found = viewer.scene(scan, back, windows[0])
+        if len(windows) > 1:
+            found["notes"] = np.append(
+                found["notes"], f"Of the {len(windows)} windows that are colours this is the first."
+            )
+        return found
 
     def _read_scan(self, record: Record, scan: Scan) -> Sample:
         """Views of a scan that is cut, the way back, and truth."""

@@ -68,14 +68,20 @@ def ask(
 
 
 def read(path: Path, options: dict[str, Any], domain: str = "") -> tuple[str, Domain, Sample]:
-    """The domain that reads a file, its reader, and the sample.
+    """The domain that reads a file, or the one sample of a folder, its reader, and the sample.
 
     Raises:
         UserError: no such file, no domain (or not ``domain``) reads it, its reader has no such option, or it cannot be
             read.
     """
     if path.is_dir():
-        raise UserError(f"{path}: a folder. Ask about one file of it; `anomaly-ov predict` scores many.")
+        found = registry.samples([path])
+        if len(found) > 1:
+            raise UserError(
+                f"{path}: a folder of {len(found)} samples. Ask about one, such as {found[0]}; `anomaly-ov predict` "
+                "scores many."
+            )
+        path = found[0]
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
     name = registry.domain_of(path, only=domain)

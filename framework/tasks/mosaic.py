@@ -16,6 +16,7 @@ from framework.types import Sample
 from framework.viewer.page import View
 
 MOST = 12  # slices of a mosaic
+BETWEEN = 4  # points between a slice and the same under its map, whose letters would touch
 COLUMNS, FEWEST = 6, 3  # of a row: one slice alone does not fill the sheet
 APART = 24  # no two slices are nearer than this part of what was looked at: neighbours show the same
 SIDE = 512  # longest side of a slice on the sheet, pixels
@@ -109,7 +110,7 @@ def sheet(views: Sequence[View], rows: int, scene: Mapping[str, np.ndarray], nam
         length = bar(height / (rows * float(scene["pixel_mm"][view.number][0])), width, "mm")
         words = " · ".join(filter(None, (f"{view.score:.2f}", view.caption)))
         sides = tuple(scene["sides"][view.number].tolist())
-        placed.append(Picture((view.picture, view.overlay), words, length, sides, _INK))
+        placed.append(Picture((view.picture, view.overlay), words, length, sides, _INK, BETWEEN))
     made.put(placed, min(COLUMNS, max(FEWEST, len(placed))))
     return made
 

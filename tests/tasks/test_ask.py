@@ -324,7 +324,7 @@ def test_a_cloud_shows_its_views(place, ready, asker, monkeypatch, capsys):
     ("arguments", "line"),
     [
         (["no.png", "Why?"], "no.png: no such file."),
-        ([".", "Why?"], ".: a folder. Ask about one file of it; `anomaly-ov predict` scores many."),
+        ([".", "Why?"], ".: a folder; name its files."),
         (
             ["bolt.v2.png", "cut.png"],
             "cut.png: a second file where the question belongs. Ask about one file at a time.",

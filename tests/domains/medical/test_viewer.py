@@ -178,3 +178,9 @@ def test_nothing_that_a_header_says_reaches_what_is_written(tmp_path):
     assert all(b"Doe" not in found[kind].read_bytes() for kind in ("viewer", "picture", "pdf"))
     assert "Doe" not in json.dumps(found["slices"]) + "".join(sample.captions)
     assert all(b"Doe" not in np.asarray(values).tobytes() for values in scene.values())
+
+
+def test_of_three_windows_the_page_shows_the_first_and_says_so(tmp_path):
+    found, _ = scene(tmp_path / "a.nii", window=["lung", "bone", "brain"])
+    assert found["notes"][-1] == "Of the 3 windows that are colours this is the first."
+    assert not any("colours" in note for note in scene(tmp_path / "b.nii", window="lung")[0]["notes"])
