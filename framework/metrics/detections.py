@@ -21,7 +21,6 @@ from framework.metrics.regions import COARSE, coarse_bins, where
 from framework.metrics.superlevel import alone
 
 LIMIT = 1.0  # false positives a scan at the operating point
-FROC = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)  # Setio et al., Validation, comparison, and combination ... LUNA16, 2017
 FLAGGED = 0.01  # at most this share of the normal voxels may be flagged
 
 
@@ -35,8 +34,6 @@ class Detected:
         sensitivity: share of lesions found at the operating point, see ``operating_points``.
         threshold: of that point, a probability; None where no threshold qualifies and nothing is flagged.
         false_positives: mean over scans at that point.
-        froc: mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives a scan (LUNA16), each an operating point
-            (LUNA16 interpolates between points).
     """
 
     scans: int
@@ -44,7 +41,6 @@ class Detected:
     sensitivity: float | None = None
     threshold: float | None = None
     false_positives: float | None = None
-    froc: float | None = None
 
 
 class Detections(Metric):
@@ -83,11 +79,6 @@ class Detections(Metric):
         """Detection in each group, over all ranks."""
         hists, scans = self.hist.cpu().numpy(), self.scans.tolist()
         return {name: detected(h, n) for name, h, n in zip(self.groups, hists, scans, strict=True)}
-
-    def pooled(self) -> Detected:
-        """Detection in all groups thrown together, over all ranks: every rank must call it."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync):
-            return detected(self.hist.sum(0).cpu().numpy(), int(self.scans.sum()))
 
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any | None = None) -> None:
         state.add_ranks(self, process_group)
@@ -162,23 +153,8 @@ def detected(hist: np.ndarray, scans: int) -> Detected:
     lesions = int(hist[2].sum())
     if not lesions:
         return Detected(scans, 0)
-    points = [operating_points(hist[None], np.array([scans]), limit) for limit in (LIMIT, *FROC)]
-    (sensitivity, place), *others = [(float(found[0]), int(bins[0])) for found, bins in points]
+    shares, bins = operating_points(hist[None], np.array([scans]), LIMIT)
+    place = int(bins[0])
     threshold = axis.threshold(place, "probability") if place < hist.shape[1] else None
     false_positives = float(hist[1, place:].sum() / scans)
-    froc = float(np.mean([found for found, _ in others]))
-    return Detected(scans, lesions, sensitivity, threshold, false_positives, froc)
-
-
-def curve(hist: np.ndarray, scans: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a figure of free-response ROC shows: the points at which anything changes, highest threshold first.
-
-    Returns:
-        ``(T,)`` each: threshold (a probability), mean false positives a scan, share of lesions found. Thresholds that
-        flag more than ``FLAGGED`` of the normal voxels are left out.
-    """
-    used = np.flatnonzero(hist[1:, 1:].any(0))[::-1] + 1
-    normal, blobs, lesions = (hist[:, ::-1].cumsum(1)[:, ::-1])[:, used]
-    fits = normal <= FLAGGED * hist[0].sum()
-    thresholds = np.array([axis.threshold(int(key), "probability") for key in used[fits]])
-    return thresholds, blobs[fits] / scans, lesions[fits] / max(int(hist[2].sum()), 1)
+    return Detected(scans, lesions, float(shares[0]), threshold, false_positives)

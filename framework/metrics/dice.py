@@ -78,11 +78,6 @@ class Dice(Metric):
         sums, scans = self.sums.cpu().numpy(), self.scans.tolist()
         return {name: _overlap(s, n) for name, s, n in zip(self.groups, sums, scans, strict=True)}
 
-    def pooled(self) -> Overlap:
-        """Dice of all groups thrown together, over all ranks: every rank must call it."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync):
-            return _overlap(self.sums.sum(0).cpu().numpy(), int(self.scans.sum()))
-
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any | None = None) -> None:
         state.add_ranks(self, process_group)
 

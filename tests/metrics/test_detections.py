@@ -7,7 +7,7 @@ from metrics.exact import lone_blobs
 from scipy import ndimage
 
 from framework.metrics import axis, detections
-from framework.metrics.detections import Detections, curve, found_coarse, tally
+from framework.metrics.detections import Detections, found_coarse, tally
 from framework.metrics.regions import components
 
 SHAPE = (9, 11, 7)
@@ -57,7 +57,6 @@ def test_the_operating_point_is_the_best_of_a_loop_over_thresholds(levels, flagg
     found = measure(scans).compute()["all"]
     assert found.lesions == sum(int(n.max()) for _, n in scans) > 4
     assert found.sensitivity == by_loop(scans, 1)
-    assert found.froc == pytest.approx(np.mean([by_loop(scans, x) for x in detections.FROC]))
 
 
 def test_the_threshold_told_gives_the_numbers_told(monkeypatch):
@@ -79,13 +78,13 @@ def test_a_map_that_flags_everything_finds_nothing():
     _, numbers = scan(0)
     for flat in (np.full(SHAPE, 0.4, np.float32), np.ones(SHAPE, np.float32)):
         found = measure([(flat, numbers)]).compute()["all"]
-        assert (found.sensitivity, found.threshold, found.false_positives, found.froc) == (0, None, 0, 0)
+        assert (found.sensitivity, found.threshold, found.false_positives) == (0, None, 0)
 
 
 def test_the_truth_itself_finds_all():
     scans = [scan(seed) for seed in range(3)]
     found = measure([((n.reshape(SHAPE) > 0).astype(np.float32), n) for _, n in scans]).compute()["all"]
-    assert (found.sensitivity, found.threshold, found.false_positives, found.froc) == (1, 1, 0, 1)
+    assert (found.sensitivity, found.threshold, found.false_positives) == (1, 1, 0)
 
 
 def test_a_lesion_that_was_not_looked_at_is_missed():
@@ -127,23 +126,14 @@ def test_what_is_no_scan_is_refused(scores, shape, told):
         tally(scores, torch.zeros(8, dtype=torch.int32), shape)
 
 
-def test_order_does_not_matter_and_groups_pool():
+def test_order_does_not_matter_and_groups_add_up():
     scans = [scan(seed) for seed in range(5)]
     one, other, parts = measure(scans), measure(scans[::-1]), Detections(["a", "b"])
     for i, (scores, numbers) in enumerate(scans):
         parts.update(tallied(scores, numbers), i % 2)
     assert torch.equal(one.hist, other.hist)
-    assert parts.pooled() == one.compute()["all"]
+    assert torch.equal(parts.hist.sum(0), one.hist[0])
     assert parts.compute()["b"].scans == 2
-
-
-def test_the_curve_ends_where_too_much_is_flagged():
-    metric = measure([scan(seed) for seed in range(4)])
-    found, hist = metric.compute()["all"], metric.hist[0].numpy()
-    thresholds, false, share = curve(hist, 4)
-    assert (np.diff(thresholds) < 0).all() and (np.diff(share) >= 0).all()
-    assert share[false <= 1].max() == found.sensitivity
-    assert hist[0, axis.keys(torch.tensor([thresholds[-1]]).float(), "probability") :].sum() <= 0.01 * hist[0].sum()
 
 
 def test_the_coarse_part_holds_the_counts_at_its_edges():

@@ -33,7 +33,7 @@ class Scorer(nn.Module):
             self.dice.update(found[:2], i % 2)
 
     def of_scans(self):
-        return [(m.compute(), m.pooled()) for m in (self.detections, self.dice)]
+        return [m.compute() for m in (self.detections, self.dice)]
 
 
 def rank(number, scenarios, folder):
