@@ -16,6 +16,7 @@ from domains.medical import (
     dicom,
     geometry,
     looking,
+    names,
     options,
     pictures,
     places,
@@ -186,10 +187,8 @@ class Medical:
         except DamagedError:
             return self._scene(cache.scan(path, whole, self._store, anew=True), back)
 
-    @staticmethod
-    def back(**plain: Any) -> ScanBack:
-        """What ``sample.back.plain()`` was made of."""
-        return made(**plain)
+    back = staticmethod(made)  # of ``sample.back.plain()``
+    called = staticmethod(names.called)
 
     def _scene(self, scan: Scan, back: ScanBack) -> dict[str, np.ndarray]:
         """The scene of a scan that is cut; of three windows the first."""
