@@ -62,7 +62,7 @@ def report(task: Detect) -> Path | None:
         index = evaluation.index
         trained_on = seen(known, digests(index.records))
         lines = [line | {"seen": trained_on[line["position"]]} for line in lines]
-        views = _views(index)
+        views = index.views
         for level in levels(index, curves, lines, task.config.model.pool):
             rows += level_rows(level, common | _tested(index), f"{VIEWED}{views}" if views else "")
             for control, own in controls(level):
@@ -96,12 +96,6 @@ def _common(task: Detect) -> dict[str, Any]:
         "hardware": provenance.hardware(name, task.trainer.world_size, torch.get_num_threads()),
         "packages": provenance.packages(),
     }
-
-
-def _views(index: Index) -> str:
-    """How the domain makes the views of a set, in its own words; "" where it does not say."""
-    of = getattr(index.reader, "protocol_of", None)
-    return of(index.records) if of else getattr(index.reader, "protocol", "")
 
 
 def _tested(index: Index) -> dict[str, Any]:
