@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from domains.medical.making.frames import Frame
+from domains.medical.patients import patients
 from framework.types import Record
 
 TEST = 0.25  # of the patients
@@ -15,7 +16,7 @@ TEST = 0.25  # of the patients
 
 def of_split(root: Path, split: str, seed: int) -> list[tuple[Path, str]]:
     """The files of a split and their patients."""
-    from domains.medical.making.sources import listed, patients
+    from domains.medical.making.sources import listed
 
     paths = listed([root])
     whose = patients(paths)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -102,18 +102,6 @@ def listed(places: Iterable[Path]) -> list[Path]:
             raise UserError(f"{places[0]}: {_NO_DICOM}")
         raise UserError(f"{places[0]}: holds no volume or picture; known endings: {', '.join(known)}.")
     return list(found)
-
-
-def patients(paths: Sequence[Path]) -> list[str]:
-    """Whose each file is: its name up to the last ``_`` where that has a digit, else the whole, without the ending."""
-    names = []
-    for path in paths:
-        low = path.name.lower()
-        ending = next((s for s in sorted(geometry.SUFFIXES, key=len, reverse=True) if low.endswith(s)), path.suffix)
-        stem = path.name[: len(path.name) - len(ending)]
-        first = stem.rpartition("_")[0]
-        names.append(first if any(c.isdigit() for c in first) else stem)
-    return names
 
 
 def opened(path: Path) -> Source:

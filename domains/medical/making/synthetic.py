@@ -52,7 +52,8 @@ def synthetic(
     """Healthy scans and pictures beside twins with a lesion or artefact and its mask; nothing is written beside them.
 
     Layout: NIfTI files and pictures at any depth, all healthy; folders ``masks`` and ``ground_truth`` are left out. The
-    patient is the name up to its last ``_``, where that has a digit. A quarter of the patients is ``test``.
+    patient is that of BIDS, BraTS, IXI, ADNI and OASIS, else the name up to its last ``_``, where that has a digit, or
+    the folders where names do not tell; see ``domains.medical.patients``. A quarter of the patients is ``test``.
 
     In ``train`` the healthy file stands beside each of its twins, so that both labels weigh the same. In ``test`` it
     counts once, whatever ``each`` is, for its score would be the same every time: of a volume each healthy slice once,
