@@ -17,6 +17,8 @@ from domains.medical import geometry
 from domains.medical.datasets.bmad import MASKED
 from domains.medical.datasets.listing import finding_of, folders, listed, some, twice
 from domains.medical.pictures import SUFFIXES
+from domains.medical.volumes import mask_values
+from framework.errors import UnreadableError
 from framework.registry import register
 from framework.types import Record
 
@@ -152,12 +154,26 @@ def own_pictures(records: list[Record], split: str) -> list[str]:
 
 def volumes(records: list[Record], split: str) -> list[str]:
     """Names that come with several endings, and values of masks that are asked for and nowhere."""
-    names, marks = twice(r.path for r in records), sorted({mark for r in records for mark in r.marks})
+    names = twice(r.path for r in records)
     lines = [f"{len(names)} names with several endings: {some(names)}. If they are one scan, keep one."]
-    asked = [
-        f"no voxel of any mask has a value that was asked for ({', '.join(map(str, marks))}): nothing is anomalous."
-    ]
-    return [*(lines if names else []), *(asked if marks and not any(r.anomalous for r in records) else [])]
+    return [*(lines if names else []), *_absent(records)]
+
+
+def _absent(records: list[Record]) -> list[str]:
+    """A line where no mask has a value that is asked for, with the values that masks have. Opens them."""
+    marks = {mark for r in records for mark in r.marks}
+    masks = {r.truth_path for r in records if marks and r.truth_path not in (None, r.path)}
+    held: set[int] = set()
+    for mask in sorted(filter(None, masks)):
+        try:
+            held |= mask_values(mask)
+        except UnreadableError:  # is told where it is read
+            continue
+    lost = sorted(marks - held) if held else []
+    asked, there = (", ".join(map(str, sorted(values))) for values in (lost, held - {0}))
+    return [
+        f"no mask has a voxel of the value {asked}, which anomalous asks for; masks have {there or 'none'}."
+    ] * bool(lost)
 
 
 def no_patient(records: list[Record], what: str, who: str = "") -> list[str]:
