@@ -104,7 +104,8 @@ class Medical:
 
     def protocol_of(self, records: Sequence[Record]) -> str:
         """As ``protocol`` of a set of scans; of pictures what little is done to them."""
-        scans = any(r.frame is not None for r in records[:1]) or any(volumes.is_volume(r.path) for r in records[:1])
+        first = [(r.path, r.frame is not None and not synthetic.is_made(r)) for r in records[:1]]
+        scans = any(cut or volumes.is_volume(path) for path, cut in first)
         return self.protocol if scans else "pictures as they are"
 
     def keep(self, folder: Path, say: Callable[[str], None]) -> Medical:

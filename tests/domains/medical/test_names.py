@@ -16,12 +16,13 @@ def test_a_slice_is_called_by_its_file_its_number_and_its_patient_where_the_file
     assert Medical.called(Record(Path("p1_a.nii"), True, "brain", "p1", frame=0)) == "p1_a.nii, slice 1"
 
 
-def test_made_pictures_are_numbered_and_their_original_is_called_so(tmp_path):
+def test_made_pictures_are_numbered_their_original_is_called_so_and_they_are_read_as_pictures(tmp_path):
     pytest.importorskip("monai", reason="needs the extra: uv pip install -e '.[medical]'")
     Image.new("L", (64, 64), 90).save(tmp_path / "N3.jpg")
     called = [Medical.called(r) for r in synthetic(tmp_path, "train", each=2)]
     assert [c for c in called if "made" in c] == ["N3.jpg, made 1", "N3.jpg, made 2"]
     assert {c for c in called if "made" not in c} == {"N3.jpg, healthy original"}
+    assert Medical().protocol_of(list(synthetic(tmp_path, "train"))) == "pictures as they are"
 
 
 def test_a_slice_of_a_made_scan_is_both(tmp_path):
