@@ -66,6 +66,11 @@ class Header:
         """Whether it is known where the pixels lie in the patient."""
         return self.positions is not None and self.orientations is not None and self.spacing is not None
 
+    @property
+    def inverted(self) -> bool:
+        """Whether high values are shown dark."""
+        return self.photometric == "MONOCHROME1"
+
 
 def parse(path: Path, found: Any) -> Header | str:
     """The header of an open file; of one that holds no picture, what it is in words.

@@ -24,7 +24,6 @@ _DECODERS = {  # how pixels are coded, by the beginning of the UID -> packages t
     "1.2.840.10008.1.2.4.8": "pyjpegls",
     "1.2.840.10008.1.2.4": "pylibjpeg pylibjpeg-libjpeg",
 }
-_INVERTED = "MONOCHROME1"  # of such, high values are shown dark
 _PALETTE = "PALETTE"
 
 
@@ -144,7 +143,7 @@ def _rescaled(stored: np.ndarray, found: Header, frame: int) -> np.ndarray:
     """
     slope, intercept = (np.float32(v) for v in found.rescale[frame])
     values: np.ndarray = stored.astype(np.float32) * slope + intercept
-    if found.photometric == _INVERTED and found.modality != "CT":
+    if found.inverted and found.modality != "CT":
         low, high = (-(1 << found.bits - 1), (1 << found.bits - 1) - 1) if found.signed else (0, (1 << found.bits) - 1)
         values = (low + high) * slope + 2 * intercept - values
     return values
