@@ -92,6 +92,8 @@ def _check_slice(found: Header, reader: str) -> None:
         raise UserError(
             f"{found.path}: {found.frames} frames in one file are not read with reader: {reader}; use auto."
         )
+    if found.table:
+        raise UserError(f"{found.path}: values by a table (ModalityLUTSequence) need reader: auto, not {reader}.")
     if found.inverted:
         raise UserError(f"{found.path}: pixels that are shown inverted are not read with reader: {reader}; use auto.")
 

@@ -5,7 +5,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from fake_dicom import AXIAL, dataset, frames, place, save, series
+from fake_dicom import AXIAL, dataset, frames, place, save, series, table
 from fake_scans import oblique
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -128,6 +128,9 @@ def test_a_series_that_a_reader_cannot_give_alike_is_one_line(tmp_path, reader, 
     inverted = series(tmp_path / "inverted", PLANES, kind="MR", PhotometricInterpretation="MONOCHROME1")[0]
     with pytest.raises(UserError, match=f"shown inverted are not read with reader: {reader}; use auto"):
         values(inverted, reader)
+    told = series(tmp_path / "table", PLANES.astype(np.uint16), ModalityLUTSequence=table(0, [3, 4]))[0]
+    with pytest.raises(UserError, match=rf"ModalityLUTSequence\) need reader: auto, not {reader}"):
+        values(told, reader)
     enhanced = frames(tmp_path / "frames.dcm", PLANES, range(5))
     with pytest.raises(UserError, match=f"frames.dcm: 5 frames in one file are not read with reader: {reader}; use a"):
         values(enhanced, reader)
