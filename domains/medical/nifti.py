@@ -51,6 +51,9 @@ def read(path: Path, channel: int | None = None) -> Geometry:
     affine, source, notes = _placed(path, header)
     if shear(affine) > _APART:
         notes.append("its voxel axes are not at right angles; slices are shown as they are stored.")
+    unit = header.get_xyzt_units()[0]
+    if unit in ("meter", "micron"):
+        notes.append(f"its lengths are in {unit}s by its header, and are taken for millimetres, as nibabel does.")
     return Geometry(path, stored, affine, source, tuple(f"{path}: {note}" for note in notes), channel=chosen)
 
 

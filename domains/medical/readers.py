@@ -61,12 +61,18 @@ def _file(scan: Geometry, reader: str, opened: Any) -> np.ndarray:
     try:
         values, known = opened.get_data(opened.read(str(scan.path)))
     except (RuntimeError, *BROKEN) as error:
-        raise UnreadableError(f"{scan.path}: truncated or corrupt ({geometry.first_line(error)}).") from None
+        raise UnreadableError(f"{scan.path}: reader {reader} cannot read it ({_cause(error)}); use auto.") from None
     affine = np.asarray(known["affine"], np.float64)
     axes = [*range(len(affine) - 1), 3]  # of a picture ITK tells two alone
     _check_place(scan, reader, affine, scan.affine[np.ix_(axes, axes)])
     values = np.asarray(values, np.float32)
     return values[..., scan.channel].reshape(scan.shape) if values.ndim == 4 else values.reshape(scan.shape)
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong, without the line of ITK's source before it."""
+    lines = geometry.first_line(error) if isinstance(error, MemoryError) else str(error).strip() or type(error).__name__
+    return lines.splitlines()[-1].removeprefix("ITK ERROR: ").rstrip(".!")
 
 
 def _series(scan: Geometry, reader: str, opened: Any) -> np.ndarray:

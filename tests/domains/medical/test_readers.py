@@ -81,6 +81,18 @@ def test_a_reader_that_places_voxels_elsewhere_is_one_line(tmp_path, reader, cap
     assert capfd.readouterr() == ("", "")
 
 
+@has_itk
+def test_what_itk_says_is_one_line(tmp_path, capfd):
+    sheared = PLACED.copy()
+    sheared[:3, 1] += 0.3 * sheared[:3, 0]
+    path = nifti_file(tmp_path / "a.nii", forms=[(sheared, 1), (None, 0)])
+    with pytest.raises(
+        UnreadableError, match=r"a.nii: reader itk cannot read it \(ITK only supports .*\); use auto\.$"
+    ):
+        values(path, "itk")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("reader", ["auto", "nibabel", ITK])
 def test_a_damaged_nifti_file_is_one_line(tmp_path, reader, capfd):
     plain, packed = nifti_file(tmp_path / "a.nii"), nifti_file(tmp_path / "a.nii.gz")

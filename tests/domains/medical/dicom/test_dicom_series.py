@@ -91,7 +91,7 @@ def test_other_files_of_a_folder_are_told_and_left_out(tmp_path):
     geometry = dicom.read(paths[0])
     assert geometry.files == tuple(paths)
     (line,) = geometry.warnings
-    assert line == f"{paths[0]}: of its folder were left out: 2 no DICOM files, 1 without a picture."
+    assert line == f"{paths[0]}: of its folder were left out: 2 not DICOM, 1 without a picture."
 
 
 def fault(folder, kind):
