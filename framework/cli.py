@@ -180,7 +180,7 @@ def synthesize(arguments: argparse.Namespace) -> int:
     made = registry.build("synthesize", arguments.domain, arguments.files, arguments.out, **given)
     total = len(made) if isinstance(made, Sized) else arguments.samples or 60
     count = sum(1 for _ in track(made, total, f"samples of {arguments.out.name}"))
-    told = getattr(made, "read_by", "")  # a domain may say which datasets read its set
+    told = getattr(made, "remark", "")  # a domain may say which datasets read its set, and what is not in it
     print(f"{arguments.out}: {count} samples, spoiled ones beside their healthy twins{f'; {told}' if told else ''}")
     return 0
 

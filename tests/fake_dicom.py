@@ -52,6 +52,17 @@ def place(made: Any, position: Any, orientation: Any = AXIAL, spacing: Any = (0.
     return made
 
 
+def table(first: int, entries: Any) -> Any:
+    """A ModalityLUTSequence that says what stored numbers from ``first`` on mean; ``entries`` fit into 16 bits."""
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    item = Dataset()
+    item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [len(entries), first, 16])
+    item.add_new("LUTData", "OW", np.asarray(entries, np.uint16).tobytes())
+    return Sequence([item])
+
+
 def save(made: Any, path: Path) -> Path:
     """Write a data set; ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)

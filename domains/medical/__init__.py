@@ -66,7 +66,7 @@ class Medical:
         spacing: one or three lengths in mm (right, front, up) that the volume is resampled to, linearly; None does not.
         nan: "error" refuses a file with NaN or infinite voxels, "zero" reads them as 0.
         channel: which volume of a file that holds several, counted from 0.
-        reader: "auto", or MONAI's "nibabel" or "itk".
+        reader: "auto", or MONAI's "nibabel" (NIfTI), "pydicom" (DICOM) or "itk" (both).
     """
 
     element: ClassVar[str] = "voxel"

@@ -51,6 +51,9 @@ def read(path: Path, channel: int | None = None) -> Geometry:
     affine, source, notes = _placed(path, header)
     if shear(affine) > _APART:
         notes.append("its voxel axes are not at right angles; slices are shown as they are stored.")
+    unit = header.get_xyzt_units()[0]
+    if unit in ("meter", "micron"):
+        notes.append(f"its lengths are in {unit}s by its header, and are taken for millimetres, as nibabel does.")
     return Geometry(path, stored, affine, source, tuple(f"{path}: {note}" for note in notes), channel=chosen)
 
 
@@ -104,15 +107,25 @@ def stored(scan: Geometry) -> tuple[np.ndarray, float, float]:
     image = open_file(scan.path)
     kind, proxy = image.get_data_dtype(), image.dataobj
     size = math.prod(scan.shape) * kind.itemsize
-    try:
-        with (gzip.open if scan.path.name.lower().endswith(".gz") else open)(scan.path, "rb") as file:
-            voxels = _fill(file, int(proxy.offset) + scan.channel * size, size, _expected(image))
-    except BROKEN as error:
-        raise UnreadableError(f"{scan.path}: truncated or corrupt ({first_line(error)}).") from None
+    voxels = _unpacked(scan.path, image, int(proxy.offset) + scan.channel * size, size)
     laid = voxels.view(kind).reshape(scan.shape, order="F")
     if not kind.isnative:
         laid = laid.byteswap(inplace=True).view(kind.newbyteorder("="))
     return laid, float(proxy.slope), float(proxy.inter)
+
+
+def check_whole(scan: Geometry) -> None:
+    """Raise UnreadableError unless the file is whole to its end and, where it is compressed, its check sum right."""
+    _unpacked(scan.path, open_file(scan.path), 0, 0)
+
+
+def _unpacked(path: Path, image: Any, start: int, size: int) -> np.ndarray:
+    """``size`` bytes from ``start`` on, uint8, of the unpacked file. Raises UnreadableError."""
+    try:
+        with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as file:
+            return _fill(file, start, size, _expected(image))
+    except BROKEN as error:
+        raise UnreadableError(f"{path}: truncated or corrupt ({first_line(error)}).") from None
 
 
 def _expected(image: Any) -> int:

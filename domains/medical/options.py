@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from domains.medical import geometry, intensity, slicing, volumes
+from domains.medical import geometry, intensity, readers, slicing
 from domains.medical.scans import Cutting
 from framework.errors import UnreadableError, UserError
 from framework.registry import unknown
@@ -17,7 +17,7 @@ CHOICES = {
     "orientation": ("anatomical", "stored"),
     "crop": ("none", "foreground"),
     "nan": ("error", "zero"),
-    "reader": tuple(volumes.READERS),
+    "reader": tuple(readers.READERS),
 }
 
 
@@ -134,6 +134,8 @@ def words(options: Any) -> str:
         parts.append(f"channel {options.channel}")
     if options.nan == "zero":
         parts.append("NaN as 0")
+    if options.reader != "auto":
+        parts.append(f"read by MONAI's {options.reader}")
     return ", ".join(parts)
 
 

@@ -13,7 +13,7 @@ from domains.medical.geometry import Geometry
 from domains.medical.intensity import Half, Histogram, Scale
 from domains.medical.space import Space
 
-SCHEMA = 2  # raised where the same options would give other codes
+SCHEMA = 3  # raised where the same options would give other codes
 
 
 @dataclass(frozen=True, slots=True)

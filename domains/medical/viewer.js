@@ -1,4 +1,4 @@
-// Voxels of a scan, and a colour and a code each, in; three linked planes out, as radiologists look at them.
+// Voxels of a scan, and a colour and a code each, in; three linked planes out (of one slice its own), as radiologists look at them.
 // Axes: 0 to the right, 1 to the front, 2 to the top; a place is an index of the shown voxels along each.
 "use strict";
 globalThis.makeStage = (host, scene) => {
@@ -11,7 +11,7 @@ globalThis.makeStage = (host, scene) => {
     { name: "axial", across: 0, down: 1, through: 2, sides: "RLAP" },
     { name: "coronal", across: 0, down: 2, through: 1, sides: "RLSI" },
     { name: "sagittal", across: 1, down: 2, through: 0, sides: "APSI" },
-  ];
+  ].filter(({ across, down }) => (grid[across] > 1 && grid[down] > 1) || grid.filter((n) => n > 1).length < 2); // of one slice the others are lines
   const EDGE = [64, 224, 255], INPUT = 512; // the colour around the truth; steps of a handle
   const place = shape.map((n) => n >> 1);
   let [low, high] = first, rgb = null, codes = null, ends = [0, 255], opacity = 0.6, threshold = 0, crossed = true, rimmed = true, waiting = false;
@@ -38,9 +38,10 @@ globalThis.makeStage = (host, scene) => {
     input.addEventListener("change", () => { change(input.checked); later(); });
   }
 
-  const row = make(host, "div", "planes");
+  const row = make(host, "div", "planes"), longest = Math.max(...extents);
   for (const plane of PLANES) {
     const figure = make(row, "figure", "plane"), field = make(figure, "div", "field");
+    field.style.setProperty("--ratio", longest / Math.max(extents[plane.down], 0.4 * longest)); // on a phone no more black than letters need
     plane.canvas = make(field, "canvas");
     plane.canvas.tabIndex = 0;
     plane.canvas.setAttribute("role", "application");
@@ -50,6 +51,7 @@ globalThis.makeStage = (host, scene) => {
     make(caption, "strong", "", plane.name);
     plane.words = make(caption, "span");
     plane.slider = range(figure, `${plane.name} slice`, 0, shape[plane.through] - 1, 1, 0, (i) => go(plane.through, i));
+    plane.slider.hidden = shape[plane.through] < 2;
     plane.small = document.createElement("canvas"); // a pixel a voxel
     plane.small.width = shape[plane.across];
     plane.small.height = shape[plane.down];
@@ -103,7 +105,7 @@ globalThis.makeStage = (host, scene) => {
 
   // The square of a plane holds the longest side of the scan, so that all three have one scale.
   function layout({ canvas, across, down }) {
-    const unit = canvas.width / Math.max(...extents), wide = extents[across] * unit, tall = extents[down] * unit;
+    const unit = canvas.width / longest, wide = extents[across] * unit, tall = extents[down] * unit;
     return { left: (canvas.width - wide) / 2, top: (canvas.height - tall) / 2, wide, tall };
   }
 

@@ -52,12 +52,13 @@ def scene(scan: Scan, back: ScanBack, window: tuple[float, float]) -> dict[str, 
     ct = scan.histogram.values[0] <= _AIR and scan.histogram.values[-1] >= _TISSUE
     presets = list(intensity.WINDOWS) if ct else []
     lying = places(scan.geometry, back.space, back.looks, back.upright)
+    truth, told = _truth(scan.geometry)
     return (
         _lying(lying)
-        | _truth(scan.geometry)
+        | truth
         | {
             "elements": _elements(scan.space, picks).ravel("F"),
-            "notes": np.array(_notes(affine, box, picks), np.str_),
+            "notes": np.array(_notes(affine, box, picks) + told, np.str_),
             "shape": np.array(shown.shape, np.int32),
             "picks": np.concatenate(picks).astype(np.int32),
             "grid": np.array(scan.space.size, np.int32),
@@ -104,13 +105,15 @@ def truth_beside(path: Path) -> Path | None:
     return next((mask for mask in found if mask != path and mask.is_file()), None)
 
 
-def _truth(scan: Geometry) -> dict[str, np.ndarray]:
-    """The mask beside a scan, in file order; none that is of another kind, or of another shape."""
+def _truth(scan: Geometry) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The mask beside a scan, in file order; of one that does not fit it, a note."""
     path = truth_beside(scan.path)
     try:
-        return {} if path is None else {"truth": cache.mask(path, scan).ravel()}
+        return ({} if path is None else {"truth": cache.mask(path, scan).ravel()}), []
     except TruthError:
-        return {}
+        assert path is not None
+        why = "it cannot be read, or its voxels are not those of the scan"
+        return {}, [f"The mask {path.name} is not shown: {why}."]
 
 
 def _lying(found: Sequence[Place]) -> dict[str, np.ndarray]:

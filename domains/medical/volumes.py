@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from domains.medical import geometry, nifti
-from domains.medical.geometry import BROKEN, Geometry
-from framework.errors import MissingPackageError, TruthError, UnreadableError, UserError
+from domains.medical import geometry, nifti, readers
+from domains.medical.geometry import Geometry
+from framework.errors import TruthError, UnreadableError
 from framework.files import write_parts, write_whole
 
-READERS = {"auto": "", "nibabel": "NibabelReader", "itk": "ITKReader"}  # of MONAI
 _COMPRESSION = 4  # of gzip
-_APART_MM = 1e-3  # that another reader may place the voxels elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +50,15 @@ def stored(scan: Geometry, reader: str = "auto") -> Stored:
     Args:
         scan: what ``geometry.read`` returned.
         reader: "auto": a NIfTI file is unpacked once and its check sum is seen to, a DICOM series is read slice by
-            slice; the values are those of MONAI's readers. "nibabel" or "itk": through that reader of MONAI.
+            slice; the values are those of MONAI's readers. Another: through that reader of MONAI, see ``readers.py``.
 
     Raises:
         UnreadableError: truncated or corrupt data, or a reader that places the voxels elsewhere.
         MissingPackageError: the reader's package is not installed.
+        UserError: the reader reads no such files.
     """
     if reader != "auto":
-        return Stored(_through_monai(scan, reader))
+        return Stored(readers.through_monai(scan, reader))
     if scan.affine_source != "dicom":
         return Stored(*nifti.stored(scan))
     from domains.medical import dicom
@@ -69,29 +67,6 @@ def stored(scan: Geometry, reader: str = "auto") -> Stored:
     for k, plane in enumerate(dicom.planes(scan)):
         voxels[:, :, k] = plane
     return Stored(voxels)
-
-
-def _through_monai(scan: Geometry, reader: str) -> np.ndarray:
-    """``(I, J, K)`` float32 of one of MONAI's readers."""
-    from monai.transforms.io.array import LoadImage
-    from monai.utils.module import optional_import
-
-    if reader == "itk" and not optional_import("itk")[1]:
-        raise MissingPackageError("reader: itk needs the package itk; run: uv pip install itk")
-    if scan.files:
-        raise UserError(f"{scan.path}: a DICOM series is read with reader: auto.")
-    try:
-        with warnings.catch_warnings():  # of a decoder for DICOM that is looked for at every call
-            warnings.filterwarnings("ignore", message="NvImgCodec")
-            loaded = LoadImage(reader=READERS[reader], image_only=True)(scan.path)
-    except (RuntimeError, *BROKEN) as error:
-        cause = geometry.first_line(error.__cause__ or error)  # MONAI wraps the reader's own error
-        raise UnreadableError(f"{scan.path}: truncated or corrupt ({cause}).") from None
-    gap = float(np.abs(np.asarray(loaded.affine, np.float64) - scan.affine).max())
-    if not gap <= _APART_MM:
-        raise UnreadableError(f"{scan.path}: reader {reader} places its voxels {gap:.3g} apart; use reader: auto.")
-    values = np.asarray(loaded, np.float32)
-    return values[..., scan.channel].reshape(scan.shape) if values.ndim == 4 else values.reshape(scan.shape)
 
 
 def load(scan: Geometry, nan: str = "error") -> np.ndarray:

@@ -50,7 +50,7 @@ def show(
     name, view_scores = Path(told.get("folder", told["file"])).name, told["view_scores"]
     sliced, more = is_scan(scene), {}
     facts = [f"score {told['score']:.3f}", f"{sample.elements:,} {reader.element}s"]
-    facts += [f"{len(sample.views)} {'slices' if sliced else 'views'}"]
+    facts += [f"{len(sample.views)} {'slice' if sliced else 'view'}{'s' if len(sample.views) > 1 else ''}"]
     facts += [f"{count:,} {name}" for name, count in sample.counts.items()]
     if sliced:
         chosen = mosaic.chosen(view_scores, scene["planes"].tolist(), scene["positions_mm"])

@@ -4,18 +4,21 @@ What identifies a patient stays in the files: no name, date, number or UID of a 
 package returns, nor into a message it raises.
 """
 
-from domains.medical.dicom.files import SUFFIXES, is_dicom
+from domains.medical.dicom.files import SUFFIXES, broken, is_dicom, quiet
 from domains.medical.dicom.pixels import picture, planes
-from domains.medical.dicom.series import Series, inside, is_picture, read, samples, series_in
+from domains.medical.dicom.series import Series, frames, inside, is_picture, read, samples, series_in
 
 __all__ = [
     "SUFFIXES",
     "Series",
+    "broken",
+    "frames",
     "inside",
     "is_dicom",
     "is_picture",
     "picture",
     "planes",
+    "quiet",
     "read",
     "samples",
     "series_in",

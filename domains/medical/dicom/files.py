@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from domains.medical.dicom.headers import TAGS, Header, parse
+from domains.medical.store import stamp
 from framework.errors import MissingPackageError, UnreadableError
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -63,11 +64,7 @@ def peek(path: Path) -> Header | str:
         UnreadableError: the file is missing, empty, damaged or no DICOM file.
         MissingPackageError: pydicom is not installed.
     """
-    try:
-        status = path.stat()
-    except OSError:
-        raise UnreadableError(f"{path}: no such file.") from None
-    return _peek(path, status.st_mtime_ns, status.st_size)
+    return _peek(path, *stamp(path))
 
 
 @contextlib.contextmanager
@@ -97,8 +94,8 @@ def open_file(path: Path, *, pixels: bool) -> Any:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _peek(path: Path, modified_ns: int, size: int) -> Header | str:
-    """As ``peek``; when the file was written and its size are only keys."""
+def _peek(path: Path, size: int, *stamp: int) -> Header | str:
+    """As ``peek``; the stamp of the file is only a key."""
     if not size:
         raise UnreadableError(f"{path}: the file is empty.")
     with quiet():

@@ -13,7 +13,7 @@ TAGS = (
     "SOPClassUID", "SeriesInstanceUID", "PatientID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
     "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelSpacing",
     "ImagerPixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness", "RescaleSlope",
-    "RescaleIntercept", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "RescaleIntercept", "ModalityLUTSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 _NO_PICTURE = {  # objects with pixels that show no patient, or not what was measured
     "SEG": "a segmentation, which is a mask",
@@ -36,11 +36,12 @@ class Header:
         photometric: how they are meant, such as "MONOCHROME2".
         bits: that hold a sample.
         signed: whether samples may be negative.
-        spacing: ``(2,)`` mm between rows and between columns, or None where unknown.
+        spacing: ``(frames or 1, 2)`` mm between rows and between columns; None where unknown.
         thickness: of the slice in mm; 0 where unknown.
         positions: ``(frames, 3)`` mm, LPS, centre of the first pixel; None where unknown.
         orientations: ``(frames, 6)``, direction of rows and of columns, LPS; None where unknown.
         rescale: ``(frames, 2)``, slope and intercept.
+        table: whether a table of the file (ModalityLUTSequence) says what its numbers mean, in place of these.
         syntax: UID of how the pixels are coded.
     """
 
@@ -59,12 +60,18 @@ class Header:
     positions: np.ndarray | None
     orientations: np.ndarray | None
     rescale: np.ndarray
+    table: bool
     syntax: str
 
     @property
     def placed(self) -> bool:
         """Whether it is known where the pixels lie in the patient."""
         return self.positions is not None and self.orientations is not None and self.spacing is not None
+
+    @property
+    def inverted(self) -> bool:
+        """Whether high values are shown dark."""
+        return self.photometric == "MONOCHROME1"
 
 
 def parse(path: Path, found: Any) -> Header | str:
@@ -81,7 +88,7 @@ def parse(path: Path, found: Any) -> Header | str:
     if frames < 1:
         raise ValueError
     groups = _groups(found, frames)
-    spacing = _numbers(found, groups[:1], "PixelMeasuresSequence", "PixelSpacing", 2)
+    spacing = _numbers(found, groups, "PixelMeasuresSequence", "PixelSpacing", 2, len(groups) or 1)
     if spacing is None:
         spacing = _numbers(found, [], "", "ImagerPixelSpacing", 2)  # of an X-ray, at its detector
     thickness = _numbers(found, groups[:1], "PixelMeasuresSequence", "SliceThickness", 1)
@@ -97,11 +104,12 @@ def parse(path: Path, found: Any) -> Header | str:
         _word(found.get("PhotometricInterpretation")),
         int(found.get("BitsStored") or found.get("BitsAllocated") or 0),
         bool(found.get("PixelRepresentation")),
-        None if spacing is None else spacing[0],
+        spacing,
         0.0 if thickness is None else float(thickness[0, 0]),
         _numbers(found, groups, "PlanePositionSequence", "ImagePositionPatient", 3, frames),
         _numbers(found, groups, "PlaneOrientationSequence", "ImageOrientationPatient", 6, frames),
         _rescale(found, groups, frames),
+        bool(found.get("ModalityLUTSequence")),
         str(syntax),
     )
 

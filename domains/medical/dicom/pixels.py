@@ -24,12 +24,11 @@ _DECODERS = {  # how pixels are coded, by the beginning of the UID -> packages t
     "1.2.840.10008.1.2.4.8": "pyjpegls",
     "1.2.840.10008.1.2.4": "pylibjpeg pylibjpeg-libjpeg",
 }
-_INVERTED = "MONOCHROME1"  # of such, high values are shown dark
 _PALETTE = "PALETTE"
 
 
 def planes(geometry: Geometry) -> Iterator[np.ndarray]:
-    """Slices ``(I, J)`` float32 of a series in K order, with slope and intercept applied (of CT, Hounsfield units).
+    """Slices ``(I, J)`` float32 of a series in K order, slope and intercept or its table applied (CT: Hounsfield).
 
     One file is in memory at a time; one of many frames is read once, and decoded frame by frame.
 
@@ -46,7 +45,7 @@ def planes(geometry: Geometry) -> Iterator[np.ndarray]:
         stored = _decoded(found, data, frame)
         if stored.shape != found.shape:
             raise UnreadableError(f"{found.path}: its pixels are {stored.shape}, its header says {found.shape}.")
-        yield _rescaled(stored, found, frame).T
+        yield _measured(stored, found, data, frame).T
 
 
 def picture(path: Path) -> np.ndarray:
@@ -57,9 +56,10 @@ def picture(path: Path) -> np.ndarray:
         MissingPackageError: a package that decodes it is not installed.
     """
     found = header(path)
-    pixels = _decoded(found, _opened(found), 0)
+    data = _opened(found)
+    pixels = _decoded(found, data, 0)
     if pixels.ndim == 2:
-        return _rescaled(pixels, found, 0)[..., None]
+        return _measured(pixels, found, data, 0)[..., None]
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype.kind != "u":
         raise UnreadableError(f"{path}: pixels {pixels.shape} of {pixels.dtype} are neither grey nor RGB.")
     bits = pixels.dtype.itemsize * 8 if found.photometric.startswith(_PALETTE) else found.bits
@@ -137,14 +137,27 @@ def _packages(found: Header) -> str:
     return next((names for start, names in _DECODERS.items() if found.syntax.startswith(start)), "")
 
 
-def _rescaled(stored: np.ndarray, found: Header, frame: int) -> np.ndarray:
+def _measured(stored: np.ndarray, found: Header, data: Any, frame: int) -> np.ndarray:
     """Values as they were measured, float32; of a picture that is shown inverted so that bright is bright.
 
     Hounsfield units stay: they do not depend on how they are shown.
     """
-    slope, intercept = (np.float32(v) for v in found.rescale[frame])
-    values: np.ndarray = stored.astype(np.float32) * slope + intercept
-    if found.photometric == _INVERTED and found.modality != "CT":
+    values = _told(stored, found, data, frame)
+    if found.inverted and found.modality != "CT":
         low, high = (-(1 << found.bits - 1), (1 << found.bits - 1) - 1) if found.signed else (0, (1 << found.bits) - 1)
-        values = (low + high) * slope + 2 * intercept - values
+        values = _told(np.array([low, high]), found, data, frame).sum() - values
     return values
+
+
+def _told(stored: np.ndarray, found: Header, data: Any, frame: int) -> np.ndarray:
+    """What stored numbers mean by the table of the file, or by slope and intercept; float32."""
+    if found.table:
+        from pydicom.pixels.processing import apply_modality_lut
+
+        with quiet():
+            try:
+                return np.asarray(apply_modality_lut(stored.astype(np.int64), data), np.float32)
+            except broken():
+                raise UnreadableError(f"{found.path}: its table of values (ModalityLUTSequence) is damaged.") from None
+    slope, intercept = (np.float32(v) for v in found.rescale[frame])
+    return stored.astype(np.float32) * slope + intercept

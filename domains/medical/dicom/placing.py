@@ -45,7 +45,10 @@ def check_alike(members: list[Header], path: Path) -> None:
     assert first.spacing is not None and first.orientations is not None
     for name, differs in (
         ("size", [h for h in members if h.shape != first.shape]),
-        ("PixelSpacing", [h for h in members if np.abs(h.spacing - first.spacing).max() > _GAP * first.spacing.min()]),
+        (
+            "PixelSpacing",
+            [h for h in members if np.abs(h.spacing - first.spacing[0]).max() > _GAP * first.spacing[0].min()],
+        ),
         (
             "ImageOrientationPatient",
             [h for h in members if np.abs(h.orientations - first.orientations[0]).max() > _UNIT],
@@ -110,8 +113,8 @@ def affine(first: Header, start: np.ndarray, step: np.ndarray) -> np.ndarray:
     """
     assert first.orientations is not None and first.spacing is not None
     matrix = np.eye(4)
-    matrix[:3, 0] = first.orientations[0, :3] * first.spacing[1]
-    matrix[:3, 1] = first.orientations[0, 3:] * first.spacing[0]
+    matrix[:3, 0] = first.orientations[0, :3] * first.spacing[0, 1]
+    matrix[:3, 1] = first.orientations[0, 3:] * first.spacing[0, 0]
     matrix[:3, 2], matrix[:3, 3] = step, start
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix
 

@@ -156,7 +156,7 @@ def _members(first: Header) -> tuple[list[Header], tuple[str, ...]]:
             members.append(known)
     with os.scandir(folder) as entries:
         others = sum(e.is_file() and not e.name.startswith(".") for e in entries) - len(_files(folder))
-    told = [f"{n} {what}" for n, what in ((others, "no DICOM files"), (without, "without a picture")) if n]
+    told = [f"{n} {what}" for n, what in ((others, "not DICOM"), (without, "without a picture")) if n]
     return members, (f"{first.path}: of its folder were left out: {', '.join(told)}.",) if told else ()
 
 

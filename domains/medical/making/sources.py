@@ -84,10 +84,7 @@ def listed(places: Iterable[Path]) -> list[Path]:
     for place in places:
         if place.is_dir():
             inside = sorted(p for p in place.rglob("*") if p.name.lower().endswith(known) and p.is_file())
-            parts = {p: p.relative_to(place).parts for p in inside}
-            found |= dict.fromkeys(
-                p for p in inside if not any(part.startswith(".") or part in MASKS for part in parts[p])
-            )
+            found |= dict.fromkeys(p for p in inside if _counts(p, place))
         elif not place.name.lower().endswith(known):
             if dicom.is_dicom(place):
                 raise UserError(f"{place}: {_NO_DICOM}")
@@ -102,6 +99,21 @@ def listed(places: Iterable[Path]) -> list[Path]:
             raise UserError(f"{places[0]}: {_NO_DICOM}")
         raise UserError(f"{places[0]}: holds no volume or picture; known endings: {', '.join(known)}.")
     return list(found)
+
+
+def left_out(places: Iterable[Path]) -> str:
+    """The DICOM files in folders, in words; "" where there are none. What is in folders of masks is not missed."""
+    inside = {p for place in places if place.is_dir() for p in place.rglob("*") if p.is_file() and _counts(p, place)}
+    known = (*geometry.SUFFIXES, *pictures.SUFFIXES)
+    found = sorted(p for p in inside if not p.name.lower().endswith(known) and dicom.is_dicom(p))
+    if not found:
+        return ""
+    return f"{len(found)} DICOM files were left out, such as {found[0]}: save each series as NIfTI (dcm2niix does)"
+
+
+def _counts(path: Path, place: Path) -> bool:
+    """Whether what is inside a place is no hidden file, and not in a folder of masks."""
+    return not any(part.startswith(".") or part in MASKS for part in path.relative_to(place).parts)
 
 
 def opened(path: Path) -> Source:

@@ -63,15 +63,17 @@ class Making:
     part: Path
     seed: int
     size: sizes.Size
+    left_out: str
 
     @property
-    def read_by(self) -> str:
-        """Which datasets read the set, in words."""
+    def remark(self) -> str:
+        """Which datasets read the set, and what of the sources is not in it, in words."""
         from domains.medical.making.sources import is_volume
 
         volumes = {is_volume(twin.source) for twin in self.twins}
         names = ("medical/nifti reads the scans", "medical/pictures reads the pictures")
-        return ", ".join(name for name, kind in zip(names, (True, False), strict=True) if kind in volumes)
+        read_by = ", ".join(name for name, kind in zip(names, (True, False), strict=True) if kind in volumes)
+        return "; ".join(filter(None, (read_by, self.left_out)))
 
     def __len__(self) -> int:
         return len(self.twins)
@@ -133,7 +135,8 @@ def synthesize(
     says nothing; text in headers is left out.
 
     Args:
-        sources: healthy NIfTI files and pictures, or folders of them; in folders, ``masks`` are left out.
+        sources: healthy NIfTI files and pictures, or folders of them; in folders, ``masks`` are left out, and DICOM
+            files, which are told.
         out: folder to make.
         each: spoiled twins of a source, beside one that is healthy.
         seed: of everything; the same seed writes the same bytes.
@@ -147,7 +150,7 @@ def synthesize(
         UserError: a source cannot be read or shows nothing, a kind is not known, a lesion has no place, ``out`` is
             there already or cannot be written.
     """
-    from domains.medical.making.sources import is_volume, listed, volume
+    from domains.medical.making.sources import is_volume, left_out, listed, volume
 
     chosen, reach = checked_kinds(kinds), sizes.parse(size)
     if seed < 0 or not 1 <= each <= MOST_EACH:
@@ -161,7 +164,8 @@ def synthesize(
             volume(path)  # what is wrong with a header shows before the first file
     wanted = [str(path.resolve()) for path in paths], each, seed, chosen, size
     part = out.with_name(f".partial-{out.name}-{hashlib.sha256(repr(wanted).encode()).hexdigest()[:8]}")
-    return Making(_twins(paths, patients(paths), each, seed, chosen), chosen, out, part, seed, reach)
+    twins = _twins(paths, patients(paths), each, seed, chosen)
+    return Making(twins, chosen, out, part, seed, reach, left_out(sources))
 
 
 def _twins(paths: list[Path], whose: list[str], each: int, seed: int, kinds: list[str]) -> list[Twin]:

@@ -72,6 +72,13 @@ def test_forms_that_differ_are_told(tmp_path):
     assert read(scan(tmp_path / "b.nii", qform=(moved, 1))).warnings == ()
 
 
+@pytest.mark.parametrize(("code", "unit"), [(0, ""), (1, "meter"), (2, ""), (3, "micron")])
+def test_lengths_that_are_no_millimetres_are_told(tmp_path, code, unit):
+    path = scan(tmp_path / "a.nii", raw={123: bytes([code])})  # xyzt_units
+    told = (f"{path}: its lengths are in {unit}s by its header, and are taken for millimetres, as nibabel does.",)
+    assert read(path).warnings == (told if unit else ())
+
+
 def test_sheared_axes_are_told(tmp_path):
     sheared = PLACED.copy()
     sheared[:3, 2] += 0.2 * sheared[:3, 1]

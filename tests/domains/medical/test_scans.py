@@ -3,7 +3,7 @@ import pytest
 from fake_scans import oblique, write
 from numpy.testing import assert_allclose, assert_array_equal
 
-from domains.medical import Medical, cutter, geometry, intensity, slicing, volumes
+from domains.medical import Medical, cutter, geometry, intensity, slicing
 from domains.medical.scans import Cutting, Look
 from framework.errors import UnreadableError, UserError
 from framework.types import Record
@@ -192,25 +192,6 @@ def test_one_channel_of_several_is_read_and_saved_as_a_volume(tmp_path):
     assert "channel 2" in reader.protocol
 
 
-@pytest.mark.parametrize("name", ["auto", "nibabel"])
-def test_every_reader_gives_the_same_views(tmp_path, name):
-    image = nib.Nifti1Image(head(), oblique((2, 0, 1), (-1, 1, -1)))
-    image.header.set_slope_inter(0.5, -1024)
-    nib.save(image, tmp_path / "a.nii.gz")
-    grid = geometry.read(tmp_path / "a.nii.gz")
-    found = volumes.stored(grid, name)
-    assert_array_equal(found.values(found.voxels), np.asarray(nib.load(grid.path).dataobj, np.float32))
-    assert_array_equal(read(grid.path, reader=name).views, read(grid.path).views)
-
-
-def test_a_reader_that_is_not_installed_is_one_line(tmp_path, monkeypatch):
-    import monai.utils.module
-
-    monkeypatch.setattr(monai.utils.module, "optional_import", lambda name: (None, False))
-    with pytest.raises(UserError, match="reader: itk needs the package itk; run: uv pip install itk"):
-        read(write(tmp_path / "a.nii.gz", head()), reader="itk")
-
-
 def test_a_look_makes_its_table_once(tmp_path):
     scan = cutter.make(geometry.read(write(tmp_path / "a.nii.gz", head())), cutting())
     look = Look((), (0.5, 99.5), True)
@@ -254,9 +235,16 @@ def test_options_that_cannot_be_meant_are_one_line(options, message):
             "cropped to the foreground",
         ),
         (
-            {"neighbours": True, "stride": 2, "between": [0.1, 0.9], "window": [-160, 240], "nan": "zero"},
+            {
+                "neighbours": True,
+                "stride": 2,
+                "between": [0.1, 0.9],
+                "window": [-160, 240],
+                "nan": "zero",
+                "reader": "itk",
+            },
             "axial slices, shown ones, between 0.1 and 0.9 of the depth, stride 2, neighbours as colours, "
-            "window [-160, 240], NaN as 0",
+            "window [-160, 240], NaN as 0, read by MONAI's itk",
         ),
     ],
 )

@@ -133,7 +133,11 @@ def test_a_mask_beside_the_scan_is_its_truth_unless_it_fits_not(tmp_path):
     found, _ = scene(tmp_path / "a.nii", codes="RAS")
     assert_array_equal(found["truth"], stored.ravel() > 0)
     nibabel.save(nibabel.Nifti1Image(truth[1:], fake_block.affine()), tmp_path / "b_seg.nii")
-    assert "truth" not in scene(tmp_path / "b.nii", codes="RAS")[0]
+    found, _ = scene(tmp_path / "b.nii", codes="RAS")
+    assert "truth" not in found
+    assert found["notes"][-1].startswith("The mask b_seg.nii is not shown: it cannot be read, or its voxels")
+    (tmp_path / "b_seg.nii").unlink()
+    assert not any("mask" in note for note in scene(tmp_path / "b.nii", codes="RAS")[0]["notes"])
 
 
 def test_a_picture_and_a_slice_have_no_scene(tmp_path):

@@ -36,11 +36,11 @@ def path(tmp_path):
     return show(reader, sample, stored, maps, tmp_path / "a", told)["viewer"]
 
 
-def visit(path, visitor):
+def visit(path, visitor, planes=3):
     async def whole():
         async with fake_browser.open_page(path.as_uri(), path.with_name("profile")) as page:
             await page.size(1280, 900)
-            await page.until("document.querySelectorAll('.plane canvas').length == 3 && told().startsWith('value')")
+            await page.until(f"document.querySelectorAll('.plane').length == {planes} && told().startsWith('value')")
             await visitor(page)
             assert page.faults == []
             assert all(address.startswith(("file:", "data:", "blob:")) for address in page.addresses), page.addresses
@@ -167,6 +167,9 @@ def test_the_page_fits_a_phone_where_a_finger_goes_through_slices(path):
         tops = "[...document.querySelectorAll('.plane')].map(p => p.getBoundingClientRect().top)"
         first, second, third = await page.run(tops)
         assert first < second < third
+        boxes = "[...document.querySelectorAll('.field')].map(f => f.getBoundingClientRect())"
+        ratios = await page.run(f"{boxes}.map(b => b.width / b.height)")
+        np.testing.assert_allclose(ratios, [100 / 100, 100 / 72, 100 / 72], atol=0.01)  # mm; no more black than needed
         box = json.loads(
             await page.run("JSON.stringify(document.querySelector('.plane canvas').getBoundingClientRect())")
         )
@@ -179,3 +182,24 @@ def test_the_page_fits_a_phone_where_a_finger_goes_through_slices(path):
         assert (await page.run("at()"))[0] == before - 3
 
     visit(path, visitor)
+
+
+@pytest.mark.parametrize(("axis", "name"), enumerate(("sagittal", "coronal", "axial")))
+def test_of_one_slice_its_own_plane_is_shown(tmp_path, axis, name):
+    voxels = np.take(fake_block.ct(), [SPOT[axis]], axis)
+    fake_block.write(tmp_path / "a.nii", voxels)
+    reader = Medical(window=[-160, 240])
+    sample = reader.read(Record(tmp_path / "a.nii", False, ""))
+    scores = np.full(voxels.size, 0.5, np.float32)
+    maps = [torch.from_numpy(sample.back.show(scores, 0))]
+    told = {"file": "a.nii", "score": 0.7, "view_scores": [0.5]}
+    shown = show(reader, sample, scores, maps, tmp_path / "a", told)["viewer"]
+    assert "1 slice<" in shown.read_text()
+
+    async def visitor(page):
+        assert await page.run("document.querySelector('.plane strong').textContent") == name
+        assert await page.run("document.querySelector('.plane > input').checkVisibility()") is False
+        await page.run("document.querySelector('#views button, #views [tabindex]')?.click()")
+        assert await page.run("drawn().then(() => pixel(0, 0.5, 0.6).some(c => c > 0))")
+
+    visit(shown, visitor, planes=1)

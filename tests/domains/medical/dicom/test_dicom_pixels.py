@@ -3,7 +3,7 @@ import warnings
 
 import numpy as np
 import pytest
-from fake_dicom import dataset, frames, place, save, series
+from fake_dicom import dataset, frames, place, save, series, table
 from numpy.testing import assert_array_equal
 
 from domains.medical import dicom
@@ -37,6 +37,33 @@ def test_hounsfield_units_are_not_turned(tmp_path):
     (path,) = series(tmp_path, GREY[None].astype(np.int16), PhotometricInterpretation="MONOCHROME1")
     (plane,) = dicom.planes(dicom.read(path))
     assert_array_equal(plane, GREY.T * 2.0 - 1000)
+
+
+def test_a_table_of_the_file_says_what_its_numbers_mean(tmp_path):
+    entries = np.random.default_rng(2).integers(0, 60000, 3000)
+    signed = GREY.astype(np.int16) - 2000
+    for pixels, first in ((GREY, 500), (signed, -1500)):
+        expected = entries[np.clip(pixels.astype(int) - first, 0, 2999)]
+        path = save(dataset(pixels, "DX", ModalityLUTSequence=table(first, entries)), tmp_path / "x.dcm")
+        assert_array_equal(dicom.picture(path)[..., 0], expected)
+        made = place(dataset(pixels, "MR", ModalityLUTSequence=table(first, entries)), (0, 0, 0))
+        (plane,) = dicom.planes(dicom.read(save(made, tmp_path / str(first) / "a.dcm")))
+        assert_array_equal(plane, expected.T)
+        inverted = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": "MONOCHROME1"}
+        path = save(dataset(pixels, "DX", ModalityLUTSequence=table(first, entries), **inverted), tmp_path / "i.dcm")
+        ends = (0, 4095) if first > 0 else (-2048, 2047)
+        assert_array_equal(
+            dicom.picture(path)[..., 0], entries[np.clip(np.array(ends) - first, 0, 2999)].sum() - expected
+        )
+
+
+@pytest.mark.parametrize("described", [[3, 0, 77], [9, 0, 16]])  # bits that no table has, more entries than there are
+def test_a_table_that_is_damaged_is_one_line(tmp_path, described):
+    damaged = table(0, [1, 2, 3])
+    damaged[0].LUTDescriptor = described
+    path = save(dataset(GREY, "DX", ModalityLUTSequence=damaged), tmp_path / "x.dcm")
+    with pytest.raises(UnreadableError, match=r"x.dcm: its table of values \(ModalityLUTSequence\) is damaged"):
+        dicom.picture(path)
 
 
 def test_colours_are_rgb(tmp_path):

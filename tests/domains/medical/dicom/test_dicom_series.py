@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from fake_dicom import AXIAL, dataset, frames, place, save, series
@@ -89,7 +91,7 @@ def test_other_files_of_a_folder_are_told_and_left_out(tmp_path):
     geometry = dicom.read(paths[0])
     assert geometry.files == tuple(paths)
     (line,) = geometry.warnings
-    assert line == f"{paths[0]}: of its folder were left out: 2 no DICOM files, 1 without a picture."
+    assert line == f"{paths[0]}: of its folder were left out: 2 not DICOM, 1 without a picture."
 
 
 def fault(folder, kind):
@@ -197,6 +199,36 @@ def test_a_file_that_changed_is_read_again(tmp_path):
     assert dicom.read(path).shape == (6, 4, 1)
     save(place(dataset(VOXELS[0, :2]), (0, 0, 0)), path)
     assert dicom.read(path).shape == (6, 2, 1)
+
+
+def test_a_file_that_was_replaced_by_one_of_its_size_and_time_is_read_again(tmp_path):
+    path = save(place(dataset(VOXELS[0]), (0, 0, 0)), tmp_path / "a.dcm")
+    other = save(place(dataset(VOXELS[0].T.copy()), (0, 0, 0)), tmp_path / "other" / "b.dcm")
+    status = path.stat()
+    assert dicom.read(path).shape == (6, 4, 1) and other.stat().st_size == status.st_size
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(path)
+    assert dicom.read(path).shape == (4, 6, 1)
+
+
+def test_frames_of_several_pixel_spacings_are_no_volume(tmp_path):
+    from pydicom import dcmread
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    path = frames(tmp_path / "a.dcm", VOXELS, heights=range(5))
+    made = dcmread(path)
+    for number, group in enumerate(made.PerFrameFunctionalGroupsSequence):
+        own = Dataset()
+        own.PixelSpacing = [0.7, 0.8 if number < 3 else 0.9]
+        group.PixelMeasuresSequence = Sequence([own])
+    made.save_as(path)
+    with pytest.raises(UnreadableError, match=r"a.dcm: slices of one series differ in PixelSpacing: its frames"):
+        dicom.read(path)
+    for group in made.PerFrameFunctionalGroupsSequence:
+        group.PixelMeasuresSequence[0].PixelSpacing = [0.5, 0.6]  # counts before what all share
+    made.save_as(path)
+    assert_allclose(np.abs(np.diag(dicom.read(path).affine)[:2]), [0.6, 0.5])
 
 
 def test_frames_of_which_some_have_no_rescale_are_refused(tmp_path):

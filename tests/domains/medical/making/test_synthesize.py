@@ -126,7 +126,7 @@ def test_the_seed_decides_every_byte(healthy, made, tmp_path, capsys):
     )
     assert capsys.readouterr().out == f"{tmp_path}/again: {told} pictures\n"
     one = synthesize.synthesize([healthy / "scans/eye7_1.png"], tmp_path / "one")
-    assert one.read_by == "medical/pictures reads the pictures"
+    assert one.remark == "medical/pictures reads the pictures"
     assert run(healthy, "--out", tmp_path / "other", "--each", 2, "--seed", 4) == 0
     assert contents(made) == contents(tmp_path / "again")
     lesions = [{v for k, v in contents(root).items() if "good" not in k} for root in (made, tmp_path / "other")]
@@ -191,6 +191,16 @@ def test_a_mistake_is_one_line_and_leaves_no_set(healthy, tmp_path, capsys, monk
     assert re.search(message, mistake(capsys, "synthesize", "medical", *arguments, "--out", "set"))
     assert not (tmp_path / "set").exists()
     assert not list(tmp_path.rglob("*case0*")) and not list(tmp_path.rglob(".partial*"))
+
+
+def test_dicom_files_beside_scans_are_told(tmp_path, capsys):
+    write_scan(tmp_path / "mixed/a/pat1_a.nii.gz", 1)
+    for name in ("b/IM0", "b/IM1", "masks/IM2", ".trash/IM3"):
+        (tmp_path / "mixed" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "mixed" / name).write_bytes(bytes(128) + b"DICM")
+    assert main(["synthesize", "medical", str(tmp_path / "mixed"), "--out", str(tmp_path / "out")]) == 0
+    told = f"; medical/nifti reads the scans; 2 DICOM files were left out, such as {tmp_path / 'mixed/b/IM0'}: save"
+    assert told in capsys.readouterr().out
 
 
 def test_a_folder_that_is_there_is_told(healthy, tmp_path, capsys):
