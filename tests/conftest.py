@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 
+import fake_process
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch; workers of pytest-xdist share the cores
@@ -31,6 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what the packages hold is not looked through again and again
+    fake_process.serve()
 
 
 def pytest_unconfigure() -> None:
