@@ -16,6 +16,8 @@ _method = attrgetter(*_METHOD)  # what the rows of one line of a matrix share
 _identity = attrgetter(
     *_METHOD, "tested_on", "seed", "category", "level", "element", "metric", "views"
 )  # what a repeated test shares
+_measured = attrgetter("tested_on", "views", "category", "level", "element", "metric")  # what a control competes in
+_line = attrgetter(*_METHOD, "tested_on", "views")  # what the rows of one cell share
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,11 @@ class Cell:
 
     Attributes:
         rows: by seed, at least one; same method, training sets, test set, level and metric.
-        control: the best value of a control on the test set, None where there is none.
+        reached_in: categories of the test set, or "all", on which a control, which looks at no picture, is as good.
     """
 
     rows: tuple[Row, ...]
-    control: float | None = None
+    reached_in: tuple[str, ...] = ()
 
     @property
     def value(self) -> float:
@@ -64,8 +66,8 @@ class Cell:
 
     @property
     def reached(self) -> bool:
-        """Whether a control, which looks at no picture, is as good as this method."""
-        return self.control is not None and not self.rows[0].control and self.value <= self.control
+        """Whether a control is as good as this method, on the whole set or on one of its categories."""
+        return bool(self.reached_in)
 
     @property
     def above_chance(self) -> bool:
@@ -114,7 +116,7 @@ def newest(rows: Iterable[Row]) -> list[Row]:
 
 
 def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
-    """The newest rows of category "all" as a matrix.
+    """The newest rows of category "all" as a matrix; of other categories it is told where a control reaches a method.
 
     Args:
         rows: of any runs, metrics and levels.
@@ -124,7 +126,8 @@ def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
     Raises:
         UserError: one column would mix different test data or different definitions of the metric.
     """
-    kept = newest(r for r in rows if (r.metric, r.level, r.category) == (metric, level, ALL))
+    every = newest(r for r in rows if (r.metric, r.level) == (metric, level))
+    kept = [row for row in every if row.category == ALL]
     for name in sorted({row.tested_on for row in kept}):
         _same([row for row in kept if row.tested_on == name])
     labels = _labels(kept)
@@ -134,18 +137,45 @@ def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
     tested = [column for _, column in sorted({(row.domain, row.tested_on) for row in kept})]
     order = {labels[row]: _place(row, tested) for row in kept}
     trained = sorted(order, key=lambda label: (order[label], label))
-    best: dict[tuple[str, str], float] = {}
-    for row in kept:
-        if row.control:
-            best[row.tested_on, row.views] = max(row.value, best.get((row.tested_on, row.views), 0.0))
-    cells = {key: Cell(tuple(found), best.get((key[1], found[0].views))) for key, found in seeds.items()}
+    where = _reached_in(every)
+    cells = {key: Cell(tuple(found), where.get(_line(found[0]), ())) for key, found in seeds.items()}
     return Matrix(metric, level, trained, tested, cells)
+
+
+def reached(rows: Iterable[Row]) -> dict[Row, Row]:
+    """Each of the newest rows of a method that is no better than a control, and that control, the best one.
+
+    Compared are rows of one set, whose views were made alike, of one category, level and metric.
+    """
+    rows = newest(rows)
+    best: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        if row.control and row.value >= best.get(_measured(row), row).value:
+            best[_measured(row)] = row
+    pairs = ((row, best.get(_measured(row))) for row in rows if not row.control)
+    return {row: control for row, control in pairs if control is not None and row.value <= control.value}
 
 
 def matrices(rows: Sequence[Row]) -> list[Matrix]:
     """Every matrix the rows have a number for: sample level first, metrics in their order in ``rows``."""
     present = {(row.level, row.metric) for row in rows if row.category == ALL}
     return [transfer_matrix(rows, m, level) for level in LEVELS for m in (*METRICS, *ANSWERS) if (level, m) in present]
+
+
+def _reached_in(rows: Sequence[Row]) -> dict[tuple[object, ...], tuple[str, ...]]:
+    """By ``_line`` the categories on which a control is as good as the mean over the seeds. Rows of one metric."""
+    best: dict[tuple[object, ...], float] = {}
+    seeds: dict[tuple[tuple[object, ...], str], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.control:
+            best[_measured(row)] = max(row.value, best.get(_measured(row), 0.0))
+        else:
+            seeds[_line(row), row.category].append(row)
+    found: dict[tuple[object, ...], tuple[str, ...]] = defaultdict(tuple)
+    for (line, category), own in sorted(seeds.items()):
+        if Cell(tuple(own)).value <= best.get(_measured(own[0]), -1.0):
+            found[line] += (category,)
+    return found
 
 
 def _same(column: list[Row]) -> None:

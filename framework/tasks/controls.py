@@ -36,8 +36,8 @@ COLUMNS = {
 def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
     """A level for each control, scored by it alone, and the columns in which its rows differ from a method's.
 
-    Whether high or low is anomalous is chosen by the labels themselves, so that a control is as strong as it can be.
-    A category whose every line has the cue has the control.
+    Whether high or low is anomalous is chosen by the labels of each category, so that a control is as strong as it can
+    be. A category whose every line has the cue has the control.
 
     Args:
         level: of samples or of single views, whose lines hold ``cues``; of another there are no controls.
@@ -51,15 +51,22 @@ def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
         if not lines:
             continue
         scores = _nearness(lines) if name == POSITION else np.array([line["cues"][name] for line in lines])
-        known = [c.auroc for c in _curves(lines, scores).values() if c.auroc is not None]
-        turned = bool(known) and float(np.mean(known)) < 0.5
-        if turned:
-            scores = -scores
-        note = f"{level.note}; {low if turned else high} is anomalous, chosen by the labels"
+        turned = {category for category, c in _curves(lines, scores).items() if c.auroc is not None and c.auroc < 0.5}
+        scores = np.array([-s if line["category"] in turned else s for s, line in zip(scores, lines, strict=True)])
+        note = f"{level.note}; {_side(high, low, lines, turned)}"
         scored = [line | {"logit": s, "seen": False} for line, s in zip(lines, scores.tolist(), strict=True)]
         made = Level(level.name, level.element, _curves(lines, scores), scored, note, not lacking and level.whole)
         found.append((made, COLUMNS | {"model": CONTROL + name}))
     return found
+
+
+def _side(high: str, low: str, lines: Sequence[dict[str, Any]], turned: set[str]) -> str:
+    """Which end is anomalous, in words; where categories differ, in which."""
+    straight = {line["category"] for line in lines} - turned
+    if not straight or not turned:
+        return f"{high if straight else low} is anomalous, chosen by the labels"
+    ends = (f"{word} ({', '.join(sorted(own))})" for word, own in ((high, straight), (low, turned)))
+    return f"{' or '.join(ends)} is anomalous, chosen by the labels of each category"
 
 
 def _nearness(lines: Sequence[dict[str, Any]]) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fake_rows import row
 from numpy.testing import assert_allclose
 
 from framework.errors import UserError
-from framework.leaderboard.matrix import matrices, newest, transfer_matrix
+from framework.leaderboard.matrix import matrices, newest, reached, transfer_matrix
 from framework.leaderboard.rows import VIEWED
 
 LATER = "2026-03-04T05:06:07+00:00"
@@ -118,6 +120,21 @@ def test_controls_stand_last_and_mark_what_they_reach():
     assert found.trained == ["parts", "brain", "nothing", "control: file size", "control: slice position"]
     assert [found.cells[name, "parts"].reached for name in found.trained] == [False, True, True, False, False]
     assert not transfer_matrix(rows[:3], "auroc", "sample").cells["brain", "parts"].reached
+
+
+def test_a_control_of_one_category_marks_the_set_and_the_row_that_it_reaches():
+    rows = [row(value=0.8), row(value=0.7, category="brain"), row(value=0.9, category="chest")]
+    rows += [control("slice position", 0.7, category="brain"), control("file size", 0.6, category="brain")]
+    assert transfer_matrix(rows, "auroc", "sample").cells["parts", "parts"].reached_in == ("brain",)
+    assert reached(rows) == {rows[1]: rows[3]}
+    better = [rows[0], replace(rows[1], value=0.71), *rows[2:]]
+    assert not transfer_matrix(better, "auroc", "sample").cells["parts", "parts"].reached and not reached(better)
+
+
+def test_seeds_are_compared_by_their_mean():
+    seeds = [row(value=0.6), row(value=0.9, seed=1), control("file size", 0.74)]
+    assert not transfer_matrix(seeds, "auroc", "sample").cells["parts", "parts"].reached
+    assert list(reached(seeds)) == [seeds[0]]
 
 
 def test_controls_are_repeated_by_every_run_and_shown_once():

@@ -66,3 +66,11 @@ def test_a_category_whose_slices_have_no_place_has_the_other_controls():
     assert (
         list(found["control: mean intensity"].curves) == ["brain", "chest"] and found["control: mean intensity"].whole
     )
+
+
+def test_each_category_has_the_direction_of_its_own_labels():
+    lines = [line("a", i, i > 2, bright=float(i)) for i in range(5)]
+    lines += [{**line("b", i, i > 2, bright=float(-i)), "category": "liver"} for i in range(5)]
+    made, _ = rows_of(lines)[f"control: {BRIGHTNESS}"]
+    assert {name: c.auroc for name, c in made.curves.items()} == {"brain": 1, "liver": 1}
+    assert made.note.endswith("; bright (brain) or dark (liver) is anomalous, chosen by the labels of each category")

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from framework.leaderboard.matrix import Matrix, matrices, newest
+from framework.leaderboard.matrix import Matrix, matrices, newest, reached
 from framework.leaderboard.render import words
 from framework.leaderboard.rows import ALL, ANSWERS, LEVELS, METRICS, NOTHING, Row
 
@@ -67,6 +67,7 @@ def page(rows: Sequence[Row], gallery: Sequence[dict[str, Any]], title: str, not
         domains=_by_domain(gallery),
         first=FIRST,
         rows=[(row, row in current) for row in listed],
+        reached=reached(rows),
         left_out=len(rows) - len(listed),
         choices={
             name: sorted({getattr(row, name) for row in listed}) for name in ("trained_on", "tested_on", "category")

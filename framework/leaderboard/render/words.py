@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from framework.leaderboard.matrix import Cell, Matrix, newest
+from framework.leaderboard.matrix import Cell, Matrix, newest, reached
 from framework.leaderboard.rows import Row
 
 METRIC_NAMES = {
@@ -22,9 +22,9 @@ HEADS = (
 )
 DAGGER, REACHED, NEAR_CHANCE, BELOW_CHANCE, MISSING = "†", "‡", "≈", "↓", "–"
 CONTROLS = (
-    f"{REACHED} a control is as good: where a slice lies, how bright or how large it is, tells as much as the method. "
-    "A control looks at no picture, and which of its two directions is anomalous is chosen by the labels of the test "
-    "set, so it is as strong as it can be."
+    f"{REACHED} a control is as good, on the set or on one of its categories: where a slice lies, how bright or how "
+    "large it is, tells as much as the method. A control looks at no picture, and which of its two directions is "
+    "anomalous is chosen by the labels of each category, so it is as strong as it can be."
 )
 FLOORS = {"auroc": 0.5, "balanced_accuracy": 0.5}  # where the colours of a metric begin; else at 0
 VIRIDIS = (  # eleven even steps of matplotlib's viridis (CC0); lightness rises evenly
@@ -130,13 +130,18 @@ def grid(matrix: Matrix, show: Callable[[Cell], str]) -> list[list[str]]:
 
 def listing(rows: Sequence[Row]) -> list[list[str]]:
     """Every row as the texts under ``HEADS``."""
-    current = set(newest(rows))
-    return [[*_facts(row), "; ".join(_notes(row, row in current))] for row in rows]
+    current, controls = set(newest(rows)), reached(rows)
+    return [[*_facts(row, controls), "; ".join(_notes(row, row in current, controls.get(row)))] for row in rows]
 
 
-def _facts(row: Row) -> list[str]:
+def control_value(control: Row) -> str:
+    """For example "control: slice position 93.0"."""
+    return f"{control.model} {percent(control.value)}"
+
+
+def _facts(row: Row, controls: Mapping[Row, Row]) -> list[str]:
     """The texts under ``HEADS`` but for the last."""
-    value = percent(row.value) + (DAGGER if row.in_domain else "")
+    value = percent(row.value) + (DAGGER if row.in_domain else "") + (REACHED if row in controls else "")
     error = f"±{100 * row.error:.2g}" if row.error else "exact"
     return [
         *(row.trained_on, row.tested_on, row.category, level(row), METRIC_NAMES[row.metric], value),
@@ -148,10 +153,11 @@ def _facts(row: Row) -> list[str]:
     ]
 
 
-def _notes(row: Row, current: bool) -> list[str]:
+def _notes(row: Row, current: bool, control: Row | None) -> list[str]:
     """What a reader of one row has to know besides."""
     notes = [] if current else ["superseded by a newer run"]
-    return [*notes, f"{row.overlap} test samples seen in training"] if row.overlap else notes
+    notes += [f"{row.overlap} test samples seen in training"] if row.overlap else []
+    return [*notes, control_value(control)] if control else notes
 
 
 def heat(value: float, metric: str) -> tuple[str, str]:
