@@ -194,18 +194,19 @@ class Sample:
 class Domain(Protocol):
     """Turns raw files into samples and scores back into files. Built with the options of the YAML.
 
-    A class may also name modules that ``read`` imports where it uses them, as ``imports: ClassVar[tuple[str,
-    ...]]``: ``serve`` loads them before the first file comes. Three more that it may have: ``protocol: str``, how
-    it makes and joins views, in words that go into every row, or where sets differ ``protocol_of(records) -> str``;
-    ``drawn: ClassVar[str]``, a version of how it makes them, where that costs so much that they should be kept on
-    disk; ``asked: ClassVar[dict]``, options where a language model is asked, which pays for every view. One whose
-    views are units of their own, so that they get rows beside those of samples and groups, has ``view:
-    ClassVar[str]``, what such a unit is called ("slice"). One whose samples have a ``back`` has ``back(**plain) ->
-    Back``. One whose files may have any name has the static method ``claims(path) -> bool``, asked where no ending
-    fits; one whose samples are several files, or folders, has the static method ``samples(paths) -> paths``: one
-    file for each sample, and paths that are not its own as they are. One that a dataset must agree with has
-    ``check(records, options) -> None``, called once a set is listed, with the dataset's options (defaults too): it
-    raises UserError where reading the records so would mean something else.
+    A class may also name modules that ``read`` imports where it uses them, as ``imports: ClassVar[tuple[str, ...]]``:
+    ``serve`` loads them before the first file comes. Three more that it may have: ``protocol: str``, how it makes and
+    joins views, in words that go into every row, or where sets differ ``protocol_of(records) -> str``; ``drawn:
+    ClassVar[str]``, a version of how it makes them, where that costs so much that they should be kept on disk; ``asked:
+    ClassVar[dict]``, options where a language model is asked, which pays for every view. One whose views are units of
+    their own, so that they get rows beside those of samples and groups, has ``view: ClassVar[str]``, what such a unit
+    is called ("slice"). One whose samples have a ``back`` has ``back(**plain) -> Back``. One whose frames are not what
+    a person counts has ``called(record) -> str``, what to call a sample in pictures ("N3.jpg, made 2"). One whose files
+    may have any name has the static method ``claims(path) -> bool``, asked where no ending fits; one whose samples are
+    several files, or folders, has the static method ``samples(paths) -> paths``: one file for each sample, and paths
+    that are not its own as they are. One that a dataset must agree with has ``check(records, options) -> None``, called
+    once a set is listed, with the dataset's options (defaults too): it raises UserError where reading the records so
+    would mean something else.
 
     A class whose samples are to be looked around in a browser also has ``script: ClassVar[Path]``, JavaScript that
     defines ``makeStage`` (see ``viewer/viewer.js``; a style of its name may lie beside), and ``scene(sample) ->

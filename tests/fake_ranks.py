@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-SECONDS = 300
+import fake_process
+
 TWICE = """
 import os, sys
 import pyarrow.parquet, sklearn.metrics, torchmetrics.functional, transformers  # most of a start; none asks for a rank
@@ -31,25 +28,10 @@ sys.exit(status)
 def by_two(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """What the first of two processes of ``anomaly-ov`` did.
 
-    Lightning would start the second once the first has imported torch; here one import is for both.
+    Lightning would start the second once the first has imported torch; here one import is for both, if any.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "NODE_RANK": "0"}
-    command = [sys.executable, "-c", TWICE, *arguments]
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=os.environ | shared,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # so that both can be ended
-    ) as first:
-        try:
-            out, told = first.communicate(timeout=SECONDS)
-        except BaseException:
-            os.killpg(first.pid, signal.SIGKILL)
-            raise
-    return subprocess.CompletedProcess(command, first.returncode, out, told)
+    return fake_process.run(TWICE, arguments, env=os.environ | shared)

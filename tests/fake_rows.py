@@ -76,6 +76,7 @@ def item(**fields: Any) -> dict[str, Any]:
         "view": picture(100),
         "overlay": picture(150),
         "truth": None,
+        "title": None,
         **fields,
     }
 

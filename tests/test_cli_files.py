@@ -1,10 +1,7 @@
 """Broken files and a stopped command: exit status and one line, and nothing half-written that counts."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import fake_cli
+import fake_process
 import numpy as np
 import pytest
 import torch
@@ -16,8 +13,6 @@ from framework.config import ModelConfig
 from framework.errors import UserError
 from framework.leaderboard.store import load
 from framework.models import trained
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -158,9 +153,7 @@ sys.exit(main(sys.argv[1:]))
 def test_ctrl_c_leaves_no_half_run_and_the_same_command_goes_on_to_the_end(parts, capsys):
     """Interrupted in the middle of training: status 130, one line; run again, the expert of an unbroken run."""
     command = ["fit", str(parts / "x.yaml"), "trainer.max_epochs=6"]
-    interrupted = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, *command], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+    interrupted = fake_process.run(INTERRUPTED, command, seconds=120)
     told = interrupted.stderr
     assert interrupted.returncode == 130, told
     assert told.strip().splitlines()[-1].startswith("anomaly-ov: interrupted")

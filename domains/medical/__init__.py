@@ -16,6 +16,7 @@ from domains.medical import (
     dicom,
     geometry,
     looking,
+    names,
     options,
     pictures,
     places,
@@ -103,7 +104,8 @@ class Medical:
 
     def protocol_of(self, records: Sequence[Record]) -> str:
         """As ``protocol`` of a set of scans; of pictures what little is done to them."""
-        scans = any(r.frame is not None for r in records[:1]) or any(volumes.is_volume(r.path) for r in records[:1])
+        first = [(r.path, r.frame is not None and not synthetic.is_made(r)) for r in records[:1]]
+        scans = any(cut or volumes.is_volume(path) for path, cut in first)
         return self.protocol if scans else "pictures as they are"
 
     def keep(self, folder: Path, say: Callable[[str], None]) -> Medical:
@@ -186,10 +188,8 @@ class Medical:
         except DamagedError:
             return self._scene(cache.scan(path, whole, self._store, anew=True), back)
 
-    @staticmethod
-    def back(**plain: Any) -> ScanBack:
-        """What ``sample.back.plain()`` was made of."""
-        return made(**plain)
+    back = staticmethod(made)  # of ``sample.back.plain()``
+    called = staticmethod(names.called)
 
     def _scene(self, scan: Scan, back: ScanBack) -> dict[str, np.ndarray]:
         """The scene of a scan that is cut; of three windows the first."""

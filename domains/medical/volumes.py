@@ -128,6 +128,16 @@ def load_mask(path: Path, scan: Geometry, marks: tuple[int, ...] = ()) -> np.nda
     return geometry.to_ras(marked, scan.affine if same else grid.affine)  # at 45 degrees rounding would turn the mask
 
 
+def mask_values(path: Path) -> set[int]:
+    """The values that a mask has, rounded as ``load_mask`` rounds them. Raises UnreadableError."""
+    mask = stored(geometry.read(path))
+    found: set[int] = set()
+    for k in range(mask.voxels.shape[2]):
+        values = mask.values(mask.voxels[:, :, k])
+        found |= set(np.unique(np.rint(values[np.isfinite(values)])).astype(int).tolist())
+    return found
+
+
 def save(volume: np.ndarray, scan: Geometry, path: Path) -> Path:
     """As ``write``, of ``(X, Y, Z)`` in RAS order."""
     return write(geometry.from_ras(volume, scan.affine), scan, path)

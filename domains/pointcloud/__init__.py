@@ -95,6 +95,8 @@ class PointCloud:
         if self.cameras != "auto" and self.views:
             LAYOUTS[self.cameras](self.views)
 
+    called = staticmethod(synthetic.called)
+
     @property
     def protocol(self) -> str:
         """How views are made and join, for a row."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.data.fingerprint import fingerprint
+from framework.data.fingerprint import content as content_of
 from framework.data.index import Index
 from framework.errors import UserError
 from framework.files import make_folder, write_whole
@@ -45,7 +45,7 @@ def manifest(index: Index, identity: dict[str, Any], crops: str, dtype: str) -> 
     """Everything that stored features depend on, as JSON values.
 
     Args:
-        index: the set; its content enters by fingerprint.
+        index: the set; its content enters by hash, whatever its groups and categories are.
         identity: of the backbone: library, blocks, preprocessing, hash of the weights.
         crops: "base" or "anyres", or these with "-fast".
         dtype: "float16" or "float32".
@@ -53,7 +53,7 @@ def manifest(index: Index, identity: dict[str, Any], crops: str, dtype: str) -> 
     content = {
         "schema": SCHEMA,
         "set": index.source,
-        "fingerprint": fingerprint(index.records),
+        "fingerprint": content_of(index.records),
         "order": hashlib.sha256("\n".join(_relative(index)).encode()).hexdigest(),
         "samples": len(index.records),
         "reader": repr(index.reader) + getattr(index.reader, "drawn", ""),  # options, and how it draws

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,10 +26,11 @@ def digests(records: Sequence[Record]) -> list[str]:
 
 
 def fingerprint(records: Sequence[Record], known: Sequence[str] | None = None) -> str:
-    """Sha256 of a whole set: what its samples, files beside them and truth hold, and their labels, as 64 hex digits.
+    """Sha256 of a whole set: ``content``, and which samples are of one group and of one category, as 64 hex digits.
 
-    The folder, the names and the order of the files do not count. A record that is its own truth (no element is
-    anomalous) counts other than one without truth, as element metrics tell them apart.
+    What groups and categories are called does not count, so that sets in folders of other names have one fingerprint;
+    which samples they hold together does, for intervals resample groups and metrics are means over categories. How a
+    reader makes views, such as the channel of a file with several, is no part of the set: the row's protocol says it.
 
     Args:
         records: of the set.
@@ -38,6 +40,33 @@ def fingerprint(records: Sequence[Record], known: Sequence[str] | None = None) -
         UnreadableError: a file of a sample cannot be opened.
         TruthError: a truth file cannot be opened.
     """
+    lines = _lines(records, known)
+    parts = [*_parts("group", [r.group for r in records], lines), *_parts("category", _categories(records), lines)]
+    return _hash([*sorted(lines), *parts])
+
+
+def content(records: Sequence[Record], known: Sequence[str] | None = None) -> str:
+    """Sha256 of what samples, files beside them and truth hold, how frames are counted, and of labels; 64 hex digits.
+
+    The folder, the names and the order of the files do not count. A record that is its own truth (no element is
+    anomalous) counts other than one without truth, as element metrics tell them apart. Arguments and errors as of
+    ``fingerprint``.
+    """
+    return _hash(sorted(_lines(records, known)))
+
+
+def seen(known: Iterable[str], tested: Iterable[str]) -> list[bool]:
+    """For each tested sample, whether its file is, by content, among the ``known``; both are ``digests``.
+
+    Frames do not count: two slices of one scan show the same patient, so a slice is seen where another slice of its
+    scan is known. A file stored again in another format is another content, which this cannot see.
+    """
+    files = {d.partition("#")[0] for d in known}
+    return [d.partition("#")[0] in files for d in tested]
+
+
+def _lines(records: Sequence[Record], known: Sequence[str] | None) -> list[str]:
+    """One line for each record, in their order."""
     samples = digests(records) if known is None else known
     others = _contents(path for r in records for path in r.beside)
     try:
@@ -52,18 +81,27 @@ def fingerprint(records: Sequence[Record], known: Sequence[str] | None = None) -
             truth = "none anomalous" if record.truth_path == record.path else truths[record.truth_path]
             truth += f" {record.marks}" if record.marks else ""
         beside = "".join(f" {others[path]}" for path in record.beside)
-        lines.append(f"{sample} {int(record.anomalous)} {record.probability} {truth}{beside}")
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+        along = f" {record.along}" if record.along else ""
+        lines.append(f"{sample}{along} {int(record.anomalous)} {record.probability} {truth}{beside}")
+    return lines
 
 
-def seen(known: Iterable[str], tested: Iterable[str]) -> list[bool]:
-    """For each tested sample, whether its file is, by content, among the ``known``; both are ``digests``.
+def _categories(records: Sequence[Record]) -> list[str]:
+    """The category of each record, "" where all are of one."""
+    several = len({r.category for r in records}) > 1
+    return [r.category if several else "" for r in records]
 
-    Frames do not count: two slices of one scan show the same patient, so a slice is seen where another slice of its
-    scan is known. A file stored again in another format is another content, which this cannot see.
-    """
-    files = {d.partition("#")[0] for d in known}
-    return [d.partition("#")[0] in files for d in tested]
+
+def _parts(what: str, names: Sequence[str], lines: Sequence[str]) -> list[str]:
+    """A line for each name, of what it holds together, sorted; none for the name ""."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for name, line in zip(names, lines, strict=True):
+        members[name].append(line)
+    return sorted(f"{what} {_hash(sorted(own))}" for name, own in members.items() if name)
+
+
+def _hash(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _contents(paths: Iterable[Path]) -> dict[Path, str]:

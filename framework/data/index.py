@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 from framework import registry
 from framework.config import Config, DataConfig
@@ -47,6 +48,12 @@ class Index:
         return self.reader.unit if any(r.group for r in self.records) else "sample"
 
     @property
+    def views(self) -> str:
+        """How the domain makes the views of the set, in its own words; "" where it does not say."""
+        of = getattr(self.reader, "protocol_of", None)
+        return str(of(self.records) if of else getattr(self.reader, "protocol", ""))
+
+    @property
     def categories(self) -> list[str]:
         """Sorted names of the categories."""
         return sorted({r.category for r in self.records})
@@ -78,8 +85,10 @@ def open_index(name: str, config: DataConfig, asked: bool = False, trained: bool
         raise UserError(f"{name}: no folder {root}. Set its root to where {source} lies.")
     records = list(registry.build("dataset", source, root, config.split, **config.options))
     if not records:
+        others = _splits(source, root, config.options)
+        there = f"Splits with samples: {', '.join(others)}. " if others else ""
         raise UserError(
-            f"{name}: no samples of split {config.split!r} under {root}. "
+            f"{name}: no samples of split {config.split!r} under {root}. {there}"
             f"`anomaly-ov datasets` shows the layout {source} expects."
         )
     known = sorted({r.category for r in records})
@@ -132,6 +141,19 @@ def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
                 "so no metric has a meaning. Add the other class or take the set out of test."
             )
     return train, test
+
+
+def _splits(source: str, root: Path, options: dict[str, Any]) -> list[str]:
+    """The splits that have a sample, of a set that tells which there are; see ``overlap.across_splits``."""
+    if source not in registry.names("splits"):
+        return []
+    found = []
+    for split, records in registry.get("splits", source)(root, **options).items():
+        try:
+            found += [split] if any(True for _ in records) else []
+        except UserError:  # its own fault is told where it is asked for
+            continue
+    return found
 
 
 def _check_domain(name: str, reader: Domain) -> None:

@@ -33,6 +33,8 @@ class Report:
         split: of the dataset.
         element: what truth is given for: "pixel", "point" or "voxel".
         categories: normal and anomalous samples of each.
+        views: how the reader makes the views, in its domain's words; "" where it does not say.
+        unit: what the groups are called: "patient", "object"; "sample" where the set names none.
         groups: statistical units (patients, objects, lots); as many as samples where the set names none.
         with_truth: anomalous samples with at least one anomalous element.
         fingerprint: of the whole set; "" where a file cannot be opened.
@@ -45,6 +47,8 @@ class Report:
     root: Path
     split: str
     element: str
+    views: str
+    unit: str
     categories: dict[str, tuple[int, int]]
     groups: int
     with_truth: int = 0
@@ -66,7 +70,8 @@ class Report:
             f"{self.name}  {self.root}  split {self.split}",
             f"samples      {normal + anomalous}: {normal} normal, {anomalous} anomalous",
             f"truth        {self.with_truth} of {anomalous} anomalous samples mark a {self.element}",
-            f"groups       {self.groups}",
+            f"groups       {self.groups} ({self.unit}s)",
+            *([f"read as      {self.views}"] if self.views else []),
             f"categories   {len(self.categories)}",
             *(f"  {c:{width}}  {n} normal, {a} anomalous" for c, (n, a) in self.categories.items()),
             *(f"{name:12} {count:,} {self.element}s" for name, count in self.counted.items() if count),
@@ -107,12 +112,14 @@ def inspect(
         root,
         index.config.split,
         index.reader.element,
+        index.views,
+        index.unit,
         {c: (n[False], n[True]) for c, n in by_category.items()},
         len({(r.category, r.group) if r.group else r.id for r in index.records}),
     )
     _read_all(index, report)
     _compare(index.records, report)
-    report.warnings += across_splits(index)
+    report.warnings += [*_alone(index), *across_splits(index)]
     for other in others:
         report.warnings += overlap(index, other)
     if name in registry.names("checks"):  # what only the domain knows: published counts, units
@@ -172,6 +179,18 @@ def _read_all(index: Index, report: Report) -> None:
             report.problems.append(f"{record.truth_path}: marks {marked} {report.element}s, but {record.id} is normal.")
         report.with_truth += record.anomalous and marked > 0
     report.warnings += _summed(told)
+
+
+def _alone(index: Index) -> list[str]:
+    """A line where a category's samples are all of one group, so that there is nothing to resample."""
+    known: dict[str, list[str]] = defaultdict(list)
+    for record in index.records:
+        known[record.category].append(record.group or record.id)
+    single = sorted(c for c, names in known.items() if len(names) > 1 and len(set(names)) == 1)
+    if not single:
+        return []
+    what = "all samples" if len(single) == len(known) == 1 else f"all samples of {', '.join(single)}"
+    return [f"{what} are of one {index.unit}: intervals resample {index.unit}s, so their numbers have none."]
 
 
 def _summed(lines: list[str]) -> list[str]:

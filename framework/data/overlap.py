@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from framework.data.index import Index
 
 TOLD = 3  # names that one line lists
+SAVED_AGAIN = " (the same pictures in files that were stored again are not looked for)"
 
 
 def shared_groups(train: Index, test: Index) -> set[str]:
@@ -70,17 +71,20 @@ def across_splits(index: Index) -> list[str]:
 
 
 def overlap(index: Index, other: Index) -> list[str]:
-    """What a set shares with another: files, byte for byte, and where both are of one dataset, groups."""
+    """What a set shares with another: files, byte for byte, and where both are of one dataset, groups.
+
+    A picture that was stored again is another file, also where every pixel is equal; the lines say so.
+    """
     mine, theirs = _files(index), _files(other)
     where = f"{other.source} in {other.config.root}, split {other.config.split}"
     common = [content for content in mine if content in theirs]
     if not common:
-        lines = [f"none of its {len(mine):,} distinct files is in {where}, byte for byte."]
+        lines = [f"none of its {len(mine):,} distinct files is in {where}, byte for byte{SAVED_AGAIN}."]
     else:
         names = [f"{_first(mine[c], index)} = {_first(theirs[c], other)}" for c in common]
         lines = [
-            f"{len(common):,} of its {len(mine):,} distinct files are in {where} too, byte for byte: {some(names)}. "
-            "A model trained on one has seen them in the other."
+            f"{len(common):,} of its {len(mine):,} distinct files are in {where} too, byte for byte: {some(names)}"
+            f"{SAVED_AGAIN}. A model trained on one has seen them in the other."
         ]
         differ = [n for n, c in zip(names, common, strict=True) if _labels(mine[c]) != _labels(theirs[c])]
         if differ:

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from framework.data.fingerprint import fingerprint
+from framework.data.fingerprint import content as content_of
 from framework.errors import UserError
 from framework.files import write_whole
 from framework.progress import say
@@ -105,7 +105,7 @@ class Kept:
             "domain": self.name,
             "drawn": self.drawn,
             "reader": asdict(self.reader),
-            "sample": fingerprint([record]),
+            "sample": content_of([record]),
             "frame": record.frame,
             "defect": record.defect,
             "name": record.path.suffix,

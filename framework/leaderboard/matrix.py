@@ -154,8 +154,9 @@ def _same(column: list[Row]) -> None:
     for row in column:
         if row.fingerprint != first.fingerprint:
             raise UserError(
-                f"test set {row.tested_on!r}: runs {first.run} and {row.run} saw different files (fingerprints "
-                f"{first.fingerprint[:12]}, {row.fingerprint[:12]}); leave one out or name the sets differently."
+                f"test set {row.tested_on!r}: runs {first.run} and {row.run} saw different files, labels or groups "
+                f"(fingerprints {first.fingerprint[:12]}, {row.fingerprint[:12]}); leave one out or name "
+                "the sets differently."
             )
         if row.definition != first.definition and not row.control:  # a control says more: which direction it took
             raise UserError(

@@ -40,7 +40,7 @@ class Row:
         weights: hash of everything that was loaded or trained.
         trained_on: names of the training sets joined by " + ", or "nothing".
         tested_on: name of the test set; domain and dataset: what reads it.
-        fingerprint: of the content of the test set.
+        fingerprint: of the test set: content, labels, which samples are of one group or category.
         category: "all" (unweighted mean over categories), "pooled", or a category's name.
         level: one of ``LEVELS``; element: "pixel", "point", "voxel" or a plug-in's word, of a view what it is called
             ("slice"), of a group its unit ("patient"), of a grid its name, "" at other levels.

@@ -51,8 +51,10 @@ _COLUMNS = {
         "view": "bytes",
         "overlay": "bytes",
         "truth": "bytes | None",
+        "title": "str | None",
     },
 }
+_LATER = {"title"}  # columns that files of this schema may lack, for they came to it later
 
 
 def write_run(
@@ -72,7 +74,8 @@ def write_run(
         samples: dicts with id, category, group, label, score, logit, tested_on, and optionally hist (bytes of the
             sample's coarse histogram, float32) and regions (how many anomalous regions it has).
         gallery: dicts with tested_on, trained_on, domain, id, category, label, defect, score, wrongness,
-            view and overlay (PNG, WebP or JPEG bytes), truth (the same or None).
+            view and overlay (PNG, WebP or JPEG bytes), truth (the same or None), and optionally title (what a person
+            calls the view).
         attached: more files of the run: a name, and what writes the file to the path it is given.
 
     Returns:
@@ -176,18 +179,20 @@ def _entries(connection: duckdb.DuckDBPyConnection, file: Path, kind: str) -> li
     expected = _schema(kind)
     try:
         found = pq.read_schema(file)
-        if (found.metadata or {}).get(_KEY) != expected.metadata[_KEY] or found.names != expected.names:
+        names = [name for name in expected.names if name in found.names or name not in _LATER]
+        if (found.metadata or {}).get(_KEY) != expected.metadata[_KEY] or found.names != names:
             raise UserError(
                 f"{file}: holds no {kind} of schema {SCHEMA}; test again, or read it with the version that wrote it."
             )
-        columns = ", ".join(f'"{name}"' for name in expected.names)
+        columns = ", ".join(f'"{name}"' for name in names)
         sql = f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false)"  # or a folder a=b becomes a column
         literal = re.sub(r"([*?\[])", r"[\1]", str(file))  # DuckDB takes names for patterns
         entries = connection.execute(sql, [literal]).fetchall()
     except (pa.ArrowException, duckdb.Error, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UnreadableError(f"{file}: not a readable Parquet file ({reason}). Remove or restore this run.") from None
-    return [dict(zip(expected.names, entry, strict=True)) for entry in entries]
+    empty = dict.fromkeys(name for name in expected.names if name not in names)
+    return [dict(zip(names, entry, strict=True)) | empty for entry in entries]
 
 
 def _schema(kind: str) -> pa.Schema:

@@ -28,13 +28,15 @@ class Overlap:
         dice_best: the highest mean over scans that one threshold for all of them reaches. An oracle: the truth under
             test chose the threshold.
         threshold: that threshold, a probability.
-        dice_fixed: mean over scans at ``FIXED``.
+        dice_fixed: mean over scans at ``FIXED``: exact, as a bin begins there.
+        dice_best_error: how much higher a threshold inside a bin may reach; it is never lower than ``dice_best``.
     """
 
     scans: int
     dice_best: float | None = None
     threshold: float | None = None
     dice_fixed: float | None = None
+    dice_best_error: float | None = None
 
 
 class Dice(Metric):
@@ -45,19 +47,22 @@ class Dice(Metric):
     gives the same bits.
 
     Args:
-        groups: names of what is measured apart (categories). State: 1 MiB a group.
+        groups: names of what is measured apart (categories). State: 2 MiB a group.
     """
 
     full_state_update = False
     sums: Tensor
     """``(groups, axis.BINS)`` int64: at the threshold of each bin the sum of Dice over scans, in 1 / ``ONE``."""
+    bounds: Tensor
+    """``(groups, axis.BINS)`` int64: what no threshold inside each bin exceeds, in the same unit."""
     scans: Tensor
     """``(groups,)`` int64, scans with a lesion."""
 
     def __init__(self, groups: Sequence[str]) -> None:
         super().__init__()
         self.groups = list(groups)
-        self.add_state("sums", torch.zeros(len(self.groups), axis.BINS, dtype=torch.int64), dist_reduce_fx="sum")
+        for name in ("sums", "bounds"):
+            self.add_state(name, torch.zeros(len(self.groups), axis.BINS, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("scans", torch.zeros(len(self.groups), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, hists: np.ndarray, group: int = 0) -> None:
@@ -70,13 +75,14 @@ class Dice(Metric):
         if not hists[1].any():
             return
         state.own(self)
-        self.sums[group] += torch.from_numpy(np.rint(dice(hists) * ONE).astype(np.int64)).to(self.sums.device)
+        for held, values in ((self.sums, dice(hists)), (self.bounds, _bound(hists))):
+            held[group] += torch.from_numpy(np.rint(values * ONE).astype(np.int64)).to(held.device)
         self.scans[group] += 1
 
     def compute(self) -> dict[str, Overlap]:
         """Dice of each group, over all ranks."""
-        sums, scans = self.sums.cpu().numpy(), self.scans.tolist()
-        return {name: _overlap(s, n) for name, s, n in zip(self.groups, sums, scans, strict=True)}
+        sums, bounds, scans = self.sums.cpu().numpy(), self.bounds.cpu().numpy(), self.scans.tolist()
+        return {name: _overlap(s, b, n) for name, s, b, n in zip(self.groups, sums, bounds, scans, strict=True)}
 
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any | None = None) -> None:
         state.add_ranks(self, process_group)
@@ -121,11 +127,22 @@ def dice(hists: np.ndarray) -> np.ndarray:
     return np.divide(2 * hit, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
-def _overlap(sums: np.ndarray, scans: int) -> Overlap:
+def _bound(hists: np.ndarray) -> np.ndarray:
+    """``(2, axis.BINS)`` counts -> ``(axis.BINS,)``: Dice were all lesion elements of a bin above its normal ones.
+
+    Where a bin holds one score only, that is its Dice.
+    """
+    flagged = hists[:, ::-1].cumsum(-1)[:, ::-1]
+    normal = flagged[0] - np.where(axis.single("probability"), 0, hists[0])
+    return np.asarray(2 * flagged[1] / (normal + flagged[1] + flagged[1, 0]))
+
+
+def _overlap(sums: np.ndarray, bounds: np.ndarray, scans: int) -> Overlap:
     """Read a group's state; of thresholds with one Dice the highest."""
     if not scans:
         return Overlap(0)
     best = len(sums) - 1 - int(sums[::-1].argmax())
     fixed = int(axis.keys(torch.tensor([FIXED]), "probability")[0])
     threshold = axis.threshold(best, "probability", len(sums))
-    return Overlap(scans, float(sums[best] / (ONE * scans)), threshold, float(sums[fixed] / (ONE * scans)))
+    value, at_fixed, bound = (float(x / (ONE * scans)) for x in (sums[best], sums[fixed], bounds.max()))
+    return Overlap(scans, value, threshold, at_fixed, bound - value)

@@ -20,7 +20,7 @@ from framework.models.scoring import on_grid, per_sample
 from framework.tasks.cues import cues
 from framework.tasks.gallery import KEPT, Gallery
 from framework.tasks.pooling import score
-from framework.types import Batch, Sample, Verdict
+from framework.types import Batch, Record, Sample, Verdict
 
 
 class Evaluation(nn.Module):
@@ -51,15 +51,17 @@ class Evaluation(nn.Module):
             size: side of a crop in pixels.
             mode: how views were cut, "base" or "anyres".
         """
-        view = 0
+        view, called = 0, getattr(self.index.reader, "called", None)
         for b, (sample, maps, scores) in enumerate(per_sample(batch, verdict, size, mode)):
             shown = verdict.logits[view : view + batch.views[b]]
             view += batch.views[b]
-            line = self._score(sample, score(shown, scores, rule, sample.say)) | self._locate(sample, scores)
-            line |= self._lay(sample, scores) | self._apart(sample, shown)
             position = batch.index[b]
+            record = self.index.records[position]  # its id is the set's own: a made sample's does not say which it is
+            line = self._score(record, score(shown, scores, rule, sample.say)) | self._locate(sample, scores)
+            line |= self._lay(sample, scores) | self._apart(sample, shown)
             self.lines.append({"position": position, **line})
-            self.gallery.offer(position, line["id"], sample, maps, int(shown.argmax()), line["score"])
+            title = called(record) if called else None
+            self.gallery.offer(position, line["id"], sample, maps, int(shown.argmax()), line["score"], title)
 
     def gather(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Lines of all ranks in the order of the set, and the most wrong pictures of all ranks."""
@@ -72,8 +74,7 @@ class Evaluation(nn.Module):
         items = sorted(items, key=lambda item: (-item["wrongness"], item["id"]))[:KEPT]
         return sorted(lines, key=lambda line: line["position"]), items
 
-    def _score(self, sample: Sample, logit: Tensor) -> dict[str, Any]:
-        record = sample.record
+    def _score(self, record: Record, logit: Tensor) -> dict[str, Any]:
         label = torch.tensor([record.anomalous], device=logit.device)
         self.samples.update(logit[None].float(), label, group=self.groups[record.category])
         name = Path(record.id)

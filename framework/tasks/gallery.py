@@ -33,7 +33,16 @@ class Gallery:
         self.tested_on, self.domain = tested_on, domain
         self._worst: list[tuple[tuple[float, str, int], dict[str, Any]]] = []
 
-    def offer(self, position: int, name: str, sample: Sample, maps: Sequence[Tensor], view: int, score: float) -> None:
+    def offer(
+        self,
+        position: int,
+        name: str,
+        sample: Sample,
+        maps: Sequence[Tensor],
+        view: int,
+        score: float,
+        title: str | None = None,
+    ) -> None:
         """Draw the sample if it is among the most wrong so far.
 
         Args:
@@ -43,6 +52,7 @@ class Gallery:
             maps: V of ``(H, W)`` float32 in [0, 1].
             view: the one to show.
             score: of the sample, in [0, 1].
+            title: what a person calls the sample; None: its file. The caption of the view follows it.
         """
         record = sample.record
         wrongness = abs(score - float(record.anomalous))
@@ -60,6 +70,7 @@ class Gallery:
             "defect": record.defect,
             "score": score,
             "wrongness": wrongness,
+            "title": ", ".join([title or record.path.name, *filter(None, sample.captions[view : view + 1])]),
             "view": _webp(picture),
             "overlay": _webp(overlay(picture, torch.as_tensor(maps[view]).cpu().numpy())),
             "truth": None if truth is None else _webp(_outlined(picture, truth)),

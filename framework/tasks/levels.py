@@ -40,6 +40,7 @@ class Scanned:
     dice_best: float | None
     dice_fixed: float | None
     sensitivity: float | None
+    dice_best_error: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ def reduced(evaluation: Evaluation) -> Reduced:
         samples, elements, cells = (e.compute() for e in (evaluation.samples, evaluation.elements, evaluation.cells))
         overlaps, detections = evaluation.overlaps.compute(), evaluation.detections.compute()
     scans = {
-        name: Scanned(c.negatives, c.positives, o.dice_best, o.dice_fixed, detections[name].sensitivity)
+        name: Scanned(
+            c.negatives, c.positives, o.dice_best, o.dice_fixed, detections[name].sensitivity, o.dice_best_error
+        )
         for (name, c), o in zip(elements.items(), overlaps.values(), strict=True)
         if detections[name].scans
     }

@@ -60,13 +60,10 @@ def report(task: Detect) -> Path | None:
     known = {d for origin in task.card["trained_on"] for d in origin["digests"]}
     for evaluation, curves, lines, items in collected:
         index = evaluation.index
-        trained_on = seen(known, digests(index.records))
+        contents = digests(index.records)
+        trained_on = seen(known, contents)
         lines = [line | {"seen": trained_on[line["position"]]} for line in lines]
-        views = _views(index)
-        for level in levels(index, curves, lines, task.config.model.pool):
-            rows += level_rows(level, common | _tested(index), f"{VIEWED}{views}" if views else "")
-            for control, own in controls(level):
-                rows += level_rows(control, common | _tested(index) | own, f"{VIEWED}{views}" if views else "")
+        rows += _set_rows(index, levels(index, curves, lines, task.config.model.pool), common, contents)
         samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
@@ -77,6 +74,18 @@ def report(task: Detect) -> Path | None:
         say(line)
     say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
     return folder
+
+
+def _set_rows(index: Index, found: list[Level], common: dict[str, Any], contents: list[str]) -> list[Row]:
+    """Rows of all levels of a set, each beside its controls; ``contents`` are the digests of its records."""
+    rows: list[Row] = []
+    columns = common | _tested(index, contents)
+    viewed = f"{VIEWED}{index.views}" if index.views else ""
+    for level in found:
+        rows += level_rows(level, columns, viewed)
+        for control, own in controls(level):
+            rows += level_rows(control, columns | own, viewed)
+    return rows
 
 
 def _common(task: Detect) -> dict[str, Any]:
@@ -98,19 +107,13 @@ def _common(task: Detect) -> dict[str, Any]:
     }
 
 
-def _views(index: Index) -> str:
-    """How the domain makes the views of a set, in its own words; "" where it does not say."""
-    of = getattr(index.reader, "protocol_of", None)
-    return of(index.records) if of else getattr(index.reader, "protocol", "")
-
-
-def _tested(index: Index) -> dict[str, Any]:
+def _tested(index: Index, contents: list[str]) -> dict[str, Any]:
     """The columns that are the same in every row of a set."""
     return {
         "tested_on": index.name,
         "domain": index.config.domain,
         "dataset": index.config.dataset,
-        "fingerprint": fingerprint(index.records),
+        "fingerprint": fingerprint(index.records, contents),
         "unit": index.unit,
     }
 

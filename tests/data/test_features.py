@@ -1,11 +1,9 @@
 import errno
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import fake
+import fake_process
 import numpy as np
 import pytest
 import torch
@@ -62,10 +60,10 @@ def test_a_second_build_computes_nothing(index, tmp_path):
 
 def test_a_killed_build_goes_on_and_half_a_shard_is_not_taken_for_a_whole(index, tmp_path):
     code = (
-        "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import fake, os\n"
+        "import sys, pathlib, fake, os\n"
         "from framework.config import StoreConfig; from framework.data import features\n"
         "from framework.data.building import Builder\n"
-        "root = pathlib.Path(sys.argv[2]); index = fake.pictures(root / 'pictures', 37)\n"
+        "root = pathlib.Path(sys.argv[1]); index = fake.pictures(root / 'pictures', 37)\n"
         "whole = features.write_whole\n"
         "def killed(path, *parts):\n"
         "    if path.name == 'index-0000016.json': os._exit(9)\n"
@@ -73,8 +71,8 @@ def test_a_killed_build_goes_on_and_half_a_shard_is_not_taken_for_a_whole(index,
         "features.write_whole = killed\n"
         "Builder(fake.Backbone(), 'base', StoreConfig(path=str(root / 'store')), 0).build(index)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(Path(fake.__file__).parent), str(tmp_path)], check=False)
-    assert done.returncode == 9
+    done = fake_process.run(code, [str(tmp_path)])
+    assert done.returncode == 9, done.stderr
     backbone = fake.Backbone()
     found = builder(tmp_path, backbone).open(index)
     assert found.missing() == [SHARD, 2 * SHARD] and len(found) == SHARD

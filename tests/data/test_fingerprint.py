@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from framework.data.fingerprint import digests, fingerprint, seen
+from framework.data.fingerprint import content, digests, fingerprint, seen
 from framework.errors import TruthError, UnreadableError
 from framework.types import Record
 
 
 def records(root: Path) -> list[Record]:
     root.mkdir()
-    for name, content in (("a", b"one"), ("b", b"two"), ("m", b"mask")):
-        (root / name).write_bytes(content)
+    for name, held in (("a", b"one"), ("b", b"two"), ("m", b"mask")):
+        (root / name).write_bytes(held)
     normal = Record(root / "a", False, "x", truth_path=root / "a")
     return [normal, Record(root / "b", True, "x", truth_path=root / "m")]
 
@@ -46,11 +46,31 @@ def test_a_fingerprint_knows_content_labels_probabilities_truth_and_frames(tmp_p
         [first, replace(second, truth_path=None)],
         [first, replace(second, truth_path=second.path)],
         [first, replace(second, frame=0)],
+        [first, replace(second, frame=0, along="axial")],
+        [first, replace(second, frame=0, along="coronal")],
     ]
     prints = {fingerprint(o) for o in [[first, second], *others]}
-    assert len(prints) == 8
+    assert len(prints) == len({content(o) for o in [[first, second], *others]}) == 10
     (tmp_path / "set" / "m").write_bytes(b"another mask")
     assert fingerprint([first, second]) not in prints
+
+
+def test_a_fingerprint_knows_which_samples_are_of_one_group_or_category_not_their_names(tmp_path: Path) -> None:
+    pair = records(tmp_path / "set")
+    third = replace(pair[0], frame=3)
+
+    def named(what: str, *names: str) -> str:
+        return fingerprint([replace(r, **{what: n}) for r, n in zip([*pair, third], names, strict=True)])
+
+    for what in ("group", "category"):
+        assert named(what, "1", "1", "2") == named(what, "patient", "patient", "other")
+        different = [named(what, *names) for names in ("111", "112", "122", "121", "123")]
+        assert len(set(different)) == 5, what
+    assert named("group", "", "", "") != named("group", "1", "2", "3")  # of known units, and of samples alone
+    assert named("category", "1", "1", "1") == named("category", "x", "x", "x") == fingerprint([*pair, third])
+    assert named("group", "1", "1", "2") != named("category", "1", "1", "2")
+    grouped = [replace(r, group="1", category=str(i)) for i, r in enumerate([*pair, third])]
+    assert content(grouped) == content([*pair, third])
 
 
 def test_a_sample_is_seen_by_content_and_through_frames() -> None:

@@ -79,6 +79,40 @@ def test_a_set_of_one_class_is_warned_of(tmp_path: Path) -> None:
     assert report.warnings == ["every sample is normal: sample-level metrics have no meaning on this set alone."]
 
 
+def test_what_the_views_are_and_what_groups_are_is_told(tmp_path: Path) -> None:
+    for finding in ("good", "blob"):
+        for i in range(2):
+            write(tmp_path / f"test/{finding}/p{i}_{finding}.png", 9 * i + len(finding))
+    text = str(inspect("medical/pictures", tmp_path))
+    assert "groups       2 (patients)\nread as      pictures as they are\n" in text
+    assert "groups       6 (samples)\n" in str(inspect("industrial/mvtec", nuts(tmp_path / "nuts")))
+
+
+def test_a_set_of_one_patient_is_warned_of(tmp_path: Path) -> None:
+    for finding in ("good", "blob"):
+        write(tmp_path / f"test/{finding}/p1_{finding}.png", len(finding))
+    line = "all samples are of one patient: intervals resample patients, so their numbers have none."
+    assert line in inspect("medical/pictures", tmp_path).warnings
+    write(tmp_path / "test/good/p2_a.png", 77)
+    assert not any("of one" in warning for warning in inspect("medical/pictures", tmp_path).warnings)
+
+
+def test_a_split_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write(tmp_path / split / "good/p1_1.png", 1)
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(
+        UserError, match=r"no samples of split 'trian' .*\. Splits with samples: test, train\. `anomaly"
+    ):
+        inspect("medical/pictures", tmp_path, split="trian")
+    with pytest.raises(
+        UserError, match=r"no samples of split 'trian' .*\. Splits with samples: train, test\. `anomaly"
+    ):
+        inspect("medical/yes_no", tmp_path, split="trian")
+    with pytest.raises(UserError, match=r"no samples of split 'test' under [^ ]+\. `anomaly"):
+        inspect("medical/pictures", tmp_path / "notes")
+
+
 def test_options_reach_the_dataset_and_the_reader(tmp_path: Path) -> None:
     root = nuts(tmp_path)
     write(root / "cup/test/good/000.png", 3)

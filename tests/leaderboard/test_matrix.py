@@ -78,7 +78,9 @@ def test_models_that_share_a_training_set_get_a_line_each_named_by_what_tells_th
 
 def test_other_test_files_in_one_column_are_refused_and_both_runs_named():
     rows = [row(), row(run="r2", trained_on="cups", fingerprint="e" * 64)]
-    with pytest.raises(UserError, match=r"'parts': runs r1 and r2 saw different files \(fingerprints f{12}, e{12}\)"):
+    with pytest.raises(
+        UserError, match=r"'parts': runs r1 and r2 saw different files, labels or groups \(fingerprints f{12}, e{12}\)"
+    ):
         transfer_matrix(rows, "auroc", "sample")
 
 

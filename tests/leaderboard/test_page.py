@@ -117,6 +117,14 @@ def test_a_gallery_item_shows_its_pictures_label_score_and_file():
     assert "007.png" in read.words("span") and "a/b/007.png" in [a.get("title") for a in read.all("span")]
 
 
+def test_a_gallery_item_is_called_by_its_title_where_it_has_one():
+    items = [item(id="a/N3.jpg#275", title="N3.jpg, made 2"), item(id="a/old.png", title=None)]
+    read = Reader(page(PAIR, items, "t", []))
+    files = [text for text in read.words("span") if text.startswith(("N3", "old"))]
+    assert files == ["N3.jpg, made 2", "old.png"]
+    assert "Input N3.jpg, made 2" in [a["alt"] for a in read.all("img")]
+
+
 def test_a_missing_truth_is_said_in_words():
     read = Reader(page(PAIR, [item(), item(label=True, id="b")], "t", []))
     assert sorted(t for t in read.words("em")) == ["no mask", "nothing to outline"]

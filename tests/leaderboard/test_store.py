@@ -48,6 +48,16 @@ def test_a_run_is_read_back_as_it_was_written(tmp_path):
     assert load_gallery([folder]) == [{"run": "r1"} | i for i in (item(truth=b"\x89PNG"), item())]
 
 
+def test_a_gallery_from_before_there_were_titles_is_read(tmp_path):
+    file = write_run(tmp_path, {"run": "r1"}, [row()], [], [item(title="bolt 0")]) / "gallery.parquet"
+    assert [i["title"] for i in load_gallery([tmp_path])] == ["bolt 0"]
+    pq.write_table(pq.read_table(file).drop_columns(["title"]), file)
+    assert load_gallery([tmp_path]) == [{"run": "r1"} | item()]
+    pq.write_table(pq.read_table(file).drop_columns(["score"]), file)
+    with pytest.raises(UserError, match="holds no gallery of schema"):
+        load_gallery([tmp_path])
+
+
 def test_attached_files_come_with_the_run_or_not_at_all(tmp_path):
     def full(path: Path) -> None:
         path.write_bytes(b"half")

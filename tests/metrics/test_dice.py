@@ -38,6 +38,26 @@ def test_dice_is_the_mean_over_scans_at_one_threshold():
     assert found.dice_fixed < found.dice_best
 
 
+def test_the_error_covers_thresholds_between_bins():
+    rng = np.random.default_rng(0)
+    scans = []
+    for size in (4000, 9000):  # all scores in a few bins, whose order inside is lost
+        truth = rng.random(size) < 0.3
+        scores = (0.3 + 2e-4 * (rng.random(size) + truth * rng.random(size))).astype(np.float32)
+        scans.append((scores, truth))
+    found = measure(scans).compute()["all"]
+    every = np.unique(np.concatenate([scores for scores, _ in scans]))
+    exact = max(np.mean([dice(*s, t) for s in scans]) for t in every)
+    assert found.dice_best < exact - 1e-4  # or the error would have nothing to cover
+    assert found.dice_best <= exact <= found.dice_best + found.dice_best_error
+    assert found.dice_best_error < 0.2
+
+
+def test_scores_that_bins_hold_apart_have_no_error():
+    scans = [(np.array([0, 0, 0, 1, 1], np.float32), np.array([0, 0, 1, 1, 1], bool))]
+    assert measure(scans).compute()["all"].dice_best_error == 0
+
+
 def test_a_scan_without_lesion_does_not_enter():
     scans = [scan(0), scan(1)]
     extra = (np.full(50, 0.9, np.float32), np.zeros(50, bool))

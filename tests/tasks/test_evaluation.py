@@ -1,5 +1,6 @@
 """Scores of points reach metrics of their own on the grid that published numbers are measured on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +101,22 @@ def test_the_score_of_a_sample_follows_the_rule(evaluated):
 def test_without_smoothing_the_grid_holds_the_scores_themselves():
     grid = Grid("grid2", np.array([[1, -1], [0, 1]], np.int32), np.zeros((2, 2), bool))
     assert on_grid(torch.tensor([0.25, 0.75]), grid).tolist() == [0.75, 0, 0.25, 0.75]
+
+
+def test_lines_are_of_the_records_of_the_set_and_pictures_by_the_name_that_the_reader_gives():
+    class Naming(Reader):
+        @staticmethod
+        def called(record):
+            return f"made {record.frame}"
+
+    rng = np.random.default_rng(0)
+    shown = scan(1, rng)  # as a reader returns a made sample: its record says the file alone
+    records = [replace(shown.record, frame=frame) for frame in (10**6, 10**6 + 1)]
+    evaluation = Evaluation(Index("scans", DataConfig("pointcloud", "mvtec3d", "."), records, Naming()))
+    maps = torch.from_numpy(rng.random((2, VIEW, VIEW), np.float32))
+    verdict = Verdict(torch.tensor([-1.0, 2.0]), maps, torch.zeros(2, 1, 1), torch.zeros(2, 1))
+    batch = Batch(None, None, [1] * 2, [1] * 2, torch.zeros(2), torch.ones(2), [shown, shown], [0, 1])
+    evaluation.update(batch, verdict, "half_max_half_mean", VIEW, "base")
+    lines, items = evaluation.gather()
+    assert [line["id"] for line in lines] == ["1.tiff#1000000", "1.tiff#1000001"]
+    assert [i["title"] for i in items] == ["made 1000000", "made 1000001"]

@@ -100,6 +100,7 @@ def test_dice_and_detection_are_those_of_a_loop(found):
     ]
     assert rows["element", "voxel", "dice_fixed"].value == pytest.approx(np.mean(fixed), abs=1e-6)
     assert rows["element", "voxel", "dice_best"].value >= rows["element", "voxel", "dice_fixed"].value
+    assert rows["element", "voxel", "dice_best"].error >= 0 == rows["element", "voxel", "dice_fixed"].error
     best = 0.0
     for threshold in np.unique(scores[scores > 0]):
         lone, hits, lesions = 0, 0, 0

@@ -113,3 +113,15 @@ def test_the_truth_of_a_rendering_is_where_it_shows_an_anomalous_point():
         shown = decoded(found.items()[0]["truth"])
         for row in (8, 24):
             assert_allclose(shown[row, 4:28], 200 if row in bright else 70, atol=6)
+
+
+def test_a_title_names_sample_and_view():
+    made = sample("parts/scan.nii.gz", shape=(2, 3, 12, 16))
+    maps = np.zeros((2, 12, 16), np.float32)
+    found = Gallery("parts", "industrial")
+    found.offer(0, "a", made, maps, 1, 0.9)
+    made.captions = ("axial slice 1", "axial slice 2")
+    found.offer(1, "b", made, maps, 1, 0.8)
+    found.offer(2, "c", made, maps, 0, 0.7, "the third scan")
+    wanted = ["scan.nii.gz", "scan.nii.gz, axial slice 2", "the third scan, axial slice 1"]
+    assert [i["title"] for i in found.items()] == wanted

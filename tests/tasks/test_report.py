@@ -7,10 +7,14 @@ import pytest
 import torch
 from fake_rows import row
 
+from framework.config import DataConfig
+from framework.data import fingerprint
+from framework.data.index import Index
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse
-from framework.tasks.levels import Level
-from framework.tasks.report import _row
+from framework.tasks.levels import Level, curves_of
+from framework.tasks.report import _row, _set_rows
+from framework.types import Record
 
 COLUMNS = (
     "run",
@@ -44,3 +48,29 @@ def test_where_scores_crowd_in_one_bin_there_is_a_value_and_no_interval(spread, 
         assert found.low < found.value < found.high and found.interval
     else:
         assert (found.low, found.high, found.interval) == (None, None, "")
+
+
+def test_the_files_of_a_set_are_hashed_once_for_all_its_rows(tmp_path, monkeypatch):
+    records = [Record(tmp_path / f"{i}.png", bool(i % 2), "a", truth_path=tmp_path / f"m{i}.png") for i in range(6)]
+    for record in records:
+        record.path.write_bytes(record.path.name.encode())
+        record.truth_path.write_bytes(b"mask")
+    lines = [
+        {"category": "a", "group": str(i), "label": r.anomalous, "seen": False, "logit": float(i)}
+        | {"cues": {"stack": str(i), "mean intensity": float(i), "file size": i % 3}}
+        for i, r in enumerate(records)
+    ]
+    index = Index(
+        "s", DataConfig("medical", "pictures", str(tmp_path)), records, type("Reader", (), {"unit": "patient"})
+    )
+    opened = []
+    content = fingerprint._content
+    monkeypatch.setattr(fingerprint, "_content", lambda path: opened.append(path) or content(path))
+    contents = fingerprint.digests(records)
+    found = [Level(*kind, curves_of(lines), lines, "") for kind in (("sample", ""), ("view", "slice"))]
+    rows = _set_rows(index, found, {name: getattr(row(), name) for name in COLUMNS}, contents)
+    assert len({r.model for r in rows}) == 3 and {r.level for r in rows} == {"sample", "view"}
+    assert {r.fingerprint for r in rows} == {fingerprint.fingerprint(records, contents)}
+    assert sorted(opened)[:6] == sorted(r.path for r in records)
+    assert all(opened.count(r.path) == 1 for r in records)
+    assert all(opened.count(r.truth_path) == 2 for r in records)  # for the rows, and for this test

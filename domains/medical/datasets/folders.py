@@ -43,7 +43,8 @@ def folder(
     the root has such folders, else every split is all of it. ``medical/nifti`` takes labels from the names of folders.
 
     The patient is the first folder that not all scans lie in, of those that hold images or masks none; where there are
-    no two such, a scan's name up to its last ``_``. Opens the masks, for a scan is anomalous where a voxel is.
+    no two such, a scan's name says it as in ``medical/nifti``. Opens the masks, for a scan is anomalous where a voxel
+    is.
 
     Args:
         root: the folder.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from domains.medical import pictures
 from domains.medical.datasets.listing import finding_of
+from domains.medical.datasets.slices import patient
 from framework.registry import register
 from framework.types import Record
 
@@ -19,7 +20,8 @@ def findings(root: Path, split: str = "test", category: str = "picture") -> Iter
     ending of pictures, with the mask of a finding in ``<split>/masks/<finding>/<patient>_<picture>.png``.
     ``good`` may be written in any case.
 
-    The patient, which is the group, is the name up to its last ``_``, or all of it where there is none.
+    The patient, which is the group, is that of BIDS, BraTS, IXI, ADNI and OASIS where a name is as theirs, else the
+    name up to its last ``_``, or all of it where there is none.
 
     Args:
         root: the folder.
@@ -33,5 +35,4 @@ def findings(root: Path, split: str = "test", category: str = "picture") -> Iter
             continue
         finding = finding_of(path.parent.name)
         truth = (place / "masks" / finding / f"{path.stem}.png" if finding else path) if masked else None
-        group = path.stem.rpartition("_")[0] or path.stem
-        yield Record(path, bool(finding), category, group=group, truth_path=truth, defect=finding)
+        yield Record(path, bool(finding), category, group=patient(path), truth_path=truth, defect=finding)

@@ -10,9 +10,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
+from domains.medical import geometry
 from domains.medical.datasets.bmad import MASKED
-from domains.medical.datasets.listing import some, twice
+from domains.medical.datasets.listing import finding_of, folders, listed, some, twice
+from domains.medical.pictures import SUFFIXES
+from domains.medical.volumes import mask_values
+from framework.errors import UnreadableError
 from framework.registry import register
 from framework.types import Record
 
@@ -46,7 +52,7 @@ def bmad(records: list[Record], split: str) -> list[str]:
         if organ in MASKED and split != "train" and all(r.truth_path is None for r in mine):
             lines.append(f"{organ}: has no folder of masks (anomaly_mask or label in Ungood), the release has one.")
         lines += no_patient(mine, "pictures", f"{organ}: ")
-    return lines
+    return [*lines, *_unnamed(records)]
 
 
 @register("checks", "medical/yes_no")
@@ -66,7 +72,7 @@ def head_ct(records: list[Record], split: str) -> list[str]:
 def isic(records: list[Record], split: str) -> list[str]:
     """Counts of the test split."""
     known = {"ISIC 2016": (0, 379)} if split == "test" else {}
-    return [*_differ(records, known, f"split {split}"), *pictures(records, split)]
+    return [*_differ(records, known, f"split {split}"), *_unnamed(records), *pictures(records, split)]
 
 
 @register("checks", "medical/polyps")
@@ -77,14 +83,14 @@ def polyps(records: list[Record], split: str) -> list[str]:
         if name.lower() in _POLYPS:
             mine = [r for r in records if r.category == name]
             lines += _differ(mine, {name: (0, _POLYPS[name.lower()])}, name)
-    return [*lines, *pictures(records, split)]
+    return [*lines, *_unnamed(records), *pictures(records, split)]
 
 
 @register("checks", "medical/tn3k")
 def tn3k(records: list[Record], split: str) -> list[str]:
     """Counts of the test split."""
     known = {"TN3K": (0, 614)} if split == "test" else {}
-    return [*_differ(records, known, f"split {split}"), *pictures(records, split)]
+    return [*_differ(records, known, f"split {split}"), *_unnamed(records), *pictures(records, split)]
 
 
 @register("checks", "medical/covid")
@@ -135,20 +141,71 @@ def folder(records: list[Record], split: str) -> list[str]:
 
 @register("checks", "medical/nifti")
 @register("checks", "medical/nifti_slices")
+def nifti(records: list[Record], split: str) -> list[str]:
+    """Masks under which no scan lies, and what is told of any volumes."""
+    return [*_lone(records[0].path.parents[1], geometry.SUFFIXES, lambda scan: scan.name), *volumes(records, split)]
+
+
+@register("checks", "medical/pictures")
+def own_pictures(records: list[Record], split: str) -> list[str]:
+    """Masks under which no picture lies."""
+    return _lone(records[0].path.parents[1], SUFFIXES, lambda picture: f"{picture.stem}.png")
+
+
 def volumes(records: list[Record], split: str) -> list[str]:
     """Names that come with several endings, and values of masks that are asked for and nowhere."""
-    names, marks = twice(r.path for r in records), sorted({mark for r in records for mark in r.marks})
+    names = twice(r.path for r in records)
     lines = [f"{len(names)} names with several endings: {some(names)}. If they are one scan, keep one."]
-    asked = [
-        f"no voxel of any mask has a value that was asked for ({', '.join(map(str, marks))}): nothing is anomalous."
-    ]
-    return [*(lines if names else []), *(asked if marks and not any(r.anomalous for r in records) else [])]
+    return [*(lines if names else []), *_absent(records)]
+
+
+def _absent(records: list[Record]) -> list[str]:
+    """A line where no mask has a value that is asked for, with the values that masks have. Opens them."""
+    marks = {mark for r in records for mark in r.marks}
+    masks = {r.truth_path for r in records if marks and r.truth_path not in (None, r.path)}
+    held: set[int] = set()
+    for mask in sorted(filter(None, masks)):
+        try:
+            held |= mask_values(mask)
+        except UnreadableError:  # is told where it is read
+            continue
+    lost = sorted(marks - held) if held else []
+    asked, there = (", ".join(map(str, sorted(values))) for values in (lost, held - {0}))
+    return [
+        f"no mask has a voxel of the value {asked}, which anomalous asks for; masks have {there or 'none'}."
+    ] * bool(lost)
 
 
 def no_patient(records: list[Record], what: str, who: str = "") -> list[str]:
     """A line where samples have no group."""
     count = sum(not r.group for r in records)
     return [who + _NO_PATIENT.format(count=f"{count:,}", what=what)] if count else []
+
+
+def _lone(place: Path, endings: tuple[str, ...], mask_of: Callable[[Path], str]) -> list[str]:
+    """A line where ``masks/<finding>`` in a split's folder holds masks that are not called as one of its scans needs.
+
+    Args:
+        place: of the split.
+        endings: of scans and masks.
+        mask_of: a scan's path -> the name of its mask.
+    """
+    found = {masks: listed(masks, endings) for masks in folders(place / "masks")}
+    needed = {m: {mask_of(p) for p in listed(place / m.name, endings)} if finding_of(m.name) else set() for m in found}
+    return _told([mask for masks, paths in found.items() for mask in paths if mask.name not in needed[masks]])
+
+
+def _unnamed(records: list[Record]) -> list[str]:
+    """A line where the folders of masks hold pictures that no record has as its mask."""
+    named = {r.truth_path for r in records if r.truth_path is not None and r.truth_path != r.path}
+    return _told(
+        [mask for folder in sorted({path.parent for path in named}) for mask in listed(folder) if mask not in named]
+    )
+
+
+def _told(masks: list[Path]) -> list[str]:
+    names = [f"{mask.parent.name}/{mask.name}" for mask in masks]
+    return [f"no sample has these masks, so they are not read: {some(names)}."] if names else []
 
 
 def _differ(records: list[Record], published: dict[str, Counts], who: str) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from domains.medical import geometry, slicing, volumes
 from domains.medical.datasets.listing import stem
+from domains.medical.patients import known
 from framework.errors import TruthError, UnreadableError, UserError
 from framework.types import Record
 
@@ -61,8 +62,8 @@ def by_mask(scan: Record, channel: int | None = None) -> Record:
 
 
 def patient(path: Path) -> str:
-    """The name up to its last ``_``, or all of it where there is none."""
-    return stem(path).rpartition("_")[0] or stem(path)
+    """That of names of known sets, see ``patients.known``; else up to the last ``_``, or all where there is none."""
+    return known(path) or stem(path).rpartition("_")[0] or stem(path)
 
 
 def is_scan(path: Path) -> bool:

@@ -12,6 +12,7 @@ from domains.medical.datasets.folders import scans_in
 from domains.medical.datasets.listing import folders
 from domains.medical.datasets.own_pictures import findings
 from domains.medical.datasets.volumes import nifti
+from domains.medical.pictures import SUFFIXES
 from framework.registry import register
 from framework.types import Record
 
@@ -47,3 +48,16 @@ def of_bmad(root: Path) -> Splits:
 def of_folder(root: Path, masks: str = "masks", **options: Any) -> Splits:
     """Train and test, where there are such folders."""
     return {name: scans_in(root, name, "", masks, ()) for name in ("train", "test") if (root / name).is_dir()}
+
+
+@register("splits", "medical/yes_no")
+@register("splits", "medical/head_ct")
+@register("splits", "medical/covid")
+def of_labels(root: Path, **options: Any) -> Splits:
+    """Train and test, where there are such folders of pictures."""
+    return {name: _pictures(root / name) for name in ("train", "test") if (root / name).is_dir()}
+
+
+def _pictures(place: Path) -> Iterator[Record]:
+    """Pictures at any depth, as they are for telling that there are some."""
+    return (Record(p, False, "") for p in place.rglob("*") if p.name.lower().endswith(SUFFIXES))

@@ -27,7 +27,7 @@ _SICK = re.compile(r"tumou?r|cancer|lesion|(?:o|\b)edema|infarct|ha?emorrhage|me
 _OF_NNUNET = re.compile(r"(.+)_(\d{4})")  # <scan>_<channel>
 _LITS = re.compile(r"volume-(\d+)")
 _UNREADABLE = (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError)  # what a bad ``dataset.json`` raises
-_TUMOUR = 2  # in LiTS; 1 is the liver
+_OF_LITS = {1: "liver", 2: "tumour"}
 
 
 @register("dataset", "medical/brats")
@@ -81,7 +81,7 @@ def brats(
 def decathlon(
     root: Path,
     split: str = "test",
-    anomalous: list[int] | None = None,
+    anomalous: list[int | str] | None = None,
     channel: int | None = None,
     slices: bool = False,
     stride: int = 1,
@@ -99,8 +99,8 @@ def decathlon(
     Args:
         root: the folder of ``imagesTr``.
         split: not used.
-        anomalous: which labels are; null takes those whose names say tumour, cancer, lesion or the like in
-            ``dataset.json``, and where there is none all above 0.
+        anomalous: which labels are, by value or by name; null takes those whose names say tumour, cancer, lesion
+            or the like in ``dataset.json``, and where there is none all above 0.
         channel: of a scan with several, the one that counts; the reader must be told the same where a file holds them.
         slices: one sample a slice, as ``medical/nifti_slices`` makes them, which opens the scans too.
         stride: every how manieth scan, or slice, is taken.
@@ -131,6 +131,7 @@ def decathlon(
 def lits(
     root: Path,
     split: str = "test",
+    anomalous: list[int | str] | None = None,
     slices: bool = False,
     stride: int = 1,
     axis: str = "axial",
@@ -146,18 +147,23 @@ def lits(
     Args:
         root: the folder.
         split: not used.
+        anomalous: which labels are, by value or by name: 1 liver, 2 tumour; null takes the tumour.
         slices: one sample a slice, as ``medical/nifti_slices`` makes them, which opens the scans too.
         stride: every how manieth scan, or slice, is taken.
         axis: "axial", "coronal" or "sagittal"; the reader must be told the same.
         empty: take also slices that show nothing.
+
+    Raises:
+        UserError: another label.
     """
+    marks = _among(_OF_LITS, ["tumour"] if anomalous is None else anomalous, root)
     files = sorted(p for p in root.rglob("*.nii*") if is_scan(p))
     masks = {stem(p): p for p in files if stem(p).startswith("segmentation-")}
     numbered = sorted((int(m[1]), p) for p in files if (m := _LITS.fullmatch(stem(p))))
     scans = (
         Record(
             p, True, "liver", str(n), masks.get(f"segmentation-{n}", p.with_name(f"segmentation-{n}.nii")), "tumour",
-            marks=(_TUMOUR,),
+            marks=marks,
         )
         for n, p in numbered
     )  # fmt: skip
@@ -192,16 +198,25 @@ def _sick(table: Path) -> tuple[int, ...]:
     return found
 
 
-def _asked(table: Path, anomalous: list[int]) -> tuple[int, ...]:
-    """The values that are asked for. Raises UserError where ``dataset.json`` can be read and has no label of one."""
+def _asked(table: Path, anomalous: list[int | str]) -> tuple[int, ...]:
+    """The values that are asked for, by value or by name. Raises UserError where there is no label of one."""
     try:
         named = _named(table)
-    except _UNREADABLE:
-        return tuple(anomalous)
-    for value in anomalous:
-        if value not in named:
-            raise UserError(f"{table}: anomalous names {value}, but the labels are {_listing(named)}.")
-    return tuple(anomalous)
+    except _UNREADABLE as error:
+        values = tuple(value for value in anomalous if isinstance(value, int))
+        if len(values) < len(anomalous):
+            raise UserError(f"{table}: its labels cannot be read ({error}); anomalous must name values.") from None
+        return values
+    return _among(named, anomalous, table)
+
+
+def _among(named: dict[int, str], anomalous: list[int | str], where: Path) -> tuple[int, ...]:
+    """The values of labels that are asked for by value or by name. Raises UserError with those there are."""
+    values = {name.lower(): value for value, name in named.items()} | {str(value): value for value in named}
+    for label in anomalous:
+        if str(label).lower() not in values:
+            raise UserError(f"{where}: anomalous names {label}, but the labels are {_listing(named)}.")
+    return tuple(values[str(label).lower()] for label in anomalous)
 
 
 def _named(table: Path) -> dict[int, str]:

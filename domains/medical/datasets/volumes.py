@@ -22,8 +22,9 @@ def nifti(root: Path, split: str = "test", category: str = "scan", stride: int =
     ``<split>/<finding>/<patient>_<scan>.nii[.gz]``, with the mask of a finding in ``<split>/masks/<finding>/`` under
     the same name. Without any ``masks`` folder the set has labels only.
 
-    The patient, which is the group, is the name up to its last ``_``, or all of it where there is none. Opens no file:
-    a scan whose mask is missing still names it, so that it cannot be read without.
+    The patient, which is the group, is that of BIDS, BraTS, IXI, ADNI and OASIS where a name is as theirs, else the
+    name up to its last ``_``, or all of it where there is none. Opens no file: a scan whose mask is missing still names
+    it, so that it cannot be read without.
 
     Args:
         root: the folder.

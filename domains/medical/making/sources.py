@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -114,18 +114,6 @@ def left_out(places: Iterable[Path]) -> str:
 def _counts(path: Path, place: Path) -> bool:
     """Whether what is inside a place is no hidden file, and not in a folder of masks."""
     return not any(part.startswith(".") or part in MASKS for part in path.relative_to(place).parts)
-
-
-def patients(paths: Sequence[Path]) -> list[str]:
-    """Whose each file is: its name up to the last ``_`` where that has a digit, else the whole, without the ending."""
-    names = []
-    for path in paths:
-        low = path.name.lower()
-        ending = next((s for s in sorted(geometry.SUFFIXES, key=len, reverse=True) if low.endswith(s)), path.suffix)
-        stem = path.name[: len(path.name) - len(ending)]
-        first = stem.rpartition("_")[0]
-        names.append(first if any(c.isdigit() for c in first) else stem)
-    return names
 
 
 def opened(path: Path) -> Source:

@@ -13,6 +13,7 @@ import numpy as np
 
 from domains.medical.making import sizes
 from domains.medical.making.synthetic import checked_kinds
+from domains.medical.patients import patients
 from framework.errors import UserError
 from framework.files import check_new, make_folder, write_whole
 from framework.registry import register
@@ -129,8 +130,8 @@ def synthesize(
     """Write a set, whole or not at all; what was made before an interruption is not made again.
 
     ``test/good/case0001_1.nii.gz`` and ``test/<kind>/case0001_2.nii.gz`` with the mask in ``test/masks/<kind>/``, as
-    ``medical/nifti``, or for pictures ``medical/pictures``, read them. A case is a patient: the source's name up to its
-    last ``_``, where that has a digit. Every file is written anew, also the healthy one, so that the way it is stored
+    ``medical/nifti``, or for pictures ``medical/pictures``, read them. A case is a patient, see
+    ``domains.medical.patients``. Every file is written anew, also the healthy one, so that the way it is stored
     says nothing; text in headers is left out.
 
     Args:
@@ -149,7 +150,7 @@ def synthesize(
         UserError: a source cannot be read or shows nothing, a kind is not known, a lesion has no place, ``out`` is
             there already or cannot be written.
     """
-    from domains.medical.making.sources import is_volume, left_out, listed, patients, volume
+    from domains.medical.making.sources import is_volume, left_out, listed, volume
 
     chosen, reach = checked_kinds(kinds), sizes.parse(size)
     if seed < 0 or not 1 <= each <= MOST_EACH:

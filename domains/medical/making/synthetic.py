@@ -22,6 +22,7 @@ import numpy as np
 from domains.medical import geometry, slicing
 from domains.medical.making import sizes
 from domains.medical.making.frames import KINDS, MOST_SLICES, NUMBERS, SIZES, SPLITS, Frame
+from domains.medical.making.parts import of_split, once
 from framework.errors import UserError
 from framework.files import write_whole
 from framework.registry import register, unknown
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from domains.medical.making.spoiling import Spoiled
 
 SLICES = ("pairs", "all", "none")
-TEST = 0.25  # of the patients
 _KEPT = 4  # specimens that a process keeps on disk
 
 
@@ -52,14 +52,19 @@ def synthetic(
     """Healthy scans and pictures beside twins with a lesion or artefact and its mask; nothing is written beside them.
 
     Layout: NIfTI files and pictures at any depth, all healthy; folders ``masks`` and ``ground_truth`` are left out. The
-    patient is the name up to its last ``_``, where that has a digit. A quarter of the patients is ``test``.
+    patient is that of BIDS, BraTS, IXI, ADNI and OASIS, else the name up to its last ``_``, where that has a digit, or
+    the folders where names do not tell; see ``domains.medical.patients``. A quarter of the patients is ``test``.
+
+    In ``train`` the healthy file stands beside each of its twins, so that both labels weigh the same. In ``test`` it
+    counts once, whatever ``each`` is, for its score would be the same every time: of a volume each healthy slice once,
+    and those slices of a twin that its mask does not mark, copies of healthy ones, are left out.
 
     Opens volumes, unless ``slices`` is "none": about 0.4 s for each spoiled twin of a brain scan of 1 mm.
 
     Args:
         root: of the healthy files.
         split: "train" or "test".
-        each: spoiled twins of a file, each beside the healthy one.
+        each: spoiled twins of a file.
         seed: of everything.
         kinds: some of blob, ring, foci, texture, mass, missing, artefact; None takes all in turn.
         size: of lesions: "any", "small" or "large"; see ``sizes.py``.
@@ -82,19 +87,18 @@ def synthetic(
             f"medical/synthetic: seed={seed}, each={each}, stride={stride}; need a seed from 0, 1 to {NUMBERS} of each "
             "and a stride from 1."
         )
-    from domains.medical.making.sources import is_volume
-
-    for place, (path, patient) in enumerate(_of_split(root, split, seed)):
+    constant = (seed, SPLITS.index(split), SIZES.index(size))
+    for place, (path, patient) in enumerate(of_split(root, split, seed)):
+        records: list[Record] = []
         for number in range(each):
             kind = KINDS.index(chosen[(number + place) % len(chosen)])
-            healthy = Frame(None, number, kind, False, seed, SPLITS.index(split), SIZES.index(size))
-            twins = (healthy, replace(healthy, spoiled=True))
-            records = [
+            frames = [Frame(None, number, kind, spoiled, *constant) for spoiled in (False, True)]
+            twins = [
                 Record(path, f.spoiled, category, patient, path, KINDS[kind] if f.spoiled else "", frame=f.encode())
-                for f in twins
+                for f in frames
             ]
-            cut = is_volume(path) and slices != "none"
-            yield from _sliced(records, axis, stride, slices == "all") if cut else records
+            records += _sliced(twins, axis, stride, slices == "all") if _is_cut(path, slices) else twins
+        yield from once(records) if split == "test" else records
 
 
 def checked_kinds(kinds: Sequence[str] | None) -> list[str]:
@@ -158,16 +162,11 @@ def told(record: Record, made: Record) -> tuple[str, ...]:
     )
 
 
-def _of_split(root: Path, split: str, seed: int) -> list[tuple[Path, str]]:
-    """The files of a split and their patients."""
-    from domains.medical.making.sources import listed, patients
+def _is_cut(path: Path, slices: str) -> bool:
+    """Whether the samples of a file are slices of it."""
+    from domains.medical.making.sources import is_volume
 
-    paths = listed([root])
-    whose = patients(paths)
-    known = sorted(set(whose))
-    count = max(round(TEST * len(known)), int(len(known) > 1))
-    held = {known[i] for i in np.random.default_rng([seed, 0]).permutation(len(known))[:count]}
-    return [(path, who) for path, who in zip(paths, whose, strict=True) if (who in held) == (split == "test")]
+    return slices != "none" and is_volume(path)
 
 
 def _sliced(twins: list[Record], axis: str, stride: int, every: bool) -> Iterator[Record]:

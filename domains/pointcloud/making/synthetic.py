@@ -129,6 +129,15 @@ def checked_kinds(kinds: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(kinds or KINDS))
 
 
+def called(record: Record) -> str:
+    """What a person calls a sample: its file, and of a made one which of the pairs of that file, counted from 1."""
+    if record.frame is None:
+        return record.path.name
+    frame = Frame.decode(record.frame)
+    twin = "" if frame.spoiled else "healthy twin of "
+    return f"{record.path.name}, {twin}made {frame.number + 1}"
+
+
 def specimen(path: Path, frame: int) -> tuple[Shape, np.ndarray]:
     """What a record of ``synthetic`` stands for, and ``(E,)`` bool, its spoiled points: none in a healthy twin.
 

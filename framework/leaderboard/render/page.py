@@ -32,8 +32,8 @@ def page(rows: Sequence[Row], gallery: Sequence[dict[str, Any]], title: str, not
 
     Args:
         rows: of any runs.
-        gallery: dicts with tested_on, trained_on, domain, id, category, label, defect, score, wrongness, view,
-            overlay, truth; the pictures as PNG, WebP or JPEG bytes, truth may be None.
+        gallery: dicts with tested_on, trained_on, domain, id, category, label, defect, score, wrongness, title, view,
+            overlay, truth; the pictures as PNG, WebP or JPEG bytes, title and truth may be None.
         title: headline.
         notes: sentences under it, the first set larger.
 

@@ -3,12 +3,10 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
+import fake_process
 import pytest
 import torch
 from fake_asked import LABELLED, MMAD, VISA, experiment, run_of, visa
@@ -23,8 +21,6 @@ from framework.leaderboard.matrix import transfer_matrix
 from framework.leaderboard.store import load, load_samples
 from framework.models.onevision import tuned
 from framework.tasks import language, quiz
-
-ROOT = Path(__file__).parents[3]
 
 
 def test_sets_whose_files_have_the_same_names_have_answers_of_their_own(root, asker):
@@ -247,8 +243,7 @@ def test_a_file_that_an_index_names_and_is_not_there_is_refused(root, asker, mon
 
 
 KILLED = """
-import os, signal, sys
-sys.path[:0] = [{tests!r}]
+import os, signal
 from fake_asker import FakeAsker
 from framework.tasks import answered, language
 language.Asker = lambda *_: FakeAsker(lambda *_: "Yes")
@@ -263,8 +258,7 @@ main(["test", {path!r}])
 @pytest.mark.slow
 def test_a_kill_while_the_run_is_written_leaves_it_to_be_written(root, asker):
     path = experiment(root, LABELLED)
-    script = KILLED.format(tests=str(ROOT / "tests"), path=str(path))
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = fake_process.run(KILLED.format(path=str(path)))
     assert done.returncode == -signal.SIGKILL, done.stderr
     finished, left = runs_of(root)
     assert finished == [] and len(left) == 1 and os.listdir(left[0])

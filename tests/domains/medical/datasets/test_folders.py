@@ -67,6 +67,8 @@ def test_two_masks_and_values_that_do_not_count(tmp_path):
     fake.volume(tmp_path / "masks/a.nii.gz", {2: 1, 3: 5})
     (found,) = folder(tmp_path, anomalous=[5])
     assert Medical().read(found).truth.sum() == 2
+    told = "no mask has a voxel of the value 4, which anomalous asks for; masks have 1, 5."
+    assert told in inspect("medical/folder", tmp_path, options={"anomalous": [4, 5]}).warnings
     fake.volume(tmp_path / "a_mask.nii", {2: 1})
     with pytest.raises(TruthError, match=r"a.nii.gz: several masks: .*a_mask.nii, .*masks/a.nii.gz\. Keep one"):
         list(folder(tmp_path))

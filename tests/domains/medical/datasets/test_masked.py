@@ -75,12 +75,14 @@ def test_masks_that_are_missing_of_another_size_or_ambiguous_are_told(tmp_path):
     masks = tmp_path / "CVC-300/masks"
     (masks / "a.png").unlink()
     fake.mask(masks / "b.png", size=(3, 3))
+    fake.mask(masks / "d.png")
     report = inspect("medical/polyps", tmp_path)
     assert report.problems == [
         f"mask {masks}/a.png: no such file.",
         f"mask {masks}/b.png: 3 x 3 pixels, its picture 8 x 6.",
     ]
     assert "CVC-300: 0 normal and 3 anomalous differ from the published 0 and 60 (CVC-300)." in report.warnings
+    assert "no sample has these masks, so they are not read: masks/d.png." in report.warnings
     fake.picture(tmp_path / "CVC-300/images/b.jpg")
     with pytest.raises(TruthError, match=r"masks: several pictures for one mask: b.jpg and b.png\. Keep one of each"):
         list(polyps(tmp_path))

@@ -1,7 +1,10 @@
 """Sets of pictures with labels only, and what can and cannot be known of them."""
 
+import re
+
 import fake_medical as fake
 import pytest
+from PIL import Image
 
 from domains.medical import Medical
 from domains.medical.datasets import covid, head_ct, yes_no
@@ -59,7 +62,8 @@ def test_files_that_two_sets_share_are_found(tmp_path, capsys):
     told = capsys.readouterr().out
     assert (
         f"3 of its 6 distinct files are in medical/yes_no in {second}, split test too, byte for byte: "
-        "yes/Y1.png = yes/y1.png, yes/Y3.png = yes/y3.png, yes/Y5.png = no/no1.png. A model trained on one"
+        "yes/Y1.png = yes/y1.png, yes/Y3.png = yes/y3.png, yes/Y5.png = no/no1.png (the same "
+        "pictures in files that were stored again are not looked for). A model trained on one"
     ) in told
     assert "1 of them have another label there: yes/Y5.png = no/no1.png." in told
     assert main(["datasets", "check", "medical/yes_no", str(first), "--against", str(second)]) == 2
@@ -67,6 +71,28 @@ def test_files_that_two_sets_share_are_found(tmp_path, capsys):
     (second / "no/no1.png").unlink(), (second / "yes/y1.png").unlink(), (second / "yes/y3.png").unlink()
     main(["datasets", "check", "medical/yes_no", str(first), "--against", other])
     assert f"none of its 6 distinct files is in medical/yes_no in {second}, split test" in capsys.readouterr().out
+
+
+def test_a_picture_that_was_stored_again_is_not_found_and_that_is_said(tmp_path, capsys):
+    for name in ("no/1", "yes/2"):
+        for folder, ending in (("first", "png"), ("second", "bmp")):
+            fake.picture(tmp_path / folder / f"{name}.{ending}", value=int(name[-1]))
+    first, second = (Image.open(tmp_path / f).convert("RGB").tobytes() for f in ("first/no/1.png", "second/no/1.bmp"))
+    assert first == second
+    told = (
+        "none of its 2 distinct files is in medical/yes_no in .*, split test, byte for byte .the same pictures in files"
+    )
+    main(
+        [
+            "datasets",
+            "check",
+            "medical/yes_no",
+            str(tmp_path / "first"),
+            "--against",
+            f"medical/yes_no:{tmp_path}/second",
+        ]
+    )
+    assert re.search(told, capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("header", ["id, hemorrhage", "id,hemorrhage", "\ufeffid, Hemorrhage"])

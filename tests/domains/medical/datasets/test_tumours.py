@@ -127,10 +127,31 @@ def test_a_task_without_a_label_that_sounds_anomalous_asks_for_it(task, labels, 
 def test_a_label_that_is_none_of_the_task_is_refused_or_told(task):
     with pytest.raises(UserError, match=r"anomalous names 7, but the labels are 0 background, 1 liver, 2 cancer\.$"):
         list(decathlon(task, anomalous=[7]))
+    with pytest.raises(
+        UserError, match=r"anomalous names tumor, but the labels are 0 background, 1 liver, 2 cancer\.$"
+    ):
+        list(decathlon(task, anomalous=["tumor"]))
+    assert [r.marks for r in decathlon(task, anomalous=["Cancer", 1])] == [(2, 1), (2, 1)]
     (task / "dataset.json").unlink()
-    told = "no voxel of any mask has a value that was asked for (7): nothing is anomalous."
-    assert told in inspect("medical/decathlon", task, options={"anomalous": [7]}).warnings
-    assert told not in inspect("medical/decathlon", task, options={"anomalous": [2, 7]}).warnings
+    for asked in ([7], [2, 7]):
+        told = "no mask has a voxel of the value 7, which anomalous asks for; masks have 1, 2."
+        assert told in inspect("medical/decathlon", task, options={"anomalous": asked}).warnings
+    assert not any("no mask" in w for w in inspect("medical/decathlon", task, options={"anomalous": [2]}).warnings)
+    with pytest.raises(UserError, match=r"dataset\.json: its labels cannot be read .*; anomalous must name values\."):
+        list(decathlon(task, anomalous=["cancer"]))
+
+
+def test_labels_of_lits_have_names(tmp_path):
+    fake.volume(tmp_path / "volume-1.nii")
+    fake.volume(tmp_path / "segmentation-1.nii", {1: 1})
+    assert [(r.anomalous, r.marks) for r in lits(tmp_path)] == [(False, (2,))]
+    for anomalous in ([1, 2], ["liver", "tumour"]):
+        assert [(r.anomalous, r.marks) for r in lits(tmp_path, anomalous=anomalous)] == [(True, (1, 2))]
+    for anomalous in (["tumor"], [3]):
+        with pytest.raises(
+            UserError, match=rf"anomalous names {anomalous[0]}, but the labels are 1 liver, 2 tumour\.$"
+        ):
+            list(lits(tmp_path, anomalous=anomalous))
 
 
 def test_which_values_count_is_part_of_what_the_set_is(task):

@@ -93,6 +93,24 @@ def test_all_slices_are_labelled_by_the_mask(root):
         assert Medical().read(record).truth.any() == record.anomalous
 
 
+@pytest.mark.parametrize("slices", ["pairs", "all", "none"])
+def test_a_healthy_original_counts_once_in_a_test_and_as_often_as_its_twins_in_training(root, slices):
+    options = {"each": 3, "slices": slices, "seed": 3, "kinds": ["blob"]}
+    for split, wanted in (("train", 3), ("test", 1)):
+        healthy, spoiled = ([r for r in records(root, split, **options) if r.anomalous == one] for one in (False, True))
+        shown = [(r.path, r.slice if r.nth is not None else None) for r in healthy]
+        assert max(shown.count(one) for one in shown) >= wanted
+        assert split == "train" or (len(set(shown)) == len(shown) and not any(_is_spoiled(r) for r in healthy))
+        if slices != "none":  # each slice that a mask marks stands beside the healthy one
+            assert {(r.path, r.slice) for r in spoiled} <= set(shown)
+        else:
+            assert len(healthy) * 3 == len(spoiled) * wanted
+
+
+def _is_spoiled(record) -> bool:
+    return Frame.decode(record.frame).spoiled
+
+
 def test_a_specimen_of_another_kind_than_planned_says_so(root, monkeypatch):
     lesion = spoiling._lesion
     monkeypatch.setattr(spoiling, "_lesion", lambda h, k, s, r: None if k is LESIONS["ring"] else lesion(h, k, s, r))

@@ -9,6 +9,7 @@ from domains.pointcloud.making import spoiling, synthetic
 from domains.pointcloud.making.synthetic import KINDS, Frame, specimen
 from framework.data.fingerprint import fingerprint
 from framework.errors import UserError
+from framework.types import Record
 
 o3d = pytest.importorskip("open3d", reason="needs Open3D and its system libraries", exc_type=ImportError)
 
@@ -45,6 +46,14 @@ def test_half_of_a_set_is_spoiled_and_twins_form_a_group(root) -> None:
         assert spoiled.frame == healthy.frame + 1 and healthy.defect == ""
     for category in ("bolt", "torus"):
         assert {r.defect for r in found if r.category == category and r.anomalous} == set(KINDS)
+
+
+def test_samples_have_names_for_people(root) -> None:
+    named = [PointCloud.called(r) for r in records(root, samples=8) if r.category == "bolt"]
+    first, second = "bolt.obj, made 1", "bolt.obj, made 2"
+    twins = [f"bolt.obj, healthy twin of made {number}" for number in (1, 2)]
+    assert named == [twins[0], first, twins[1], second]
+    assert PointCloud.called(Record(root / "torus.obj", False, "torus")) == "torus.obj"
 
 
 def test_a_frame_is_a_number_and_back() -> None:
