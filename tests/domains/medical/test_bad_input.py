@@ -201,7 +201,7 @@ def test_files_of_a_folder_that_are_no_slices(tmp_path):
     paths = series(tmp_path, PLANES)
     (tmp_path / "notes.txt").write_text("hello")
     (line,) = read(paths[0]).warnings
-    assert line == f"{paths[0]}: of its folder were left out: 1 no DICOM files."
+    assert line == f"{paths[0]}: of its folder were left out: 1 not DICOM."
     (tmp_path / "z.dcm").write_bytes(b"hello")
     refused(paths[0], r"z.dcm: not a DICOM file.* It may be a slice of .*00.dcm: repair it, or remove it")
 
