@@ -79,8 +79,8 @@ class Header:
 def parse(path: Path, found: Any) -> Header | str:
     """The header of an open file; of one that holds no picture, what it is in words.
 
-    Raises what pydicom raises, or ValueError, where a tag is damaged; UnreadableError where a file that is meant to hold
-    a picture says no size.
+    Raises what pydicom raises, or ValueError, where a tag is damaged; UnreadableError where a file that is meant to
+    hold a picture says no size.
     """
     modality = _word(found.get("Modality"))
     if modality in _NO_PICTURE:
