@@ -12,8 +12,8 @@ from sklearn.metrics import roc_auc_score
 from framework.config import DataConfig
 from framework.data.index import Index
 from framework.leaderboard.rows import ALL, SCANNED
-from framework.tasks.evaluation import Evaluation
 from framework.tasks.controls import controls
+from framework.tasks.evaluation import Evaluation
 from framework.tasks.levels import levels, reduced
 from framework.tasks.report import level_rows
 from framework.types import Batch, Record, Sample, Verdict
