@@ -40,7 +40,17 @@ def test_where_scores_crowd_in_one_bin_there_is_a_value_and_no_interval(spread, 
         scores = 0.5 + spread * (torch.from_numpy(rng.uniform(-1, 1, 100)).float() + truth)
         curves.update(scores, truth)
         hist = coarse(scores, truth)[0].tobytes()
-        lines.append({"category": "a", "group": str(i), "label": True, "seen": False, "hist": hist, "regions": 0})
+        lines.append(
+            {
+                "category": "a",
+                "group": str(i),
+                "label": True,
+                "seen": False,
+                "related": False,
+                "hist": hist,
+                "regions": 0,
+            }
+        )
     columns = {name: getattr(row(), name) for name in COLUMNS}
     found = _row(Level("element", "pixel", curves.compute(), lines), "auroc", ["a"], columns, "")
     assert 0.8 < found.value < 0.95
@@ -56,7 +66,7 @@ def test_the_files_of_a_set_are_hashed_once_for_all_its_rows(tmp_path, monkeypat
         record.path.write_bytes(record.path.name.encode())
         record.truth_path.write_bytes(b"mask")
     lines = [
-        {"category": "a", "group": str(i), "label": r.anomalous, "seen": False, "logit": float(i)}
+        {"category": "a", "group": str(i), "label": r.anomalous, "seen": False, "related": False, "logit": float(i)}
         | {"cues": {"stack": str(i), "mean intensity": float(i), "file size": i % 3}}
         for i, r in enumerate(records)
     ]
