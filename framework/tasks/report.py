@@ -58,12 +58,10 @@ def report(task: Detect) -> Path | None:
     rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     pictures: list[dict[str, Any]] = []
-    known = {d for origin in task.card["trained_on"] for d in origin["digests"]}
     for evaluation, curves, lines, items in collected:
         index = evaluation.index
         contents = digests(index.records)
-        told = list(zip(seen(known, contents), related(task.card["trained_on"], index), strict=True))
-        lines = [line | dict(zip(("seen", "related"), told[line["position"]], strict=True)) for line in lines]
+        lines = _taught(lines, task.card["trained_on"], index, contents)
         rows += _set_rows(index, levels(index, curves, lines, task.config.model.pool), common, contents)
         samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
@@ -75,6 +73,15 @@ def report(task: Detect) -> Path | None:
         say(line)
     say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
     return folder
+
+
+def _taught(
+    lines: list[dict[str, Any]], origins: list[dict[str, Any]], index: Index, contents: list[str]
+) -> list[dict[str, Any]]:
+    """The lines with what the model was trained on: the sample itself (``seen``), and of its group (``related``)."""
+    same = seen({digest for origin in origins for digest in origin["digests"]}, contents)
+    kin = related(origins, index)
+    return [line | {"seen": same[i], "related": kin[i]} for line in lines for i in (line["position"],)]
 
 
 def _set_rows(index: Index, found: list[Level], common: dict[str, Any], contents: list[str]) -> list[Row]:
