@@ -29,13 +29,14 @@ def shared_groups(train: Index, test: Index) -> set[str]:
 
 
 def told(train: Sequence[Index], test: Sequence[Index]) -> list[str]:
-    """A line for each pair of a training and a test set that share files, and one for each that share groups."""
+    """A line for each pair of a training and a test set that share files under two names, and one for groups."""
     lines = []
     for source in train:
         files = set(_places(source))
         for target in test:
-            if same := sum(place in files for place in _places(target)):
-                split, other = target.config.split, source.config.split
+            split, other = target.config.split, source.config.split
+            same = sum(place in files for place in _places(target))
+            if same and (split, target.config.root) != (other, source.config.root):  # else both say the same themselves
                 why = f" Splits {other} and {split} of this set are the same data." if split != other else ""
                 lines.append(
                     f"{target.name}: {same:,} of its {len(target.records):,} samples are of files that {source.name} "
