@@ -17,7 +17,7 @@ LAYERS = [  # an import points at the same line or at one further down
     {"plan", "plan_language"},
     {"models", "data", "metrics", "leaderboard"},
     {"viewer"},
-    {"lift", "provenance", "pictures", "sheets", "pdf", "colours", "files", "progress", "processes"},
+    {"lift", "provenance", "pictures", "sheets", "pdf", "colours", "files", "progress", "processes", "locks"},
     {"reasoning", "folds"},
     {"config", "checks", "arguments", "reading"},
     {"registry", "signatures", "types"},

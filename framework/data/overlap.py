@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework import registry
+from framework.data import kinship
 from framework.data.fingerprint import digests
 from framework.errors import UserError
 from framework.types import Record
@@ -20,22 +21,27 @@ SAVED_AGAIN = " (the same pictures in files that were stored again are not looke
 
 
 def shared_groups(train: Index, test: Index) -> set[str]:
-    """Groups, such as patients, that a set is trained on and tested on with other samples.
-
-    A name is that of one patient within a dataset only, so that sets of other datasets or folders share none. A sample
-    that is in both sets is not looked at: that is overlap by content.
-    """
-    if train.source != test.source or _root(train) != _root(test):
-        return set()
-    trained, ids = _groups(train.records), {r.id for r in train.records}
-    return {r.group for r in test.records if r.group in trained and r.id not in ids}
+    """Groups, such as patients, that a set is trained on and tested on with other files; see ``kinship``."""
+    origin = {"source": train.source, "root": kinship.home(train), "groups": kinship.hashed(train)}
+    files = set(_places(train))
+    told = zip(test.records, _places(test), kinship.related([origin], test), strict=True)
+    return {r.group for r, place, kin in told if kin and place not in files}
 
 
 def told(train: Sequence[Index], test: Sequence[Index]) -> list[str]:
-    """A line for each pair of a training and a test set that share groups."""
+    """A line for each pair of a training and a test set that share files under two names, and one for groups."""
     lines = []
     for source in train:
+        files = set(_places(source))
         for target in test:
+            split, other = target.config.split, source.config.split
+            same = sum(place in files for place in _places(target))
+            if same and (split, target.config.root) != (other, source.config.root):  # else both say the same themselves
+                why = f" Splits {other} and {split} of this set are the same data." if split != other else ""
+                lines.append(
+                    f"{target.name}: {same:,} of its {len(target.records):,} samples are of files that {source.name} "
+                    f"trains on, so its numbers are in-domain.{why}"
+                )
             if shared := sorted(shared_groups(source, target)):
                 lines.append(
                     f"{target.name}: {len(shared)} of its {target.unit}s are trained on too, in other samples of "
@@ -104,8 +110,11 @@ def _groups(records: Iterable[Record]) -> set[str]:
     return {r.group for r in records if r.group}
 
 
-def _root(index: Index) -> Path:
-    return Path(index.config.root).expanduser().resolve()
+def _places(index: Index) -> list[Path]:
+    """Where the file of each sample lies, however the root is written."""
+    root = Path(index.config.root).expanduser()
+    whole = root.resolve()
+    return [whole / r.path.relative_to(root) if r.path.is_relative_to(root) else r.path for r in index.records]
 
 
 def _files(index: Index) -> dict[str, list[Record]]:

@@ -24,7 +24,7 @@ NOTHING = "nothing"  # trained_on of an untrained model
 SEPARATOR = " + "  # between the names of several training sets
 _TEXTS = ("run", "experiment", "model", "backbone", "trained_on", "tested_on", "fingerprint", "category", "protocol")
 _SHARES = ("value", "low", "high", "chance")
-_COUNTS = ("groups", "normal", "anomalous", "elements", "anomalous_elements", "overlap")
+_COUNTS = ("groups", "normal", "anomalous", "elements", "anomalous_elements", "overlap", "related")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,12 @@ class Row:
         unit: what one group is (patient, object, image); groups: how many were resampled.
         chance: value of random scores, None where unknown.
         normal, anomalous: samples; elements, anomalous_elements: the same at levels of elements, else None.
-        in_domain: the model was trained on some of the samples this row counts.
+        in_domain: the model was trained on some of the samples this row counts, or on others of their groups.
         overlap: samples of this row that are in the training set by content.
         protocol: names the metric's definition, with its version, and after ``VIEWED`` how views were made.
         hardware, packages: where and with what it ran.
+        related: samples of this row that are not in the training set, but others of their group (patient) are; 0 in
+            rows that were written before this was counted.
 
     Raises:
         ValueError: a field is empty, out of range, or contradicts another.
@@ -95,6 +97,7 @@ class Row:
     protocol: str
     hardware: str
     packages: str
+    related: int = 0
 
     def __post_init__(self) -> None:
         for problem in (self._text(), self._range(), self._sense()):

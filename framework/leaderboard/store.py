@@ -54,7 +54,7 @@ _COLUMNS = {
         "title": "str | None",
     },
 }
-_LATER = {"title"}  # columns that files of this schema may lack, for they came to it later
+_LATER = {"title": None, "related": 0}  # columns that files of this schema may lack, and what these then hold
 
 
 def write_run(
@@ -191,7 +191,7 @@ def _entries(connection: duckdb.DuckDBPyConnection, file: Path, kind: str) -> li
     except (pa.ArrowException, duckdb.Error, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UnreadableError(f"{file}: not a readable Parquet file ({reason}). Remove or restore this run.") from None
-    empty = dict.fromkeys(name for name in expected.names if name not in names)
+    empty = {name: _LATER[name] for name in expected.names if name not in names}
     return [dict(zip(names, entry, strict=True)) | empty for entry in entries]
 
 

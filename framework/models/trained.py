@@ -41,6 +41,7 @@ class Origin:
         fingerprint: of its content.
         digests: of every sample, sorted, to find overlap with a test set.
         reader: options its domain was read with.
+        root, groups: the folder it lay in, and the hashes of its groups, see ``data/kinship.py``.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Origin:
     fingerprint: str
     digests: list[str]
     reader: dict[str, Any] = field(default_factory=dict)
+    root: str = ""
+    groups: list[str] = field(default_factory=list)
 
 
 def build_model(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
@@ -97,6 +100,8 @@ def describe(
                 "fingerprint": o.fingerprint,
                 "digests": list(o.digests),
                 "reader": dict(o.reader),
+                "root": o.root,
+                "groups": list(o.groups),
             }
             for o in origins
         ],
@@ -154,7 +159,7 @@ def _fault(content: dict[str, Any]) -> str:
     if missing:
         return f"its card has no {missing}"
     known = {f.name for f in fields(Origin)}
-    needed = known - {"reader"}  # which has a default
+    needed = known - {"reader", "root", "groups"}  # which have defaults
     for origin in card["trained_on"]:
         if not isinstance(origin, dict) or not needed <= origin.keys() <= known:
             return "its card lists trained_on in another form"

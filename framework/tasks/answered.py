@@ -15,6 +15,7 @@ import torch
 
 from framework import provenance, reasoning
 from framework.data.fingerprint import digests, fingerprint, seen
+from framework.data.kinship import related
 from framework.leaderboard.answers import METRICS as ANSWERED
 from framework.leaderboard.rows import ALL, NOTHING, SEPARATOR, Row
 from framework.leaderboard.store import write_run
@@ -47,12 +48,11 @@ def write(
     """Rows of all sets, and the run folder that holds them, every answer and what was tuned; from so many ranks."""
     trained_on = card["trained_on"] if card else origins(checkpoint)
     common = _common(config, checkpoint, card, model, trained_on, ranks)
-    known = {digest for origin in trained_on for digest in origin["digests"]}
     rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     for source, answered in zip(sets, found, strict=True):
         told = [line for line in answered if "error" not in line]
-        lines = _lines(source, told, known)
+        lines = _lines(source, told, trained_on)
         columns = common | _tested(source, told)
         rows += _rows(config, source, told, lines, columns)
         samples += [_sample(source, line, each) for line, each in zip(lines, told, strict=True)]
@@ -104,12 +104,16 @@ def _rows(
     return free_rows(config.text, lines, items, columns, Path(config.out) / JUDGED)
 
 
-def _lines(source: Tested, told: list[dict[str, Any]], known: set[str]) -> list[Line]:
+def _lines(source: Tested, told: list[dict[str, Any]], trained_on: list[dict[str, Any]]) -> list[Line]:
     """What is known of each answered sample."""
     records = [source.record(line["position"]) for line in told]
-    overlap = seen(known, digests(records))
+    overlap = seen({digest for origin in trained_on for digest in origin["digests"]}, digests(records))
+    kin = related(trained_on, source.index) if isinstance(source, Labelled) else [False] * len(source.quizzes)
     return [
-        Line(r.category, r.group or line["id"], r.anomalous, o, float(line["logit"]), tuple(line["answers"]))
+        Line(
+            *(r.category, r.group or line["id"], r.anomalous, o, float(line["logit"]), tuple(line["answers"])),
+            related=kin[line["position"]],
+        )
         for r, o, line in zip(records, overlap, told, strict=True)
     ]
 

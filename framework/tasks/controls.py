@@ -54,7 +54,8 @@ def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
         turned = {category for category, c in _curves(lines, scores).items() if c.auroc is not None and c.auroc < 0.5}
         scores = np.array([-s if line["category"] in turned else s for s, line in zip(scores, lines, strict=True)])
         note = f"{level.note}; {_side(high, low, lines, turned)}"
-        scored = [line | {"logit": s, "seen": False} for line, s in zip(lines, scores.tolist(), strict=True)]
+        untaught = {"seen": False, "related": False}
+        scored = [line | untaught | {"logit": s} for line, s in zip(lines, scores.tolist(), strict=True)]
         made = Level(level.name, level.element, _curves(lines, scores), scored, note, not lacking and level.whole)
         found.append((made, COLUMNS | {"model": CONTROL + name}))
     return found

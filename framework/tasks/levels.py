@@ -78,7 +78,7 @@ def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str
     Args:
         index: the set.
         curves: of ``reduced``.
-        lines: of all its samples, with ``seen``.
+        lines: of all its samples, with ``seen`` and ``related``.
         rule: how the samples of a group become one score, see ``pooling.pool``.
     """
     word = getattr(index.reader, "view", "")
@@ -116,8 +116,8 @@ def grouped(lines: Sequence[dict[str, Any]], rule: str) -> list[dict[str, Any]]:
     found = []
     for (category, group), own in members.items():
         logit = float(pool(torch.tensor([line["logit"] for line in own]), [len(own)], rule)[0])
-        label, seen = (any(line[key] for line in own) for key in ("label", "seen"))
-        found.append({"category": category, "group": group, "label": label, "seen": seen, "logit": logit})
+        told = {key: any(line[key] for line in own) for key in ("label", "seen", "related")}
+        found.append({"category": category, "group": group, "logit": logit} | told)
     return found
 
 

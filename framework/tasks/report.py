@@ -14,6 +14,7 @@ from framework import provenance
 from framework.config import digest
 from framework.data.fingerprint import digests, fingerprint, seen
 from framework.data.index import Index
+from framework.data.kinship import related
 from framework.errors import UserError
 from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, VIEWED, Row, chance_level
 from framework.leaderboard.statistics import Interval, element_interval, sample_interval
@@ -44,7 +45,7 @@ REGIONS = {  # what makes one region of AUPRO
     "voxel": "regions 26-connected among the voxels scored",
     "point": "regions of points within 3 sampling pitches",
 }
-UNSAVED = ("position", "alone", "seen", "grid", "views", "cues", "found")  # of a line
+UNSAVED = ("position", "alone", "seen", "related", "grid", "views", "cues", "found")  # of a line
 OWN_REGIONS = "regions as its domain numbers them"
 
 
@@ -57,12 +58,10 @@ def report(task: Detect) -> Path | None:
     rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     pictures: list[dict[str, Any]] = []
-    known = {d for origin in task.card["trained_on"] for d in origin["digests"]}
     for evaluation, curves, lines, items in collected:
         index = evaluation.index
         contents = digests(index.records)
-        trained_on = seen(known, contents)
-        lines = [line | {"seen": trained_on[line["position"]]} for line in lines]
+        lines = _taught(lines, task.card["trained_on"], index, contents)
         rows += _set_rows(index, levels(index, curves, lines, task.config.model.pool), common, contents)
         samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
@@ -74,6 +73,15 @@ def report(task: Detect) -> Path | None:
         say(line)
     say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
     return folder
+
+
+def _taught(
+    lines: list[dict[str, Any]], origins: list[dict[str, Any]], index: Index, contents: list[str]
+) -> list[dict[str, Any]]:
+    """The lines with what the model was trained on: the sample itself (``seen``), and of its group (``related``)."""
+    same = seen({digest for origin in origins for digest in origin["digests"]}, contents)
+    kin = related(origins, index)
+    return [line | {"seen": same[i], "related": kin[i]} for line in lines for i in (line["position"],)]
 
 
 def _set_rows(index: Index, found: list[Level], common: dict[str, Any], contents: list[str]) -> list[Row]:
@@ -146,6 +154,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         interval = None
     anomalous = sum(line["label"] for line in lines)
     overlap = sum(line["seen"] for line in lines)
+    kin = sum(line["related"] and not line["seen"] for line in lines)
     chances = [chance_level(metric, c.positives / (c.positives + c.negatives)) for c in curves]
     by_element = level.name in ("element", "grid")
     return Row(
@@ -164,8 +173,9 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         anomalous=anomalous,
         elements=sum(c.positives + c.negatives for c in curves) if by_element else None,
         anomalous_elements=sum(c.positives for c in curves) if by_element else None,
-        in_domain=overlap > 0,
+        in_domain=overlap + kin > 0,
         overlap=overlap,
+        related=kin,
         protocol=_protocol(metric, level) + ("; mean over categories" if len(categories) > 1 else "") + viewed,
     )
 
@@ -212,7 +222,7 @@ def _stacked(lines: list[dict[str, Any]], name: str) -> np.ndarray:
 def _run(task: Detect, common: dict[str, Any]) -> dict[str, Any]:
     """``run.json``: everything once that the rows repeat or leave out."""
     card = {k: v for k, v in task.card.items() if k != "trained_on"}
-    origins = [{k: v for k, v in o.items() if k != "digests"} for o in task.card["trained_on"]]
+    origins = [{k: v for k, v in o.items() if k not in ("digests", "groups")} for o in task.card["trained_on"]]
     return common | {
         "checkpoint": task.config.checkpoint,
         "card": card,

@@ -18,13 +18,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from framework import provenance, registry
 from framework.config import Config, digest
+from framework.data import kinship
 from framework.data.datamodule import DomainData
 from framework.data.fingerprint import digests, fingerprint
 from framework.data.index import Index
 from framework.errors import UserError
-from framework.files import check_writable, make_folder
+from framework.files import check_writable
 from framework.leaderboard.rows import ALL
 from framework.leaderboard.store import load
+from framework.locks import held
 from framework.models import trained
 from framework.models.backbones.sources import one_line
 from framework.models.trained import KEY, Origin
@@ -54,7 +56,7 @@ def fit(config: Config) -> Outcome:
     """Train, test, write. A run that was killed goes on at its last epoch when the same experiment is run again.
 
     Raises:
-        UserError: anything the user can mend, before anything is trained.
+        UserError: anything the user can mend, before anything is trained; the same experiment is being trained already.
     """
     check_writable(Path(config.out))
     train, test = open_checked(config, fit=True)
@@ -66,15 +68,15 @@ def fit(config: Config) -> Outcome:
     card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
     task = Detect(config, backbone, expert, card)
     data = DomainData(config, train, test, backbone)
-    make_folder(work)
-    last = work / "last.ckpt"
-    if last.is_file():
-        _check_resume(last, card)
-        say(f"going on from {last}")
-    with told(trainer):
-        trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
-    task.trained = True
-    return _finish(config, trainer, task, data, work)
+    with held(work, config.name, trainer.is_global_zero):
+        last = work / "last.ckpt"
+        if last.is_file():
+            _check_resume(last, card)
+            say(f"going on from {last}")
+        with told(trainer):
+            trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+        task.trained = True
+        return _finish(config, trainer, task, data, work)
 
 
 def test(config: Config) -> Outcome:
@@ -181,7 +183,8 @@ def _refused(error: Exception) -> UserError:
 
 def _origin(index: Index) -> Origin:
     found = sorted(digests(index.records))
-    return Origin(index.name, index.source, fingerprint(index.records), found, trained.plain(index.config.reader))
+    reader, root = trained.plain(index.config.reader), kinship.home(index)
+    return Origin(index.name, index.source, fingerprint(index.records), found, reader, root, kinship.hashed(index))
 
 
 def _run_card(config: Config) -> dict[str, Any]:

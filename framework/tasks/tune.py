@@ -24,6 +24,7 @@ from framework.data.instruct.talks import measure
 from framework.errors import UserError
 from framework.files import write_whole
 from framework.leaderboard.rows import SEPARATOR
+from framework.locks import held
 from framework.models.onevision import tuned
 from framework.models.onevision.chat import Chat
 from framework.models.onevision.conversion import CONVERSATIONS, origins
@@ -68,21 +69,27 @@ def fit(config: Reasoning) -> Outcome:
     card = _card(config, talks)
     task = Reason(config, model, trainer.accumulate_grad_batches, _steps(trainer, data), card)
     task.train()  # Lightning leaves the mode as it is, and a loaded model is in eval mode
-    _check_resume(work, card, trainer.world_size)
-    last, done = work / LAST, work / tuned.FILE
-    if not done.exists():
-        (work / ANSWERED.format(trainer.global_rank)).unlink(missing_ok=True)
-        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        say(f"tuning {trained / 1e6:.1f} of {sum(p.numel() for p in model.parameters()) / 1e6:.1f} million numbers")
-        if last.exists():
-            say(f"going on from {last}")
-        with told(trainer):
-            trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-        _save(done, task, trainer)
-    outcome = _answer(config, work, sets, trainer.global_rank, trainer.world_size)
-    if outcome.folder is not None:
-        shutil.rmtree(work)
+    with held(work, config.name, trainer.is_global_zero):
+        _check_resume(work, card, trainer.world_size)
+        if not (work / tuned.FILE).exists():
+            _tune(task, data, trainer, work)
+        outcome = _answer(config, work, sets, trainer.global_rank, trainer.world_size)
+        if outcome.folder is not None:
+            shutil.rmtree(work)
     return outcome
+
+
+def _tune(task: Reason, data: TalkData, trainer: Trainer, work: Path) -> None:
+    """Train, from the last checkpoint where there is one, and write what was tuned."""
+    last, model = work / LAST, task.model
+    (work / ANSWERED.format(trainer.global_rank)).unlink(missing_ok=True)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    say(f"tuning {trained / 1e6:.1f} of {sum(p.numel() for p in model.parameters()) / 1e6:.1f} million numbers")
+    if last.exists():
+        say(f"going on from {last}")
+    with told(trainer):
+        trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    _save(work / tuned.FILE, task, trainer)
 
 
 def _answer(config: Reasoning, work: Path, sets: list[Tested], rank: int, ranks: int) -> Outcome:

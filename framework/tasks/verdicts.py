@@ -35,7 +35,7 @@ class Line:
         category: of it.
         group: what intervals resample.
         label: whether it is anomalous.
-        seen: whether the model was trained on it.
+        seen: whether the model was trained on it; related: on a sample of its group.
         logit: of the expert.
         answers: of the language model, one a question.
     """
@@ -46,6 +46,7 @@ class Line:
     seen: bool
     logit: float
     answers: tuple[str, ...]
+    related: bool = False
 
 
 def score_rows(lines: Sequence[Line], columns: dict[str, Any]) -> list[Row]:
@@ -55,9 +56,8 @@ def score_rows(lines: Sequence[Line], columns: dict[str, Any]) -> list[Row]:
     for line in lines:
         label, logit = torch.tensor([line.label]), torch.tensor([line.logit])
         curves.update(logit, label, group=categories.index(line.category))
-    found = [
-        {"category": i.category, "group": i.group, "label": i.label, "seen": i.seen, "logit": i.logit} for i in lines
-    ]
+    keys = ("category", "group", "label", "seen", "related", "logit")
+    found = [{key: getattr(line, key) for key in keys} for line in lines]
     return level_rows(Level("sample", "", curves.compute(), found), columns)
 
 
@@ -187,6 +187,7 @@ def _row(
 ) -> Row:
     anomalous = sum(line.label for line in lines)
     overlap = sum(line.seen for line in lines)
+    kin = sum(line.related and not line.seen for line in lines)
     return Row(
         **columns,
         category=category,
@@ -204,7 +205,8 @@ def _row(
         anomalous=anomalous,
         elements=None,
         anomalous_elements=None,
-        in_domain=overlap > 0,
+        in_domain=overlap + kin > 0,
         overlap=overlap,
+        related=kin,
         protocol=f"{metric}/1; {protocol}",
     )

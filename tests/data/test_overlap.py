@@ -28,9 +28,37 @@ def test_a_group_is_shared_where_other_samples_of_it_are_tested_on() -> None:
     assert shared_groups(train, index("anna/2", "dora/1", "dora/2")) == {"anna"}
     assert shared_groups(train, index("anna/1", "clara/1", "clara/2")) == {"clara"}  # the same sample is no sign
     assert shared_groups(train, index("anna/2", root="/b")) == set()
-    assert shared_groups(train, index("anna/2", dataset="others")) == set()
+    assert shared_groups(train, index("anna/2", dataset="slices_of_them")) == {"anna"}  # the same folder
     assert shared_groups(train, index("anna/2", category="liver")) == {"anna"}  # a patient has several organs
     assert shared_groups(index("1", "2"), index("3")) == set()  # no groups
+
+
+def test_nesting_and_split_folders_hide_no_group() -> None:
+    train = index("anna/1", "berta/1")
+    for root in ("/a/brain", "/a/test", "/a/brain/../brain/test/"):
+        assert shared_groups(train, index("anna/2", "dora/1", root=root)) == {"anna"}
+        assert shared_groups(index("anna/2", "dora/1", root=root), train) == {"anna"}
+    assert shared_groups(index("anna/1", root="/a/train"), index("anna/2", root="/a/test")) == {"anna"}
+    assert shared_groups(index("anna/1", root="/a/north"), index("anna/2", root="/a/south")) == set()
+    assert shared_groups(train, index("anna/2", root="/ab")) == set()
+
+
+def test_a_folder_that_is_part_of_a_name_may_be_the_root_of_the_other() -> None:
+    whole, north = index("north/anna/1", "south/berta/1"), index("anna/2", "berta/2", root="/a/north")
+    assert shared_groups(whole, north) == {"anna"}  # berta is one of the south
+    assert shared_groups(north, whole) == {"north/anna"}
+
+
+def test_samples_of_files_that_are_trained_on_are_told_in_a_line() -> None:
+    train, test = index("anna/1", "berta/1", split="train"), index("anna/1", "dora/1", root="/a/../a")
+    (line,) = told([train], [test])
+    assert line == (
+        "/a/../a-test: 1 of its 2 samples are of files that /a-train trains on, so its numbers are in-domain. "
+        "Splits train and test of this set are the same data."
+    )
+    (line,) = told([test], [index("anna/1", "dora/1", "eva/1")])
+    assert line == "/a-test: 2 of its 3 samples are of files that /a/../a-test trains on, so its numbers are in-domain."
+    assert told([test], [test]) == []  # who writes one set under both knows
 
 
 def test_training_and_testing_on_one_group_is_told_in_a_line() -> None:

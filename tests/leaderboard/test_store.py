@@ -48,6 +48,13 @@ def test_a_run_is_read_back_as_it_was_written(tmp_path):
     assert load_gallery([folder]) == [{"run": "r1"} | i for i in (item(truth=b"\x89PNG"), item())]
 
 
+def test_rows_from_before_patients_were_counted_are_read(tmp_path):
+    file = write_run(tmp_path, {"run": "r1"}, [row(related=3)], [], []) / "rows.parquet"
+    assert load([tmp_path]) == [row(related=3)]
+    pq.write_table(pq.read_table(file).drop_columns(["related"]), file)
+    assert load([tmp_path]) == [row()]
+
+
 def test_a_gallery_from_before_there_were_titles_is_read(tmp_path):
     file = write_run(tmp_path, {"run": "r1"}, [row()], [], [item(title="bolt 0")]) / "gallery.parquet"
     assert [i["title"] for i in load_gallery([tmp_path])] == ["bolt 0"]

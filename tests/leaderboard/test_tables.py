@@ -36,7 +36,10 @@ def test_markdown_shows_the_matrix_with_interval_marks_and_chance():
         "| **nothing** | 56.2≈ (43.8–68.8) | 100.0 (–) |",
         "| **chance** | 50.0 | 50.0 |",
     ]
-    assert "† in-domain: the model was trained on samples of this test set." in text
+    assert (
+        "† in-domain: the model was trained on samples of this test set, or on others of its patients or objects."
+        in text
+    )
 
 
 def test_markdown_lists_every_row_and_says_which_are_superseded():

@@ -10,7 +10,15 @@ from framework.tasks.levels import Level, curves_of
 
 def line(stack, place, label, bright=0.0, size=0):
     cue = {"stack": stack, POSITION: place, BRIGHTNESS: bright, SIZE: size}
-    return {"category": "brain", "group": stack, "label": label, "seen": True, "logit": 0.0, "cues": cue}
+    return {
+        "category": "brain",
+        "group": stack,
+        "label": label,
+        "seen": True,
+        "related": True,
+        "logit": 0.0,
+        "cues": cue,
+    }
 
 
 def rows_of(lines):
@@ -24,7 +32,7 @@ def test_lesions_in_the_middle_are_told_by_position_whatever_the_length_of_the_s
     assert made.curves["brain"].auroc == pytest.approx(1.0) and made.curves["brain"].auroc_error == 0
     assert (columns["trained_on"], columns["backbone"], columns["experiment"]) == ("nothing", "none", "controls")
     assert made.note == "; each sample is a slice; near the median slice is anomalous, chosen by the labels"
-    assert not any(each["seen"] for each in made.lines)
+    assert not any(each["seen"] or each["related"] for each in made.lines)
 
 
 def test_a_control_takes_the_direction_that_the_labels_favour():

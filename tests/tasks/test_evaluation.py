@@ -73,7 +73,7 @@ def test_numbers_on_the_grid_are_those_of_the_smoothed_grid_with_zero_where_no_p
 
 def test_rows_of_the_grid_are_named_apart_and_say_how_they_were_smoothed_and_viewed(evaluated):
     *_, evaluation = evaluated
-    lines = [line | line["grid"] | {"seen": False} for line in evaluation.lines]
+    lines = [line | line["grid"] | {"seen": False, "related": False} for line in evaluation.lines]
     level = Level(
         "grid", "grid12", evaluation.cells.compute(), lines, "; on grid12, smoothed by a Gaussian of 1.5 cells"
     )

@@ -64,7 +64,7 @@ def found():
     batch = Batch(None, None, [1] * 18, [3] * 6, torch.zeros(18), torch.ones(6), samples, list(range(6)))
     evaluation = Evaluation(index)
     evaluation.update(batch, verdict, "top3", 72, "base")  # crops of 9 x 8 whole cells
-    lines = [line | {"seen": False} for line in evaluation.lines]
+    lines = [line | {"seen": False, "related": False} for line in evaluation.lines]
     scores = np.stack([s.back(m.numpy() for m in maps[3 * i : 3 * i + 3]) for i, s in enumerate(samples)])
     scores = scores.reshape(-1, *SHAPE)
     made = levels(index, reduced(evaluation), lines, "top3")

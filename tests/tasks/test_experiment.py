@@ -1,6 +1,8 @@
 """A whole experiment in small: from pictures on disk through Lightning to rows, on one process and on two."""
 
 import json
+import os
+import shutil
 from dataclasses import asdict
 
 import fake_process
@@ -12,6 +14,7 @@ from fake_ranks import by_two
 from framework import config as configs
 from framework.cli import main
 from framework.leaderboard.store import load, load_samples
+from framework.locks import held
 from framework.models import trained
 
 EXPERIMENT = """
@@ -214,6 +217,17 @@ def test_an_interrupted_fit_goes_on_where_it_stopped(root, run, monkeypatch):
     (folder,) = set((root / "runs").glob("[!.]*")) - before
     assert {k: r.value for k, r in numbers(folder).items()} == {k: r.value for k, r in numbers(run).items()}
     assert not list((root / "runs").glob(".training-cut-*"))
+
+
+def test_an_experiment_that_runs_already_is_not_run_at_once(root, run, capsys):
+    config = configs.load(root / "always.yaml", [])
+    before = set((root / "runs").iterdir())
+    with held(root / "runs" / f".training-small-{configs.digest(config)[:12]}", "small"):
+        assert main(["fit", str(root / "always.yaml")]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"anomaly-ov: small: this experiment runs already, in process {os.getpid()} on ")
+    shutil.rmtree(root / "runs" / f".training-small-{configs.digest(config)[:12]}")
+    assert set((root / "runs").iterdir()) == before
 
 
 def test_expectations_are_checked(root):

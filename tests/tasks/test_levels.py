@@ -13,6 +13,7 @@ from framework.types import Record
 
 def line(group, label, logit, category="brain", views=(), cues=None):
     found = {"category": category, "group": group, "alone": not group, "label": label, "logit": logit, "seen": False}
+    found |= {"related": False}
     return found | {"hist": None, "found": None, "grid": None, "views": list(views), "cues": cues}
 
 
@@ -30,10 +31,11 @@ def names(found):
 
 def test_a_group_is_anomalous_where_a_sample_is_and_pools_their_logits():
     lines = [line("1", False, 1.0), line("1", True, 3.0), line("2", False, 0.0), line("1", False, 7.0, "liver")]
-    lines[1]["seen"] = True
+    lines[1]["seen"] = lines[0]["related"] = True
     first, second, other = grouped(lines, "top3")
     assert (first["label"], first["logit"], first["seen"]) == (True, 2.0, True)
     assert (second["label"], second["logit"], second["seen"]) == (False, 0.0, False)
+    assert (first["related"], second["related"]) == (True, False)
     assert (other["category"], other["logit"]) == ("liver", 7.0)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +13,12 @@ from fake_rows import row
 from framework.config import DataConfig
 from framework.data import fingerprint
 from framework.data.index import Index
+from framework.data.kinship import hashed, home
+from framework.metrics.detections import found_coarse, tally
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse
 from framework.tasks.levels import Level, curves_of
-from framework.tasks.report import _row, _set_rows
+from framework.tasks.report import _interval, _row, _set_rows, _taught
 from framework.types import Record
 
 COLUMNS = (
@@ -40,7 +45,17 @@ def test_where_scores_crowd_in_one_bin_there_is_a_value_and_no_interval(spread, 
         scores = 0.5 + spread * (torch.from_numpy(rng.uniform(-1, 1, 100)).float() + truth)
         curves.update(scores, truth)
         hist = coarse(scores, truth)[0].tobytes()
-        lines.append({"category": "a", "group": str(i), "label": True, "seen": False, "hist": hist, "regions": 0})
+        lines.append(
+            {
+                "category": "a",
+                "group": str(i),
+                "label": True,
+                "seen": False,
+                "related": False,
+                "hist": hist,
+                "regions": 0,
+            }
+        )
     columns = {name: getattr(row(), name) for name in COLUMNS}
     found = _row(Level("element", "pixel", curves.compute(), lines), "auroc", ["a"], columns, "")
     assert 0.8 < found.value < 0.95
@@ -50,13 +65,62 @@ def test_where_scores_crowd_in_one_bin_there_is_a_value_and_no_interval(spread, 
         assert (found.low, found.high, found.interval) == (None, None, "")
 
 
+def test_samples_whose_patient_was_trained_on_make_a_row_in_domain():
+    records = [Record(Path(f"/a/{i}.png"), i > 1, "a", group=f"p{i // 2}") for i in range(6)]
+    index = Index("s", DataConfig("medical", "pictures", "/a"), records, None)
+    trained = replace(index, config=DataConfig("medical", "pictures", "/a/train"), records=records[:3])
+    origin = {"source": "medical/pictures", "digests": ["0"], "root": home(trained), "groups": hashed(trained)}
+    lines = [
+        {"category": "a", "group": r.group, "label": r.anomalous, "logit": float(i), "position": i}
+        for i, r in reversed(list(enumerate(records)))
+    ]
+    lines = _taught(lines, [origin], index, list("012345"))
+    assert [(line["seen"], line["related"]) for line in lines[::-1]] == [(True, True), *[(False, True)] * 3] + [
+        (False, False)
+    ] * 2
+    columns = {name: getattr(row(), name) for name in COLUMNS}
+    found = _row(Level("sample", "", curves_of(lines), lines), "auroc", ["a"], columns, "")
+    assert (found.in_domain, found.overlap, found.related) == (True, 1, 3)
+    other = _taught(lines, [origin | {"digests": []}], index, list("012345"))
+    found = _row(Level("sample", "", curves_of(other), other), "auroc", ["a"], columns, "")
+    assert (found.in_domain, found.overlap, found.related) == (True, 0, 4)
+
+
+@pytest.mark.parametrize("name", ["sample", "view", "group", "element", "dice", "sensitivity"])
+def test_intervals_resample_patients_at_every_level(name):
+    """Forty samples of ten patients, whose own are alike, and the same forty each alone, which seems to tell more."""
+    rng, widths = np.random.default_rng(0), []
+    effects = rng.normal(0, 1.5, 10)
+    lines = [_measured(rng, i // 4, float(effects[i // 4])) for i in range(40)]
+    metric = {"dice": "dice_fixed", "sensitivity": "sensitivity"}.get(name, "auroc")
+    level = "element" if name in ("dice", "sensitivity") else name
+    for groups in (None, "alone"):
+        own = [line | ({"group": str(i)} if groups else {}) for i, line in enumerate(lines)]
+        found = _interval(Level(level, "voxel", {}, own), metric, own)
+        widths.append((found.low, found.high))
+    assert widths[0][1] - widths[0][0] > 1.3 * (widths[1][1] - widths[1][0]), widths
+
+
+def _measured(rng, patient, effect):
+    """A scan of 8 voxels a side with one lesion, whose scores and label go with its patient."""
+    truth = torch.zeros(8, 8, 8, dtype=torch.int64)
+    truth[2:5, 2:5, 2:5] = 1
+    logits = torch.from_numpy(rng.normal(-2, 0.1, truth.shape)).float() + (2 + effect) * truth
+    numbers, scores = truth.ravel(), torch.sigmoid(logits).ravel()
+    hist, regions = coarse(scores, numbers > 0, numbers)
+    found = found_coarse(tally(scores, numbers, (8, 8, 8))).tobytes()
+    logit = effect + patient % 2 + float(rng.normal(0, 0.1))
+    line = {"category": "a", "group": f"p{patient}", "label": bool(patient % 2), "logit": logit}
+    return line | {"hist": hist.tobytes(), "regions": regions, "found": found}
+
+
 def test_the_files_of_a_set_are_hashed_once_for_all_its_rows(tmp_path, monkeypatch):
     records = [Record(tmp_path / f"{i}.png", bool(i % 2), "a", truth_path=tmp_path / f"m{i}.png") for i in range(6)]
     for record in records:
         record.path.write_bytes(record.path.name.encode())
         record.truth_path.write_bytes(b"mask")
     lines = [
-        {"category": "a", "group": str(i), "label": r.anomalous, "seen": False, "logit": float(i)}
+        {"category": "a", "group": str(i), "label": r.anomalous, "seen": False, "related": False, "logit": float(i)}
         | {"cues": {"stack": str(i), "mean intensity": float(i), "file size": i % 3}}
         for i, r in enumerate(records)
     ]

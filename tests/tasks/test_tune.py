@@ -17,6 +17,7 @@ from framework.data.decoding import pixels_of
 from framework.data.instruct import conversations
 from framework.leaderboard.matrix import transfer_matrix
 from framework.leaderboard.store import load
+from framework.locks import held
 from framework.models.onevision import small, tuned
 from framework.tasks import tune
 from framework.tasks.reason import Reason
@@ -202,6 +203,9 @@ def test_going_on_with_other_conversations_is_refused(root, monkeypatch, capsys)
     capsys.readouterr()
     (work,) = runs_of(root)[1]
     told = f"has changed since this run was interrupted. Delete {work} to restart."
+    with held(work, "tiny"):
+        assert main(["fit", str(root / "x.yaml")]) == 2
+    assert "anomaly-ov: tiny: this experiment runs already, in process" in capsys.readouterr().err
     talks(root, id="another name only")
     Image.fromarray(picture(40, 40, 9).transpose(1, 2, 0)).save(root / "4.png")
     assert main(["fit", str(root / "x.yaml")]) == 2

@@ -1,5 +1,6 @@
 """Lines of a set in; that rows hold the numbers one would count by hand, with intervals, chance and counts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,10 @@ def test_without_all_seven_subtasks_there_is_no_strict_average():
     rows = mmad_rows([line(True, "B"), line(True, "C")], items, COLUMNS)
     assert values(rows, "answer") == {"coverage": 1.0} and values(rows, "answer", "Defect Analysis")["accuracy"] == 0.5
     assert values(rows, "published answer")["accuracy"] == 0.5
+
+
+def test_answers_about_a_patient_that_was_trained_on_mark_the_row():
+    answered = [line(True, "Yes.", logit=1.0, group="a"), line(False, "No.", logit=-1.0, group="b", seen=True)]
+    answered = [replace(each, related=True) for each in answered]
+    for row in (answer_rows(answered, COLUMNS)[0], score_rows(answered, COLUMNS)[0]):
+        assert (row.in_domain, row.overlap, row.related) == (True, 1, 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from domains.medical.datasets.listing import stem
 from domains.medical.datasets.slices import as_asked, by_mask, is_scan, patient
+from domains.medical.patients import patients
 from framework.errors import TruthError, UserError
 from framework.registry import register
 from framework.types import Record
@@ -17,6 +18,12 @@ MASKS = ("masks", "labels", "segmentations")  # folders
 _IMAGES = ("images", "scans", "volumes")  # folders that stand beside those of masks
 _TAIL = re.compile(r"(.+)[-_](?:mask|seg|segmentation|labels?|lesion)", re.IGNORECASE)  # of a mask beside its scan
 _SAYS = re.compile(r"(?<![a-z])(?:masks?|segs?|segmentations?|labels?)(?![a-z])", re.IGNORECASE)
+_NO_PATIENTS = re.compile(  # names of folders that say what is found, or where it was taken
+    r"good|healthy|normals?|controls?|hc|no|negative|benign|yes|positive|malignant|cancer|carcinoma|bad|defects?|abnormal"
+    r"|anomal(?:y|ies|ous)|lesions?|tumou?rs?|diseased?|sick|pathologic(?:al)?|patho|ungood|cases?|patients?"
+    r"|(?:site|cent(?:re|er)|hospital|clinic|scanner|vendor|cohort|batch|fold|part)(?:[-_ ]?(?:\d+|[a-z]))?",
+    re.IGNORECASE,
+)
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")  # where a word begins in brainMask
 
 Key = tuple[tuple[str, ...], str]  # folders without those of images or masks, and a name: of a scan and its mask
@@ -42,9 +49,10 @@ def folder(
     as ``seg``, ``segmentation``, ``label``, ``labels``, ``lesion``; all in any case. Below ``train`` and ``test`` where
     the root has such folders, else every split is all of it. ``medical/nifti`` takes labels from the names of folders.
 
-    The patient is the first folder that not all scans lie in, of those that hold images or masks none; where there are
-    no two such, a scan's name says it as in ``medical/nifti``. Opens the masks, for a scan is anomalous where a voxel
-    is.
+    The patient is the first folder that not all scans lie in, of those that hold images or masks none. Folders that are
+    called as a label (``good``, ``healthy``, ``tumour``) or a site (``centre2``) are no patients: those in them are,
+    with their name before (``site1/p1``). Where there are no two such, a scan's name says it as ``patients`` reads
+    names. Opens the masks, for a scan is anomalous where a voxel is.
 
     Args:
         root: the folder.
@@ -74,9 +82,13 @@ def scans_in(root: Path, split: str, category: str, masks: str, marks: tuple[int
     scans, truths = _paired(base, masks)
     places = [_key(b, p, masks)[0] for b in parts or [base] for p in _files(b, masks)]
     depth = _differing(places)
+    deep = _beyond(places, depth)
+    there = [p for b in parts or [base] for p in _files(b, masks) if not _is_mask(b, p, masks)]  # of all splits
+    named = dict(zip(there, patients(there), strict=True)) if deep > depth else {}
     for path in scans:
         place, name = _key(base, path, masks)
-        group = place[depth] if 0 <= depth < len(place) else patient(path)
+        inside = place[depth : deep + 1] if 0 <= deep < len(place) else ()
+        group = "/".join(inside) or named.get(path) or patient(path)
         found = truths.get((place, name), [])
         if len(found) > 1:
             raise TruthError(f"{path}: several masks: {', '.join(str(m) for m in found)}. Keep one.")
@@ -96,8 +108,7 @@ def _paired(base: Path, masks: str) -> tuple[list[Path], dict[Key, list[Path]]]:
     scans, truths = [], defaultdict(list)
     files = _files(base, masks)
     for path in files:
-        inside = path.relative_to(base).parts[:-1]
-        if any(part.lower() in _folders(masks) for part in inside) or _TAIL.fullmatch(stem(path)):
+        if _is_mask(base, path, masks):
             truths[_key(base, path, masks)].append(path)
         else:
             scans.append(path)
@@ -111,6 +122,12 @@ def _paired(base: Path, masks: str) -> tuple[list[Path], dict[Key, list[Path]]]:
             "scan's and _mask beside it, or rename or remove it."
         )
     return scans, truths
+
+
+def _is_mask(base: Path, path: Path, masks: str) -> bool:
+    """Whether the name of a file or of its folders says that it is a mask."""
+    inside = path.relative_to(base).parts[:-1]
+    return any(part.lower() in _folders(masks) for part in inside) or bool(_TAIL.fullmatch(stem(path)))
 
 
 def _key(base: Path, path: Path, masks: str) -> Key:
@@ -133,3 +150,12 @@ def _differing(places: list[tuple[str, ...]]) -> int:
     while places and all(len(p) > depth for p in places) and len({p[depth] for p in places}) == 1:
         depth += 1
     return depth if len({p[depth] for p in places if len(p) > depth}) > 1 else -1
+
+
+def _beyond(places: list[tuple[str, ...]], depth: int) -> int:
+    """Which folder, from ``depth`` on, is the first whose names are not all those of labels and sites."""
+    while depth >= 0 and (found := {p[depth] for p in places if len(p) > depth}):
+        if not all(_NO_PATIENTS.fullmatch(name) for name in found):
+            break
+        depth += 1
+    return depth

@@ -9,7 +9,7 @@ each release; a decathlon task, its own ``dataset.json``. Sets whose count is no
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from framework.registry import register
 from framework.types import Record
 
 Counts = tuple[int, int]  # normal and anomalous samples
+
+MANY = 5  # scans of a patient, on average, above which it is asked whether it is one
 
 _BMAD: dict[tuple[str, str], Counts] = {
     ("brain", "train"): (7500, 0),
@@ -146,6 +148,13 @@ def nifti(records: list[Record], split: str) -> list[str]:
     return [*_lone(records[0].path.parents[1], geometry.SUFFIXES, lambda scan: scan.name), *volumes(records, split)]
 
 
+@register("checks", "medical/dicom")
+def dicom(records: list[Record], split: str) -> list[str]:
+    """That names of folders are written, and what is told of patients."""
+    note = "names of folders and files are names of samples and stand in results; rename those that name patients."
+    return [note, *_few(records)]
+
+
 @register("checks", "medical/pictures")
 def own_pictures(records: list[Record], split: str) -> list[str]:
     """Masks under which no picture lies."""
@@ -153,10 +162,29 @@ def own_pictures(records: list[Record], split: str) -> list[str]:
 
 
 def volumes(records: list[Record], split: str) -> list[str]:
-    """Names that come with several endings, and values of masks that are asked for and nowhere."""
+    """Names with several endings, values of masks that are asked for and nowhere, patients who may be none."""
     names = twice(r.path for r in records)
     lines = [f"{len(names)} names with several endings: {some(names)}. If they are one scan, keep one."]
-    return [*(lines if names else []), *_absent(records)]
+    return [*(lines if names else []), *_absent(records), *_few(records)]
+
+
+def _few(records: list[Record]) -> list[str]:
+    """A line where patients may be none: one for the healthy scans and one for the others, or each of many scans."""
+    found = {r.path for r in records if r.anomalous}
+    held: dict[str, set[Path]] = defaultdict(set)
+    for record in records:
+        held[record.group].add(record.path)
+    held.pop("", None)
+    count, names = sum(map(len, held.values())), some(sorted(held))
+    doubt = (
+        "If these are no patients but labels or sites, intervals are those of too few; give each patient a name of its "
+        "own."
+    )
+    if len(held) == 2 < count and sorted(len(own & found) / len(own) for own in held.values()) == [0, 1]:
+        return [f"of its 2 patients one has all healthy and one all anomalous scans: {names}. {doubt}"]
+    if len(held) > 1 and count >= MANY * len(held):
+        return [f"{count:,} scans are of {len(held)} patients only: {names}. {doubt}"]
+    return []
 
 
 def _absent(records: list[Record]) -> list[str]:

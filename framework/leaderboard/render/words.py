@@ -112,9 +112,9 @@ def legend(rows: Sequence[Row]) -> list[str]:
         f"The range beside a value is its interval ({'; '.join(methods) or 'none given'}). There is none where a class "
         "has a single group, or where scores crowd so that the histograms that are resampled miss the value. Of "
         "several seeds: means.",
-        f"{DAGGER} in-domain: the model was trained on samples of this test set. "
-        f"{NEAR_CHANCE} the interval holds chance, the value of random scores; {BELOW_CHANCE} it lies below: the "
-        "scores are upside down.",
+        f"{DAGGER} in-domain: the model was trained on samples of this test set, or on others of its patients or "
+        f"objects. {NEAR_CHANCE} the interval holds chance, the value of random scores; {BELOW_CHANCE} it lies below: "
+        "the scores are upside down.",
         *([CONTROLS] if any(row.control for row in rows) else []),
     ]
 
@@ -156,8 +156,15 @@ def _facts(row: Row, controls: Mapping[Row, Row]) -> list[str]:
 def _notes(row: Row, current: bool, control: Row | None) -> list[str]:
     """What a reader of one row has to know besides."""
     notes = [] if current else ["superseded by a newer run"]
-    notes += [f"{row.overlap} test samples seen in training"] if row.overlap else []
+    notes += [f"{number} test samples {how}" for number, how in trained_on(row)]
     return [*notes, control_value(control)] if control else notes
+
+
+def trained_on(row: Row) -> list[tuple[int, str]]:
+    """How many of its samples training has seen, and of how many others of their group."""
+    unit = "group" if row.unit in ("", "sample") else row.unit
+    counted = [(row.overlap, "seen in training"), (row.related, f"of a {unit} seen in training")]
+    return [(number, how) for number, how in counted if number]
 
 
 def heat(value: float, metric: str) -> tuple[str, str]:

@@ -110,6 +110,7 @@ def test_what_cannot_be_read_is_a_record_that_says_why(root):
         Medical().read(record)
     report = inspect("medical/dicom", root)
     assert [p for p in report.problems if "z.dcm" in p]
+    assert "names of folders and files are names of samples and stand in results; rename" in str(report)
 
 
 def test_the_fingerprint_covers_every_file(root):

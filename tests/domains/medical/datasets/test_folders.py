@@ -1,13 +1,17 @@
 """Anybody's volumes: masks in a folder beside or by a tail, labels by what they mark."""
 
+from dataclasses import replace
+
 import fake_medical as fake
 import numpy as np
 import pytest
 
 from domains.medical import Medical
 from domains.medical.datasets import folder
+from domains.medical.datasets.published import volumes
 from framework.data.inspection import inspect
 from framework.errors import TruthError, UserError
+from framework.types import Record
 
 pytest.importorskip("nibabel", reason="needs the extra: uv pip install -e '.[medical]'")
 pytest.importorskip("monai", reason="needs the extra: uv pip install -e '.[medical]'")
@@ -104,6 +108,11 @@ def test_the_folder_of_masks_that_is_named_is_the_only_one(tmp_path):
         (["images/p1/t1", "images/p2/t1"], ["p1", "p2"]),
         (["anna_1", "sub/berta_1"], ["anna", "berta"]),
         (["carl_1", "p1/t1", "p2/t1"], ["carl", "p1", "p2"]),
+        (["good/p1_1", "good/p2_1", "tumour/p1_2", "tumour/p3_1"], ["p1", "p2", "p1", "p3"]),
+        (["Healthy/001", "lesion/001", "lesion/002"], ["Healthy/001", "lesion/001", "002"]),
+        (["site1/p1/t1", "site1/p1/t2", "site2/p1/t1"], ["site1/p1", "site1/p1", "site2/p1"]),
+        (["centreA/good/p1/t1", "centreB/tumour/p2/t1"], ["centreA/good/p1", "centreB/tumour/p2"]),
+        (["good/t1", "normalson/t1"], ["good", "normalson"]),
     ],
 )
 def test_a_folder_is_a_patient_only_where_there_are_several(tmp_path, places, groups):
@@ -118,3 +127,26 @@ def test_residues_of_resampling_mark_nothing(tmp_path):
     assert [r.slice for r in folder(tmp_path, slices=True) if r.anomalous] == [2]
     fake.volume(tmp_path / "masks/a.nii.gz", {1: 1e-8}, np.float32)
     assert [r.anomalous for r in folder(tmp_path)] == [False]
+
+
+def test_patients_that_may_be_labels_or_sites_are_told(tmp_path):
+    for place in ("north/a", "north/b", "south/c", "south/d"):
+        fake.volume(tmp_path / f"{place}.nii.gz")
+    (tmp_path / "masks/south").mkdir(parents=True)
+    for name in "cd":
+        fake.volume(tmp_path / f"masks/south/{name}.nii.gz", {2: 1})
+    told = "of its 2 patients one has all healthy and one all anomalous scans: north, south. If these are no patients"
+    assert [w for w in inspect("medical/folder", tmp_path).warnings if w.startswith(told)]
+    fake.volume(tmp_path / "masks/north/a.nii.gz", {2: 1})
+    assert not [w for w in inspect("medical/folder", tmp_path).warnings if "If these are no" in w]
+    records = [Record(tmp_path / f"{i}.nii", False, "a", group=f"p{i % 2}") for i in range(10)]
+    assert volumes(records, "test")[0].startswith("10 scans are of 2 patients only: p0, p1. If these are no patients")
+    assert volumes(records[1:], "test") == volumes([replace(r, frame=0) for r in records[1:]] * 2, "test") == []
+
+
+def test_patients_in_folders_of_labels_are_found_in_two_splits(tmp_path):
+    for place in ("train/good/001", "train/lesion/001", "test/good/001", "test/lesion/002"):
+        fake.volume(tmp_path / f"{place}.nii.gz")
+    assert {r.group for r in folder(tmp_path)} == {"good/001", "002"}
+    (line,) = [w for w in inspect("medical/folder", tmp_path).warnings if "split train" in w]
+    assert line.startswith("1 of 2 patients of split test are in split train too: good/001.")
