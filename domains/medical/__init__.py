@@ -125,7 +125,7 @@ class Medical:
 
     @staticmethod
     def samples(paths: list[Path]) -> list[Path]:
-        """The paths, with a DICOM series as one of its files and a folder as the DICOM series and pictures in it."""
+        """The paths, with a DICOM series as one of its files and a folder as the series and pictures of DICOM in it."""
         return dicom.samples(paths)
 
     def check(self, records: list[Record], given: dict[str, Any]) -> None:

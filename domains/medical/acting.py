@@ -52,12 +52,12 @@ def check(reader: Any, records: Sequence[Record], given: dict[str, Any]) -> None
     if not idle:
         return
     told = ", ".join(f"{name}={options.yaml(getattr(reader, name))}" for name in idle)
-    advice = "leave it out" if len(idle) == 1 else "leave them out"
+    does, advice = ("changes", "leave it out") if len(idle) == 1 else ("change", "leave them out")
     if SLICES in there:
         own = [name for name in ("stride", "empty") if name in given]
         taken = f"choose slices by the data set's options: {', '.join(own)}" if own else advice
         advice = f"{taken}, or take whole scans"
-    raise UserError(f"reader: {told} changes nothing, for the samples are {' and '.join(there)}; {advice}.")
+    raise UserError(f"reader: {told} {does} nothing, for the samples are {' and '.join(there)}; {advice}.")
 
 
 def _kind(record: Record) -> str:

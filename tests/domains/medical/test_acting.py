@@ -161,7 +161,7 @@ def test_a_made_scan_is_one_and_its_slices_are_slices(tmp_path):
             [PICTURE],
             {"axis": "sagittal", "neighbours": True, "spacing": 3},
             {},
-            "reader: axis=sagittal, neighbours=true, spacing=3 changes nothing, for the samples are pictures; leave "
+            "reader: axis=sagittal, neighbours=true, spacing=3 change nothing, for the samples are pictures; leave "
             "them out.",
         ),
         (
@@ -174,7 +174,7 @@ def test_a_made_scan_is_one_and_its_slices_are_slices(tmp_path):
             [SLICE],
             {"axis": "coronal", "slices": 5, "select": "all"},
             {"stride": 1, "empty": False, "axis": "coronal"},
-            "reader: slices=5, select=all changes nothing, for the samples are single slices; choose slices by the "
+            "reader: slices=5, select=all change nothing, for the samples are single slices; choose slices by the "
             "data set's options: stride, empty, or take whole scans.",
         ),
         (
@@ -200,7 +200,7 @@ def test_sets_are_refused_where_they_are_opened_and_not_for_what_a_language_mode
     def opened(**options):
         return open_index("mine", DataConfig("medical", "nifti_slices", str(tmp_path), reader=options), asked=True)
 
-    with pytest.raises(UserError, match=r"^mine: reader: slices=5, stride=3, select=all, between=\[0.4, 0.6\] changes"):
+    with pytest.raises(UserError, match=r"^mine: reader: slices=5, stride=3, select=all, between=\[0.4, 0.6\] change "):
         opened(**reader)
     assert opened().reader.slices == Medical.asked["slices"]
     assert opened().views == f"{LISTED}, {SEEN}"
