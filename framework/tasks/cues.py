@@ -31,3 +31,9 @@ def cues(sample: Sample) -> list[dict[str, Any]]:
         for view in sample.views
     ]
     return found if places is None else [f | {POSITION: p} for f, p in zip(found, places.tolist(), strict=True)]
+
+
+def joined(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Those of a scan from those of its views: their mean intensity, their sizes added up; a scan lies nowhere."""
+    brightness = float(np.mean([each[BRIGHTNESS] for each in found]))
+    return {"stack": found[0]["stack"], BRIGHTNESS: brightness, SIZE: float(sum(each[SIZE] for each in found))}

@@ -17,7 +17,7 @@ from framework.metrics.dice import Dice
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse, components, shown_components
 from framework.models.scoring import on_grid, per_sample
-from framework.tasks.cues import cues
+from framework.tasks.cues import cues, joined
 from framework.tasks.gallery import KEPT, Gallery
 from framework.tasks.pooling import score
 from framework.types import Batch, Record, Sample, Verdict
@@ -122,12 +122,14 @@ class Evaluation(nn.Module):
         """What is known of single views, where these are units of their own, such as slices."""
         if not getattr(self.index.reader, "view", ""):
             return {"views": [], "cues": None}
+        known = cues(sample)
         if len(logits) == 1 and (sample.back is None or sample.record.slice is not None):  # a picture or one slice
-            return {"views": [], "cues": cues(sample)[0]}
+            return {"views": [], "cues": known[0]}
         if sample.truth is None:
-            return {"views": [], "cues": None}
-        found = zip(logits.float().tolist(), (view_targets(sample) > 0).tolist(), cues(sample), strict=True)
-        return {"views": [{"logit": t, "label": label, "cues": cue} for t, label, cue in found], "cues": None}
+            return {"views": [], "cues": joined(known)}
+        found = zip(logits.float().tolist(), (view_targets(sample) > 0).tolist(), known, strict=True)
+        views = [{"logit": t, "label": label, "cues": cue} for t, label, cue in found]
+        return {"views": views, "cues": joined(known)}
 
     def _lay(self, sample: Sample, scores: Tensor) -> dict[str, Any]:
         """The same on the grid of published numbers, where the sample has one."""

@@ -1,5 +1,6 @@
 """Scores of slices reach the voxels of a volume, and slices, patients and scans get numbers of their own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from framework.config import DataConfig
 from framework.data.index import Index
 from framework.leaderboard.rows import ALL, SCANNED
+from framework.tasks.controls import controls
 from framework.tasks.evaluation import Evaluation
 from framework.tasks.levels import levels, reduced
 from framework.tasks.report import level_rows
@@ -88,6 +90,25 @@ def test_slices_are_labelled_by_the_truth_in_them_and_patients_by_their_scans(fo
     assert ("group", "patient", "auroc") not in rows  # every patient has an anomalous scan: one class
     assert [level.name for level in made] == ["sample", "view", "group", "element", "element"]
     assert rows["sample", "", "auroc"].normal == 3
+
+
+def test_scans_have_controls_of_their_own(found):
+    samples, _, _, _, made = found
+    level = next(level for level in made if level.name == "sample")
+    by_name = {columns["model"]: control for control, columns in controls(level)}
+    assert list(by_name) == ["control: mean intensity", "control: file size"]  # a scan lies nowhere
+    for line, sample in zip(level.lines, samples, strict=True):
+        assert line["cues"]["mean intensity"] == pytest.approx(float(np.mean([v.mean() for v in sample.views])))
+
+
+def test_so_have_scans_with_a_label_alone(found):
+    samples = [replace(s, truth=None) for s in found[0]]
+    index = Index("scans", DataConfig("medical", "nifti", "."), [s.record for s in samples], Reader())
+    verdict = Verdict(torch.zeros(18), torch.zeros(18, 1, 1), torch.zeros(18, 1, 1), torch.zeros(18, 1))
+    evaluation = Evaluation(index)
+    batch = Batch(None, None, [1] * 18, [3] * 6, torch.zeros(18), torch.ones(6), samples, list(range(6)))
+    evaluation.update(batch, verdict, "top3", 72, "base")
+    assert all(line["views"] == [] and line["cues"]["file size"] > 0 for line in evaluation.lines)
 
 
 def test_dice_and_detection_are_those_of_a_loop(found):

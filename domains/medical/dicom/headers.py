@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from framework.errors import UnreadableError
+
 TAGS = (
     "SOPClassUID", "SeriesInstanceUID", "PatientID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
     "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelSpacing",
@@ -77,12 +79,15 @@ class Header:
 def parse(path: Path, found: Any) -> Header | str:
     """The header of an open file; of one that holds no picture, what it is in words.
 
-    Raises what pydicom raises, or ValueError, where a tag is damaged.
+    Raises what pydicom raises, or ValueError, where a tag is damaged; UnreadableError where a file that is meant to
+    hold a picture says no size.
     """
     modality = _word(found.get("Modality"))
     if modality in _NO_PICTURE:
         return f"{_NO_PICTURE[modality]}, and no picture; give the scan itself."
     if not found.get("Rows") or not found.get("Columns"):
+        if _meant_for_a_picture(found):
+            raise UnreadableError(f"{path}: the size of its picture is missing; the file is cut off or damaged.")
         return "a DICOM file without a picture (a report, a plan or an index); give the scan itself."
     frames = int(found.get("NumberOfFrames") or 1)
     if frames < 1:
@@ -112,6 +117,12 @@ def parse(path: Path, found: Any) -> Header | str:
         bool(found.get("ModalityLUTSequence")),
         str(syntax),
     )
+
+
+def _meant_for_a_picture(found: Any) -> bool:
+    """Whether the class of a file, which stands in its first lines, is one of images."""
+    uid = getattr(getattr(found, "file_meta", None), "MediaStorageSOPClassUID", None) or found.get("SOPClassUID")
+    return "Image Storage" in getattr(uid, "name", "")
 
 
 def _groups(found: Any, frames: int) -> list[list[Any]]:

@@ -87,6 +87,7 @@ def test_other_files_of_a_folder_are_told_and_left_out(tmp_path):
     (tmp_path / ".DS_Store").write_bytes(b"x")
     report = dataset(VOXELS[0])
     del report.Rows, report.Columns, report.PixelData
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"  # text
     save(report, tmp_path / "report.dcm")
     geometry = dicom.read(paths[0])
     assert geometry.files == tuple(paths)
@@ -246,3 +247,13 @@ def test_frames_of_which_some_have_no_rescale_are_refused(tmp_path):
     made.save_as(path)
     with pytest.raises(UnreadableError, match=r"a.dcm: "):
         dicom.read(path)
+
+
+@pytest.mark.parametrize("nth", [0, 2, 4])
+def test_a_slice_that_is_cut_off_in_its_header_is_not_left_out(tmp_path, nth):
+    paths = series(tmp_path, VOXELS)
+    cut = paths[nth]
+    size = cut.read_bytes().index(b"\x28\x00\x10\x00")  # the tag of Rows
+    cut.write_bytes(cut.read_bytes()[:size])
+    with pytest.raises(UnreadableError, match=rf"{cut.name}: the size of its picture is missing; the file is cut off"):
+        dicom.read(paths[1])
