@@ -206,7 +206,7 @@ class Domain(Protocol):
     several files, or folders, has the static method ``samples(paths) -> paths``: one file for each sample, and paths
     that are not its own as they are. One that a dataset must agree with has ``check(records, options) -> None``, called
     once a set is listed, with the dataset's options (defaults too): it raises UserError where reading the records so
-    would mean something else.
+    would mean something else, or where an option that was given does nothing on them.
 
     A class whose samples are to be looked around in a browser also has ``script: ClassVar[Path]``, JavaScript that
     defines ``makeStage`` (see ``viewer/viewer.js``; a style of its name may lie beside), and ``scene(sample) ->

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from domains.medical import (
+    acting,
     cache,
     datasets,
     dicom,
@@ -46,7 +47,7 @@ class Medical:
 
     Slices are cut as radiologists see them (``slicing.cut``) from the voxels in RAS order. Elements are all voxels of
     the file, in its own order, whatever was cropped or resampled; of one slice they are its pixels. A 2D picture is
-    used as it is; the intensity options matter for one of more than 8 bit only.
+    used as it is; the intensity options matter for one of more than 8 bit or of DICOM only.
 
     Attributes:
         axis: "axial", "coronal" or "sagittal": the direction in which slices follow one another; "all" takes all
@@ -103,10 +104,8 @@ class Medical:
         return options.words(self)
 
     def protocol_of(self, records: Sequence[Record]) -> str:
-        """As ``protocol`` of a set of scans; of pictures what little is done to them."""
-        first = [(r.path, r.frame is not None and not synthetic.is_made(r)) for r in records[:1]]
-        scans = any(cut or volumes.is_volume(path) for path, cut in first)
-        return self.protocol if scans else "pictures as they are"
+        """As ``protocol``: what of it acts on the scans, single slices and pictures that a set holds."""
+        return acting.words(self, records)
 
     def keep(self, folder: Path, say: Callable[[str], None]) -> Medical:
         """A reader like this that keeps scans on disk once they are cut, in a folder that many may share.
@@ -126,12 +125,13 @@ class Medical:
 
     @staticmethod
     def samples(paths: list[Path]) -> list[Path]:
-        """The paths, with a DICOM series as one of its files and a folder as the DICOM series and pictures in it."""
+        """The paths, with a DICOM series as one of its files and a folder as the series and pictures of DICOM in it."""
         return dicom.samples(paths)
 
     def check(self, records: list[Record], given: dict[str, Any]) -> None:
-        """Refuse slices that are counted another way than this reader cuts them; see ``options.agree``."""
+        """Refuse slices counted another way than this reader cuts them, and options that do nothing on the set."""
         options.agree(self, records, given)
+        acting.check(self, records, given)
 
     def read(self, record: Record) -> Sample:
         """Slices of a scan (the one slice ``record.frame`` where given) or one picture, with truth where there is any.

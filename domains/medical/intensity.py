@@ -21,7 +21,9 @@ _FLAT = 0.05  # of a volume that must have one value before that is background
 _NEAR = 0.25  # of their size that values must span at least, else what they have in common is taken off
 _VISIBLE = 0.1  # of the way from dark to bright: above air noise, below tissue
 
-WINDOWS = {  # centre and width in Hounsfield units, as radiology teaches them; convention, no standard says so
+# Centre and width in Hounsfield units, a convention, no standard: Radiopaedia, "Windowing (CT)", in the middle of the
+# range that it gives for subdural; abdomen is the soft tissue of OHIF's viewer.
+WINDOWS = {
     "brain": (40, 80),
     "stroke": (40, 40),
     "subdural": (75, 215),

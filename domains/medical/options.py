@@ -73,7 +73,7 @@ def agree(reader: Any, records: list[Record], given: dict[str, Any]) -> None:
     asked = given.get("channel", reader.channel)
     if asked != reader.channel and (path := _with_channels(records)):
         raise UserError(
-            f"options: channel={_yaml(asked)}, but reader: channel={_yaml(reader.channel)}, and {path} holds several "
+            f"options: channel={yaml(asked)}, but reader: channel={yaml(reader.channel)}, and {path} holds several "
             "volumes; say the same in both."
         )
 
@@ -112,7 +112,7 @@ def spacing(given: Any) -> tuple[float, float, float] | None:
 
 
 def words(options: Any) -> str:
-    """How views are made: the axis, and whatever is not as it is by default."""
+    """How views of whole scans are made: the axis, and whatever is not as it is by default."""
     parts = ["slices of three axes, scores fused by their mean" if options.axis == ALL else f"{options.axis} slices"]
     parts.append("all" if options.select == ALL else "shown ones")
     if list(options.between) != [0, 1]:
@@ -121,9 +121,32 @@ def words(options: Any) -> str:
         parts.append(f"stride {options.stride}")
     if options.slices:
         parts.append(f"at most {options.slices}" + (" an axis" if options.axis == ALL else ""))
-    if options.neighbours:
-        parts.append("neighbours as colours")
-    parts.append(_shown(options))
+    return ", ".join([*parts, *_cut(options)])
+
+
+def words_of_slices(options: Any) -> str:
+    """As ``words``, where a data set has chosen the slices."""
+    return ", ".join([f"{options.axis} slices that the data set lists", *_cut(options)])
+
+
+def words_of_pictures(options: Any) -> str:
+    """As ``words``: what is not as it is by default, all of which acts on some pictures only, see ``pictures.load``."""
+    shown = _shown(options, "pixels")
+    parts = [shown] if shown != _shown(type(options)(), "pixels") else []
+    if options.nan == "zero":
+        parts.append("NaN as 0")
+    return "pictures as they are" + (f"; of DICOM or more than 8 bit: {', '.join(parts)}" if parts else "")
+
+
+def yaml(value: Any) -> str:
+    """As in a YAML file."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _cut(options: Any) -> list[str]:
+    """What is done to every slice of a scan."""
+    parts = ["neighbours as colours"] if options.neighbours else []
+    parts.append(_shown(options, "voxels"))
     if options.orientation == "stored":
         parts.append("axes as stored")
     if options.crop != "none":
@@ -136,14 +159,14 @@ def words(options: Any) -> str:
         parts.append("NaN as 0")
     if options.reader != "auto":
         parts.append(f"read by MONAI's {options.reader}")
-    return ", ".join(parts)
+    return parts
 
 
-def _shown(options: Any) -> str:
-    """The window or percentiles."""
+def _shown(options: Any, of: str) -> str:
+    """The window or percentiles; ``of`` what these are."""
     if options.window is None:
         low, high = options.percentiles
-        return f"percentiles {low:g}-{high:g} of {'the foreground' if options.foreground else 'all voxels'}"
+        return f"percentiles {low:g}-{high:g} of {'the foreground' if options.foreground else f'all {of}'}"
     if isinstance(options.window, str) or _pair(options.window):
         return f"window {_written(options.window)}"
     return f"windows {', '.join(_written(one) for one in options.window)} as colours"
@@ -158,11 +181,6 @@ def _with_channels(records: list[Record]) -> str:
         except UnreadableError:
             continue
     return ""
-
-
-def _yaml(value: Any) -> str:
-    """As in a YAML file."""
-    return "null" if value is None else str(value)
 
 
 def _pair(given: Any) -> bool:

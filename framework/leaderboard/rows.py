@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
@@ -22,6 +23,7 @@ POOLED = "pooled"  # category: every sample of the set in one pot
 CONTROL = "control: "  # begins the model of a row whose scores look at no picture: see ``tasks/controls.py``
 NOTHING = "nothing"  # trained_on of an untrained model
 SEPARATOR = " + "  # between the names of several training sets
+_AVERAGED = re.compile(r"; mean over (?:\d+ of \d+ )?categories")
 _TEXTS = ("run", "experiment", "model", "backbone", "trained_on", "tested_on", "fingerprint", "category", "protocol")
 _SHARES = ("value", "low", "high", "chance")
 _COUNTS = ("groups", "normal", "anomalous", "elements", "anomalous_elements", "overlap", "related")
@@ -106,8 +108,12 @@ class Row:
 
     @property
     def definition(self) -> str:
-        """Of the metric: numbers of two definitions cannot be compared, however the views were made."""
-        return self.protocol.partition(VIEWED)[0]
+        """Of the metric: numbers of two definitions cannot be compared, however the views were made.
+
+        How many categories have the metric is no part of it: that follows from the set, and of views from how they are
+        made.
+        """
+        return _AVERAGED.sub("", self.protocol.partition(VIEWED)[0])
 
     @property
     def views(self) -> str:
@@ -174,6 +180,16 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def averaged(known: int, of: int) -> str:
+    """In a protocol: that a number is the mean over the categories that have the metric, ``known`` of all of the set's.
+
+    "" of a set of one category.
+    """
+    if of < 2:
+        return ""
+    return "; mean over categories" if known == of else f"; mean over {known} of {of} categories"
 
 
 def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float | None:

@@ -96,7 +96,7 @@ def _mean(config: Config, name: str, rows: list[Row], stamp: dict[str, Any]) -> 
         fingerprint=_joined(sorted({row.fingerprint for row in rows})),
         interval=f"mean bounds of {len(rows)} runs; {first.interval}" if whole else "",
         in_domain=any(row.in_domain for row in rows),
-        protocol=f"{first.definition}{VIEWED}{first.views or 'as read'}, mean of {len(rows)} one-vs-rest runs",
+        protocol=f"{first.protocol}{'' if first.views else f'{VIEWED}as read'}, mean of {len(rows)} one-vs-rest runs",
     )
 
 

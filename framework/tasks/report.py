@@ -16,7 +16,7 @@ from framework.data.fingerprint import digests, fingerprint, seen
 from framework.data.index import Index
 from framework.data.kinship import related
 from framework.errors import UserError
-from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, VIEWED, Row, chance_level
+from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, VIEWED, Row, averaged, chance_level
 from framework.leaderboard.statistics import Interval, element_interval, sample_interval
 from framework.leaderboard.store import write_run
 from framework.metrics.intervals import DICE, dice_interval, sensitivity_interval
@@ -90,9 +90,9 @@ def _set_rows(index: Index, found: list[Level], common: dict[str, Any], contents
     columns = common | _tested(index, contents)
     viewed = f"{VIEWED}{index.views}" if index.views else ""
     for level in found:
-        rows += level_rows(level, columns, viewed)
+        rows += level_rows(level, columns, viewed, len(index.categories))
         for control, own in controls(level):
-            rows += level_rows(control, columns | own, viewed)
+            rows += level_rows(control, columns | own, viewed, len(index.categories))
     return rows
 
 
@@ -126,26 +126,28 @@ def _tested(index: Index, contents: list[str]) -> dict[str, Any]:
     }
 
 
-def level_rows(level: Level, columns: dict[str, Any], viewed: str = "") -> list[Row]:
-    """Rows of all metrics: each category, and their unweighted mean as category "all".
+def level_rows(level: Level, columns: dict[str, Any], viewed: str = "", of: int = 0) -> list[Row]:
+    """Rows of all metrics: each category, and the unweighted mean of those that have the metric as category "all".
 
     Args:
         level: of the set.
         columns: that all rows share.
         viewed: end of every row's protocol: how views were made.
+        of: how many categories the set has, of which a level may know fewer; 0 for those of the level.
     """
-    rows = []
+    rows, of = [], of or len(level.curves)
     for metric in METRICS:
         values = {c: v for c, curves in level.curves.items() if (v := getattr(curves, metric, None)) is not None}
-        groups: list[tuple[str, list[str]]] = [(ALL, list(values))] if values and level.whole else []
+        if values and level.whole:
+            ending = averaged(len(values), of) + viewed
+            rows.append(_row(level, metric, list(values), columns | {"category": ALL}, ending))
         if len(level.curves) > 1 or not level.whole:
-            groups += [(category, [category]) for category in values]
-        for name, categories in groups:
-            rows.append(_row(level, metric, categories, columns | {"category": name}, viewed))
+            for category in values:
+                rows.append(_row(level, metric, [category], columns | {"category": category}, viewed))
     return rows
 
 
-def _row(level: Level, metric: str, categories: list[str], columns: dict[str, Any], viewed: str) -> Row:
+def _row(level: Level, metric: str, categories: list[str], columns: dict[str, Any], ending: str) -> Row:
     curves = [level.curves[c] for c in categories]
     lines = [line for line in level.lines if line["category"] in categories]
     value = float(np.mean([getattr(c, metric) for c in curves]))
@@ -176,7 +178,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         in_domain=overlap + kin > 0,
         overlap=overlap,
         related=kin,
-        protocol=_protocol(metric, level) + ("; mean over categories" if len(categories) > 1 else "") + viewed,
+        protocol=_protocol(metric, level) + ending,
     )
 
 

@@ -201,3 +201,12 @@ def test_numbers_on_a_grid_are_a_matrix_of_their_own():
         ("element", 0.875),
         ("grid", 0.9),
     ]
+
+
+def test_over_how_many_categories_a_mean_goes_parts_no_rows_of_one_set():
+    ways = ["", "; mean over categories", "; mean over 3 of 6 categories"]
+    rows = [row(run=f"r{i}", seed=i, protocol=f"auroc/1{way}{VIEWED}slices") for i, way in enumerate(ways)]
+    assert {r.definition for r in rows} == {"auroc/1"}
+    assert len(transfer_matrix(rows, "auroc", "sample").cells["parts", "parts"].rows) == 3
+    with pytest.raises(UserError, match="differently"):
+        transfer_matrix([*rows, row(run="x", protocol="auroc/2; mean over categories")], "auroc", "sample")

@@ -11,6 +11,7 @@ from framework.config import Config, DataConfig
 from framework.errors import UserError
 from framework.folds import folds, means_of
 from framework.leaderboard.matrix import matrices, transfer_matrix
+from framework.leaderboard.rows import VIEWED
 from framework.leaderboard.store import load
 
 EXPERIMENT = """
@@ -77,6 +78,8 @@ def test_the_mean_is_of_both_runs_and_one_matrix_holds_all(runs):
         ]
         assert len(found) == 2 and row.value == pytest.approx(np.mean([r.value for r in found]))
         assert row.normal == sum(r.normal for r in found) and row.views.endswith("mean of 2 one-vs-rest runs")
+        assert row.protocol.partition(VIEWED)[0] == found[0].protocol.partition(VIEWED)[0]
+    assert "; mean over categories; " in rows["others", "sample", "auroc"].protocol
     matrix = transfer_matrix(load([mean]), "auroc", "sample")
     assert matrix.tested == ["others", "parts, one-vs-rest"]
     assert len(matrices(load(runs))) > 3 and "others" in transfer_matrix(load(runs), "auroc", "sample").tested

@@ -14,11 +14,12 @@ from framework.config import DataConfig
 from framework.data import fingerprint
 from framework.data.index import Index
 from framework.data.kinship import hashed, home
+from framework.leaderboard.rows import ALL, VIEWED
 from framework.metrics.detections import found_coarse, tally
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse
 from framework.tasks.levels import Level, curves_of
-from framework.tasks.report import _interval, _row, _set_rows, _taught
+from framework.tasks.report import _interval, _row, _set_rows, _taught, level_rows
 from framework.types import Record
 
 COLUMNS = (
@@ -138,3 +139,46 @@ def test_the_files_of_a_set_are_hashed_once_for_all_its_rows(tmp_path, monkeypat
     assert sorted(opened)[:6] == sorted(r.path for r in records)
     assert all(opened.count(r.path) == 1 for r in records)
     assert all(opened.count(r.truth_path) == 2 for r in records)  # for the rows, and for this test
+
+
+def test_a_mean_over_some_categories_says_over_how_many_of_the_set():
+    def level(*kinds):
+        lines = [
+            {"category": name, "group": f"{name}{i}", "label": i % 2 == 0 and both, "seen": False, "logit": float(i)}
+            for name, both in kinds
+            for i in range(4)
+        ]
+        return Level("sample", "", curves_of(lines), lines)
+
+    columns = {name: getattr(row(), name) for name in COLUMNS if name != "category"}
+
+    def protocols(found, of=0):
+        return {r.category: r.protocol for r in level_rows(found, columns, f"{VIEWED}tilts", of) if r.metric == "auroc"}
+
+    some = protocols(level(("a", True), ("b", False), ("c", True)))
+    assert some[ALL] == f"auroc/1; mean over 2 of 3 categories{VIEWED}tilts"
+    assert some["a"] == some["c"] == f"auroc/1{VIEWED}tilts" and len(some) == 3
+    every = level(("a", True), ("c", True))
+    assert protocols(every)[ALL] == f"auroc/1; mean over categories{VIEWED}tilts"
+    assert protocols(every, of=6)[ALL] == f"auroc/1; mean over 2 of 6 categories{VIEWED}tilts"
+    assert protocols(level(("a", True), ("b", False)))[ALL] == f"auroc/1; mean over 1 of 2 categories{VIEWED}tilts"
+    assert protocols(level(("a", True))) == {ALL: f"auroc/1{VIEWED}tilts"}
+
+
+def test_a_level_that_knows_fewer_categories_than_the_set_says_so(tmp_path):
+    records = [Record(tmp_path / f"{c}{i}.png", i > 0, c) for c in "ab" for i in range(2)]
+    for record in records:
+        record.path.write_bytes(record.path.name.encode())
+    lines = [
+        {"category": r.category, "group": r.path.name, "label": r.anomalous, "seen": False, "logit": float(i)}
+        | {"cues": {"file size": i}}
+        for i, r in enumerate(records)
+    ]
+    config = DataConfig("medical", "pictures", str(tmp_path))
+    index = Index("s", config, records, type("Reader", (), {"unit": "patient"}))
+    found = [Level("sample", "", curves_of(lines), lines), Level("view", "slice", curves_of(lines[:2]), lines[:2])]
+    columns = {name: getattr(row(), name) for name in COLUMNS}
+    rows = [r for r in _set_rows(index, found, columns, fingerprint.digests(records)) if r.category == ALL]
+    for model in {r.model for r in rows}:
+        ends = {r.level: r.protocol.rpartition("; ")[2] for r in rows if r.model == model and r.metric == "ap"}
+        assert ends == {"sample": "mean over categories", "view": "mean over 1 of 2 categories"}

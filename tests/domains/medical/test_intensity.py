@@ -154,3 +154,19 @@ def test_limits_follow_what_most_values_span():
     assert low == -high
     assert 1000 * 2**28 <= high < 1000 * 2**29
     assert intensity.fit(0, 1e9, (0, 0)).ends[1] >= 1e9  # of one value nobody knows what is far
+
+
+def test_windows_are_those_that_radiology_teaches():
+    """Width and level of Radiopaedia, "Windowing (CT)" (subdural: W 130-300, L 50-100); abdomen of OHIF's presets."""
+    ends = {name: intensity.window_of(name) for name in intensity.WINDOWS}
+    assert ends == {
+        "brain": (0, 80),
+        "stroke": (20, 60),
+        "subdural": (-32.5, 182.5),
+        "bone": (-500, 1300),
+        "soft": (-150, 250),
+        "mediastinum": (-125, 225),
+        "lung": (-1350, 150),
+        "abdomen": (-160, 240),
+        "liver": (-45, 105),
+    }
