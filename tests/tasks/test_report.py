@@ -144,7 +144,8 @@ def test_the_files_of_a_set_are_hashed_once_for_all_its_rows(tmp_path, monkeypat
 def test_a_mean_over_some_categories_says_over_how_many_of_the_set():
     def level(*kinds):
         lines = [
-            {"category": name, "group": f"{name}{i}", "label": i % 2 == 0 and both, "seen": False, "logit": float(i)}
+            {"category": name, "group": f"{name}{i}", "label": i % 2 == 0 and both, "logit": float(i)}
+            | {"seen": False, "related": False}
             for name, both in kinds
             for i in range(4)
         ]
@@ -170,7 +171,14 @@ def test_a_level_that_knows_fewer_categories_than_the_set_says_so(tmp_path):
     for record in records:
         record.path.write_bytes(record.path.name.encode())
     lines = [
-        {"category": r.category, "group": r.path.name, "label": r.anomalous, "seen": False, "logit": float(i)}
+        {
+            "category": r.category,
+            "group": r.path.name,
+            "label": r.anomalous,
+            "seen": False,
+            "related": False,
+            "logit": float(i),
+        }
         | {"cues": {"file size": i}}
         for i, r in enumerate(records)
     ]

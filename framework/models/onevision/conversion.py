@@ -208,8 +208,11 @@ def origins(folder: Path) -> list[dict[str, Any]]:
     path = folder / ORIGINS
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-        return [{key: origin[key] for key in trained.Origin.__dataclass_fields__} for origin in found]
-    except (ValueError, KeyError, TypeError):
+        kept = [{k: v for k, v in o.items() if k in trained.Origin.__dataclass_fields__} for o in found]
+        for origin in kept:
+            trained.Origin(**origin)  # needs what has no default
+        return kept
+    except (ValueError, AttributeError, TypeError):
         raise UnreadableError(f"{path}: damaged. Copy it again; without it nobody knows what was trained on.") from None
 
 
