@@ -148,10 +148,7 @@ def reached(rows: Iterable[Row]) -> dict[Row, Row]:
     Compared are rows of one set, whose views were made alike, of one category, level and metric.
     """
     rows = newest(rows)
-    best: dict[tuple[object, ...], Row] = {}
-    for row in rows:
-        if row.control and row.value >= best.get(_measured(row), row).value:
-            best[_measured(row)] = row
+    best = _best_controls(rows)
     pairs = ((row, best.get(_measured(row))) for row in rows if not row.control)
     return {row: control for row, control in pairs if control is not None and row.value <= control.value}
 
@@ -164,18 +161,22 @@ def matrices(rows: Sequence[Row]) -> list[Matrix]:
 
 def _reached_in(rows: Sequence[Row]) -> dict[tuple[object, ...], tuple[str, ...]]:
     """By ``_line`` the categories on which a control is as good as the mean over the seeds. Rows of one metric."""
-    best: dict[tuple[object, ...], float] = {}
+    best = _best_controls(rows)
     seeds: dict[tuple[tuple[object, ...], str], list[Row]] = defaultdict(list)
     for row in rows:
-        if row.control:
-            best[_measured(row)] = max(row.value, best.get(_measured(row), 0.0))
-        else:
+        if not row.control and _measured(row) in best:
             seeds[_line(row), row.category].append(row)
     found: dict[tuple[object, ...], tuple[str, ...]] = defaultdict(tuple)
     for (line, category), own in sorted(seeds.items()):
-        if Cell(tuple(own)).value <= best.get(_measured(own[0]), -1.0):
+        if Cell(tuple(own)).value <= best[_measured(own[0])].value:
             found[line] += (category,)
     return found
+
+
+def _best_controls(rows: Iterable[Row]) -> dict[tuple[object, ...], Row]:
+    """By what it competes in, see ``_measured``, the control of the highest value; of equal ones the last."""
+    controls = sorted((row for row in rows if row.control), key=attrgetter("value"))
+    return {_measured(row): row for row in controls}
 
 
 def _same(column: list[Row]) -> None:
