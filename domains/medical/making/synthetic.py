@@ -78,15 +78,8 @@ def synthetic(
         UserError: an option that is not known, or no file.
     """
     chosen = checked_kinds(kinds)
-    for what, value, known in (("split", split, SPLITS), ("size", size, SIZES), ("slices", slices, SLICES)):
-        if value not in known:
-            raise UserError(unknown(f"{what} of medical/synthetic", value, list(known)))
+    _check({"split": (split, SPLITS), "size": (size, SIZES), "slices": (slices, SLICES)}, seed, each, stride)
     slicing.axis_number(axis)
-    if seed < 0 or not 1 <= each <= NUMBERS or stride < 1:
-        raise UserError(
-            f"medical/synthetic: seed={seed}, each={each}, stride={stride}; need a seed from 0, 1 to {NUMBERS} of each "
-            "and a stride from 1."
-        )
     constant = (seed, SPLITS.index(split), SIZES.index(size))
     for place, (path, patient) in enumerate(of_split(root, split, seed)):
         records: list[Record] = []
@@ -99,6 +92,18 @@ def synthetic(
             ]
             records += _sliced(twins, axis, stride, slices == "all") if _is_cut(path, slices) else twins
         yield from once(records) if split == "test" else records
+
+
+def _check(words: dict[str, tuple[str, Sequence[str]]], seed: int, each: int, stride: int) -> None:
+    """Raise UserError for an option of ``synthetic`` that is not known or out of range."""
+    for what, (value, known) in words.items():
+        if value not in known:
+            raise UserError(unknown(f"{what} of medical/synthetic", value, list(known)))
+    if seed < 0 or not 1 <= each <= NUMBERS or stride < 1:
+        raise UserError(
+            f"medical/synthetic: seed={seed}, each={each}, stride={stride}; need a seed from 0, 1 to {NUMBERS} of each "
+            "and a stride from 1."
+        )
 
 
 def checked_kinds(kinds: Sequence[str] | None) -> list[str]:
