@@ -88,7 +88,8 @@ def _set_rows(index: Index, found: list[Level], common: dict[str, Any], contents
     """Rows of all levels of a set, each beside its controls; ``contents`` are the digests of its records."""
     rows: list[Row] = []
     columns = common | _tested(index, contents)
-    viewed = f"{VIEWED}{index.views}" if index.views else ""
+    views = index.views
+    viewed = f"{VIEWED}{views}" if views else ""
     for level in found:
         rows += level_rows(level, columns, viewed, len(index.categories))
         for control, own in controls(level):

@@ -182,9 +182,9 @@ def _refused(error: Exception) -> UserError:
 
 
 def _origin(index: Index) -> Origin:
-    found = sorted(digests(index.records))
-    reader, root = trained.plain(index.config.reader), kinship.home(index)
-    return Origin(index.name, index.source, fingerprint(index.records), found, reader, root, kinship.hashed(index))
+    found = digests(index.records)  # which reads every file: once
+    whole, reader = fingerprint(index.records, found), trained.plain(index.config.reader)
+    return Origin(index.name, index.source, whole, sorted(found), reader, kinship.home(index), kinship.hashed(index))
 
 
 def _run_card(config: Config) -> dict[str, Any]:
