@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,17 @@ STORAGE = {
 }
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 LITTLE = "1.2.840.10008.1.2.1"
+INSTANCES = itertools.count(10**9)  # of one length, so files of one shape have one size
 
 
 def dataset(pixels: np.ndarray, kind: str = "CT", series: str = "1.2.3", syntax: str = LITTLE, **tags: Any) -> Any:
     """A pydicom data set of ``(rows, columns[, 3])`` or ``(frames, rows, columns)`` integers; ``tags`` are added."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import generate_uid
 
     made = Dataset()
     made.file_meta = FileMetaDataset()
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = STORAGE[kind]
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = generate_uid()
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = f"1.2.{next(INSTANCES)}"
     made.file_meta.TransferSyntaxUID = syntax
     made.SeriesInstanceUID, made.Modality, made.PatientID = series, "CT" if kind == "enhanced" else kind, "patient"
     colour = pixels.ndim == 3 and pixels.shape[2] == 3
