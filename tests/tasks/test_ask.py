@@ -173,7 +173,7 @@ def keyboard(script, folder, arguments):
         while time.monotonic() < deadline:
             if select.select([terminal], [], [], 5)[0]:
                 seen += os.read(terminal, 65536).decode(errors="replace")
-            else:  # as one would again: Python loses a signal that comes just before it waits for a key
+            elif "\n" not in seen[at:]:  # once more: Python loses a signal that comes just before it waits for a key
                 os.write(terminal, keys.encode())
     os.close(terminal)  # which hangs up on a command that did not end
     return seen, os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
