@@ -299,8 +299,8 @@ def test_an_answer_is_stopped_and_what_was_said_is_kept(call, site, talk, monkey
         time.sleep(0.01)
     asked = time.monotonic()
     *pieces, last = next(lines)[1:]
-    assert last == {"stopped": True} and time.monotonic() - asked < 2
-    assert 5 <= len(steps) < 50
+    assert last == {"stopped": True} and time.monotonic() - asked < 20
+    assert 5 <= len(steps) < 500
     ((_, answer),) = site.talks.get(talk.split("/")[-1]).subject.turns
     assert answer == "".join(piece["text"] for piece in pieces).strip()
     monkeypatch.undo()
