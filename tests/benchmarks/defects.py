@@ -57,7 +57,7 @@ def main() -> None:
             twin.append(cpu_ms(lambda body=body, wish=wish: cloud(body, wish, count, False), given.repeats))
             if kind in defects.DEFECTS:
                 drawn = body.skin.points[: given.points], body.skin.normals[: given.points]
-                work = lambda drawn=drawn: defects.spoil(kind, *drawn, 0.02, 0.5, np.random.default_rng(1))  # noqa: B023, E731
+                work = lambda drawn=drawn: defects.spoil(kind, drawn[0], drawn[1], 0.02, 0.5, np.random.default_rng(1))  # noqa: B023, E731
                 simple.append(cpu_ms(work, given.repeats))
         figures = [statistics.median(spoiled), max(spoiled), statistics.median(twin)]
         peer = f"{statistics.median(simple):11.0f}" if simple else f"{'-':>11}"

@@ -76,7 +76,7 @@ def _row(predictor: Predictor, size: str, path: Path, times: int) -> None:
 
 def _seconds(predictor: Predictor, path: Path, pictures: bool) -> float:
     start = time.process_time()
-    line = _line(predictor, path, path.with_name(path.name.partition(".")[0]), pictures)
+    line = _line(predictor, path, path.with_name(path.name.partition(".")[0]), pictures, folder=None)
     assert "error" not in line, line
     return time.process_time() - start
 
