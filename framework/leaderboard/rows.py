@@ -26,7 +26,7 @@ SEPARATOR = " + "  # between the names of several training sets
 _AVERAGED = re.compile(r"; mean over (?:\d+ of \d+ )?categories")
 _TEXTS = ("run", "experiment", "model", "backbone", "trained_on", "tested_on", "fingerprint", "category", "protocol")
 _SHARES = ("value", "low", "high", "chance")
-_COUNTS = ("groups", "normal", "anomalous", "elements", "anomalous_elements", "overlap", "related")
+_COUNTS = ("groups", "normal", "anomalous", "elements", "anomalous_elements", "overlap", "related", "near")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,12 @@ class Row:
         protocol: names the metric's definition, with its version, and after ``VIEWED`` how views were made.
         hardware, packages: where and with what it ran.
         related: samples of this row that are not in the training set, but others of their group (patient) are; 0 in
-            rows that were written before this was counted.
+            rows that were written before this was counted. The fields that follow are younger still.
+        near: samples of this row of which a picture that is nearly the same, such as one stored again, was trained on.
+        known: published overlaps of the training sets with this one, known by their names; "" for none.
+        recipe: name of the published protocol that the experiment follows, such as "anomalyclip"; "" for none.
+        selection: what chose the epoch and the thresholds, on which data; "" where nothing is known of it.
+        transductive: the method looked at other samples of the test set before it scored one.
 
     Raises:
         ValueError: a field is empty, out of range, or contradicts another.
@@ -100,6 +105,11 @@ class Row:
     hardware: str
     packages: str
     related: int = 0
+    near: int = 0
+    known: str = ""
+    recipe: str = ""
+    selection: str = ""
+    transductive: bool = False
 
     def __post_init__(self) -> None:
         for problem in (self._text(), self._range(), self._sense()):

@@ -54,7 +54,15 @@ _COLUMNS = {
         "title": "str | None",
     },
 }
-_LATER = {"title": None, "related": 0}  # columns that files of this schema may lack, and what these then hold
+_LATER = {
+    "title": None,
+    "related": 0,
+    "near": 0,
+    "known": "",
+    "recipe": "",
+    "selection": "",
+    "transductive": False,
+}  # columns that files of this schema may lack, and what these then hold
 
 
 def write_run(

@@ -13,7 +13,7 @@ from framework.leaderboard.rows import COLUMNS, SCHEMA, chance_level
 
 
 def test_a_row_is_flat_frozen_and_has_the_columns_of_schema_1():
-    assert SCHEMA == 1 and len(COLUMNS) == 37 and COLUMNS[0] == "run" and COLUMNS[-1] == "related"
+    assert SCHEMA == 1 and len(COLUMNS) == 42 and COLUMNS[0] == "run" and COLUMNS[-1] == "transductive"
     with pytest.raises(dataclasses.FrozenInstanceError):
         row().value = 0.1  # type: ignore[misc]
 
