@@ -183,7 +183,7 @@ def _leaderboard(p: argparse.ArgumentParser) -> None:
 
 
 def _verify(p: argparse.ArgumentParser) -> None:
-    p.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    p.add_argument("folder", type=Path, metavar="RUN", help="a run folder")
     p.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="for example trainer.devices=1")
     text = "only this test set; any number of times"
     p.add_argument("--set", dest="sets", action="append", default=[], metavar="NAME", help=text)

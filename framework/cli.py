@@ -213,7 +213,7 @@ def verify(arguments: argparse.Namespace) -> int:
     """Run again what made a run, and say of every row whether it holds."""
     from framework.tasks.verify import verify
 
-    found = verify(arguments.run, arguments.overrides, arguments.sets, arguments.tolerance)
+    found = verify(arguments.folder, arguments.overrides, arguments.sets, arguments.tolerance)
     for checked in found:
         print(checked)
     wrong = sum(bool(checked.problem) for checked in found)

@@ -63,6 +63,8 @@ def verify(
         UserError: the run cannot be read or keeps no settings, an unknown set, or whatever keeps it from running.
         UnreadableError: the run was changed since it was written.
     """
+    if not (folder / seal.RECORD).is_file():
+        raise UserError(f"{folder}: no run folder, it has no {seal.RECORD}.")
     seal.check_folder(folder)
     run, rows = seal.read(folder), load([folder])
     settings = run.get("settings")
