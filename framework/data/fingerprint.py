@@ -70,7 +70,8 @@ def _lines(records: Sequence[Record], known: Sequence[str] | None) -> list[str]:
     samples = digests(records) if known is None else known
     others = _contents(path for r in records for path in r.beside)
     try:
-        truths = _contents(r.truth_path for r in records if r.truth_path is not None and r.truth_path != r.path)
+        marking = (path for r in records for path in (r.truth_path, *r.more_truth) if path not in (None, r.path))
+        truths = _contents(path for path in marking if path is not None)
     except UnreadableError as error:
         raise TruthError(str(error)) from None
     lines = []
@@ -79,9 +80,11 @@ def _lines(records: Sequence[Record], known: Sequence[str] | None) -> list[str]:
             truth = "label only"
         else:
             truth = "none anomalous" if record.truth_path == record.path else truths[record.truth_path]
+            truth += "".join(f" {truths[path]}" for path in record.more_truth)
             truth += f" {record.marks}" if record.marks else ""
         beside = "".join(f" {others[path]}" for path in record.beside)
         along = f" {record.along}" if record.along else ""
+        along += f" {record.box}" if record.box else ""
         lines.append(f"{sample}{along} {int(record.anomalous)} {record.probability} {truth}{beside}")
     return lines
 
