@@ -70,8 +70,8 @@ def _lines(records: Sequence[Record], known: Sequence[str] | None) -> list[str]:
     samples = digests(records) if known is None else known
     others = _contents(path for r in records for path in r.beside)
     try:
-        marking = (path for r in records for path in (r.truth_path, *r.more_truth) if path not in (None, r.path))
-        truths = _contents(path for path in marking if path is not None)
+        first = [r.truth_path for r in records if r.truth_path is not None and r.truth_path != r.path]
+        truths = _contents([*first, *(path for r in records for path in r.more_truth)])
     except UnreadableError as error:
         raise TruthError(str(error)) from None
     lines = []

@@ -31,7 +31,7 @@ def realiad(
 
     Layout: ``realiad_{256,512,1024}/<category>/{OK,NG/<code>}/S<NNNN>/*.jpg``, masks in the same folder, and
     ``<lists>/<category>.json`` with ``meta`` (``prefix``, ``normal_class``), ``train`` and ``test``: lists of
-    ``image_path``, ``mask_path`` and ``anomaly_class``.
+    ``image_path``, ``mask_path`` and ``anomaly_class``. A view that does not show its sample's defect is normal.
 
     Args:
         root: the folder of these.
@@ -82,12 +82,8 @@ def _record(entry: Any, place: str, base: Path, normal: str, category: str) -> R
     """The record of one entry."""
     match entry:
         case {"image_path": str(image), "anomaly_class": str(kind), **other}:
-            mask = str(other.get("mask_path") or "")
-            if (kind == normal) == (not mask):
-                path = base / image
-                group = f"{category}/{Path(image).parent.as_posix()}"
-                defect = KINDS.get(kind, kind) if mask else ""
-                return Record(path, bool(mask), category, group, base / mask if mask else path, defect)
-    raise UserError(
-        f"{place} needs image_path and anomaly_class, and mask_path where that is not {normal!r}, found {entry!r}."
-    )
+            path, anomalous, mask = base / image, kind != normal, other.get("mask_path")
+            truth = (base / str(mask) if mask else None) if anomalous else path
+            group = f"{category}/{Path(image).parent.as_posix()}"
+            return Record(path, anomalous, category, group, truth, KINDS.get(kind, kind) if anomalous else "")
+    raise UserError(f"{place} needs the texts image_path and anomaly_class, found {entry!r}.")
