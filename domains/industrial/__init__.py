@@ -29,7 +29,7 @@ class Industrial:
     """
 
     element: ClassVar[str] = "pixel"
-    unit: ClassVar[str] = "picture"
+    unit: ClassVar[str] = "object"
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     bits: int = 16
 
@@ -57,6 +57,11 @@ class Industrial:
             return Sample(record, view, truth=np.zeros(view[0, 0].size, dtype=np.bool_))
         mask = read_truth((record.truth_path, *record.more_truth), shape, record.path)
         return Sample(record, view, truth=mask[part].ravel())
+
+    @staticmethod
+    def called(record: Record) -> str:
+        """What a person calls a sample: its file, and where it is a part of that which part, counted from 1."""
+        return record.path.name if record.frame is None else f"{record.path.name}, part {record.frame + 1}"
 
     def save(self, sample: Sample, scores: np.ndarray, stem: Path) -> dict[str, Any]:
         """Write the picture under its ``(H * W,)`` scores, and the scores alone: ``framework.pictures.write_map``."""

@@ -1,8 +1,8 @@
 """One-vs-rest: a class to train on, and all but it to test on."""
 
 import pytest
-
 from fake import Reader
+
 from framework.config import DataConfig
 from framework.data.index import Index, _check_files, open_index
 from framework.errors import TruthError, UserError

@@ -1,6 +1,6 @@
 """The root of an industrial set in; one record per picture, or part of one, out. The reader opens what it names."""
 
-from domains.industrial.datasets import published
+from domains.industrial.datasets import published, splits
 from domains.industrial.datasets.aitex import aitex
 from domains.industrial.datasets.deeppcb import deeppcb
 from domains.industrial.datasets.described import sdls, visa
@@ -28,6 +28,7 @@ __all__ = [
     "published",
     "realiad",
     "sdls",
+    "splits",
     "table",
     "visa",
 ]

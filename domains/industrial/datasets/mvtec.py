@@ -83,8 +83,9 @@ def mvtec_ad2(root: Path, split: str = "test_public", categories: list[str] | No
     if split not in AD2:
         raise UserError(f"{root}: {unknown('split', split, list(AD2))}")
     for category, place in _places(root, split, categories):
-        masks = place / split / "ground_truth"
-        for record in labelled(place / split, masks, category, ("good",), skip=("ground_truth",)):
+        masks = place / "test_public" / "ground_truth"
+        known = masks if masks.is_dir() else None
+        for record in labelled(place / split, known, category, ("good",), skip=("ground_truth",)):
             number = record.path.stem.partition("_")[0]
             yield replace(record, group=f"{category}/{split}/{record.path.parent.name}/{number}")
 
@@ -94,7 +95,7 @@ def btad(root: Path, split: str = "test", categories: list[str] | None = None) -
     """BTAD: three products of beanTech, with masks.
 
     Layout: ``{01,02,03}/<split>/{ok,ko}/*``, masks of the same stem in ``{01,02,03}/ground_truth/ko``, whatever their
-    ending: 01 has BMP pictures and PNG masks, 02 PNG alone, 03 BMP alone.
+    ending: 01 has BMP pictures and PNG masks, 02 PNG alone, 03 BMP alone. Without ``ground_truth`` labels only.
 
     Args:
         root: the folder of the products, or one product.
@@ -106,7 +107,8 @@ def btad(root: Path, split: str = "test", categories: list[str] | None = None) -
         TruthError: a picture with two masks.
     """
     for category, place in _places(root, split, categories):
-        yield from labelled(place / split, place / "ground_truth", category, ("ok",))
+        masks = place / "ground_truth"
+        yield from labelled(place / split, masks if masks.is_dir() else None, category, ("ok",))
 
 
 @register("dataset", "industrial/folder")

@@ -110,7 +110,12 @@ def mvtec_ad2(records: list[Record], split: str) -> list[str]:
 @register("checks", "industrial/aitex")
 def aitex(records: list[Record], split: str) -> list[str]:
     """Counts of tiles of 140 normal pictures, or 141 as the copy on Kaggle has; pictures that no tile is of."""
-    known = [(2240, 183), (2256, 183), (560, 183), (564, 183)] if split == "test" else [(1680, 0), (1692, 0)]
+    pictures = {"140 pictures": 2240, "141, Kaggle": 2256}
+    if split == "test":
+        known = {name: (tiles, 183) for name, tiles in pictures.items()}
+        known |= {f"a quarter of {name}": (tiles // 4, 183) for name, tiles in pictures.items()}
+    else:
+        known = {name: (tiles - tiles // 4, 0) for name, tiles in pictures.items()}
     lines = _any("AITEX in tiles", records, split, known)
     path = next((r.path for r in records if r.anomalous), Path())
     root = next((p.parent for p in reversed(path.parents) if p.name == "Defect_images"), None)
@@ -121,8 +126,8 @@ def aitex(records: list[Record], split: str) -> list[str]:
 @register("checks", "industrial/elpv")
 def elpv(records: list[Record], split: str) -> list[str]:
     """Counts of certain cells, or all, and of a quarter of the normal ones."""
-    known = [(1508, 715), (1803, 821), (377, 715), (451, 821)] if split == "test" else [(1131, 0), (1352, 0)]
-    return _any("ELPV", records, split, known)
+    test = {"certain": (1508, 715), "all": (1803, 821), "a quarter": (377, 715), "a quarter of all": (451, 821)}
+    return _any("ELPV", records, split, test if split == "test" else {"certain": (1131, 0), "all": (1352, 0)})
 
 
 @register("checks", "industrial/dagm")
@@ -140,13 +145,13 @@ def ksdd(records: list[Record], split: str) -> list[str]:
     groups = len({r.group for r in records})
     if groups != 50:
         return [f"KolektorSDD: {groups} of the 50 published commutators are in split {split}."]
-    return _any("KolektorSDD", records, split, [(1143, 54) if records[0].box else (347, 52)])
+    return _any("KolektorSDD", records, split, {"thirds": (1143, 54)} if records[0].box else {"": (347, 52)})
 
 
 @register("checks", "industrial/ksdd2")
 def ksdd2(records: list[Record], split: str) -> list[str]:
     """Counts of both splits."""
-    return _any("KolektorSDD2", records, split, [(2085, 246) if split == "train" else (894, 110)])
+    return _any("KolektorSDD2", records, split, {"": (2085, 246) if split == "train" else (894, 110)})
 
 
 @register("checks", "industrial/mtd")
@@ -167,7 +172,7 @@ def realiad(records: list[Record], split: str) -> list[str]:
 def deeppcb(records: list[Record], split: str) -> list[str]:
     """Counts of pairs, or of pictures without their templates."""
     pairs = 1000 if split == "train" else 500
-    return _any("DeepPCB", records, split, [(pairs, pairs), (0, pairs)])
+    return _any("DeepPCB", records, split, {"": (pairs, pairs), "no templates": (0, pairs)})
 
 
 def _of_three(name: str, records: list[Record], split: str, known: dict[str, tuple[int, int, int]]) -> list[str]:
@@ -183,16 +188,16 @@ def _in_all(
     if not set(known) <= set(found):
         return _line(name, records, split, dict.fromkeys(known, (-1, -1)))
     inside = [r for r in records if r.category in set(known)]
-    return _any(name, inside, split, [sums[split]]) if split in sums else []
+    return _any(name, inside, split, {"": sums[split]}) if split in sums else []
 
 
-def _any(name: str, records: list[Record], split: str, known: list[tuple[int, int]]) -> list[str]:
-    """A line where the counts are none of the published ones."""
+def _any(name: str, records: list[Record], split: str, known: Counts) -> list[str]:
+    """A line where the counts are none of the published ones, each of which has a name, or "" for the usual one."""
     anomalous = sum(r.anomalous for r in records)
     found = (len(records) - anomalous, anomalous)
-    words = " or ".join(f"{n:,} and {a:,}" for n, a in known)
+    words = " or ".join(f"{n:,} and {a:,}{f' ({what})' if what else ''}" for what, (n, a) in known.items())
     line = f"{name}, split {split}: {found[0]:,} normal and {found[1]:,} anomalous differ from the published {words}."
-    return [] if found in known else [line]
+    return [] if found in known.values() else [line]
 
 
 def _counted(records: list[Record], key: Callable[[Record], str] = lambda r: r.category) -> Counts:

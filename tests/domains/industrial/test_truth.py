@@ -57,6 +57,7 @@ def test_a_part_of_a_picture_is_that_part_of_its_pixels_and_of_its_mask(tmp_path
     assert_array_equal(sample.views[0, 2], grey[1:4, 4:8])
     assert sample.truth.shape == (12,) and where(sample) == [0, 1]  # pixels 12 and 13 are row 1, columns 4 and 5
     assert part.id == f"{picture}#1" and part.slice is None
+    assert Industrial().called(part) == "a.png, part 2" and Industrial().called(Record(picture, True, "x")) == "a.png"
     assert not Industrial().read(Record(picture, False, "x", truth_path=picture, box=(4, 1, 8, 4))).truth.any()
     saved = Industrial().save(sample, np.zeros(12, np.float32), tmp_path / "out")
     assert Image.open(saved["map"]).size == (4, 3)

@@ -8,6 +8,8 @@ import pytest
 from domains.industrial.datasets import published
 from framework import registry
 from framework.cli import main
+from framework.data.inspection import inspect
+from framework.errors import UserError
 from framework.types import Record
 
 
@@ -27,7 +29,8 @@ WHOLE = [
     ("mvtec", "test", of_three(published._MVTEC, "test"), (467, 1258)),
     ("mvtec", "test", of_three(published._MPDD, "test"), (176, 282)),
     ("meta_json", "train", of_three(published._MPDD, "train"), (888, 0)),
-    ("mvtec", "test", made("Woven_127", 346, 936) + [r for c in published._DTD[:-1] for r in made(c, 1, 1)], (357, 947)),
+    ("mvtec", "test", made("Woven_127", 346, 936) + [r for c in published._DTD[:-1] for r in made(c, 1, 1)],
+     (357, 947)),
     ("visa", "train", of_three(published._VISA, "train"), (8659, 0)),
     ("visa", "test", of_three(published._VISA, "test"), (962, 1200)),
     ("btad", "train", of_three(published._BTAD, "train"), (1799, 0)),
@@ -132,6 +135,19 @@ def test_a_made_set_has_no_problem_and_the_line_of_its_counts(tmp_path, capsys, 
     told = capsys.readouterr().out
     assert f"warning: {line}" in told and "\n0 problems, " in told
     assert "fingerprint  none" not in told
+
+
+def test_a_split_that_is_not_there_is_told_those_that_are(tmp_path):
+    for name, there in (("mvtec_ad2", "train, validation, test_public"), ("ksdd", "test"), ("btad", "train, test")):
+        root = FIXTURES[name][0](tmp_path / name)
+        with pytest.raises(UserError, match=rf"Splits with samples: {there}\. |no split called 'valid'"):
+            inspect(f"industrial/{name}", root, split="valid")
+
+
+def test_tiles_of_one_picture_in_both_splits_are_told(tmp_path):
+    report = inspect("industrial/aitex", fake.aitex(tmp_path), options={"normals": "quarter"})
+    (line,) = (line for line in report.warnings if "are in split train too" in line)
+    assert line.startswith("2 of 4 objects of split test are in split train too: 0001_000_00, 0002_000_00.")
 
 
 def test_all_sets_are_listed_with_their_layout(capsys):

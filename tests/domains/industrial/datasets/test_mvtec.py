@@ -145,3 +145,10 @@ def test_btad_finds_masks_of_any_ending_and_labels_by_the_folder_alone(tmp_path:
     assert [r.anomalous for r in btad(root, "train")] == [False] * 3
     with pytest.raises(UserError, match="no category called '04'"):
         list(btad(root, categories=["04"]))
+
+
+def test_a_set_without_its_folder_of_masks_has_labels_only(tmp_path: Path) -> None:
+    fake.btad(tmp_path / "btad"), fake.mvtec_ad2(tmp_path / "ad2")
+    for place in [*tmp_path.glob("btad/*/ground_truth"), *tmp_path.glob("ad2/*/test_public/ground_truth")]:
+        place.rename(tmp_path / place.parent.name)
+    assert {r.truth_path for r in [*btad(tmp_path / "btad"), *mvtec_ad2(tmp_path / "ad2")]} == {None}

@@ -74,6 +74,9 @@ def test_the_views_of_a_sample_of_real_iad_are_one_group_and_normal_where_nothin
     assert [marked(r) for r in records if not r.anomalous] == [[]] * 9
     assert {r.group for r in realiad(root, "train")} == {"mint/OK/S0001"}
     assert len(list(realiad(root, lists="realiad_jsons_sv"))) == 1
+    (root / "realiad_jsons").rename(root / "inner"), (root / "realiad_jsons").mkdir()
+    (root / "inner").rename(root / "realiad_jsons/realiad_jsons")  # as the archive of the lists unpacks
+    assert list(realiad(root)) == records
 
 
 def test_a_size_or_list_of_real_iad_that_is_not_there_is_named(tmp_path):
