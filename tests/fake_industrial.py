@@ -84,7 +84,7 @@ def dagm(root: Path) -> Path:
         picture(place / "0001.PNG")
         picture(place / "0002.PNG")
         mask(place / "Label/0002_label.PNG", 1, 2)
-        (place / "Label/Labels.txt").write_text("1\n")
+        (place / "Label/Labels.txt").write_text("1\n1\t0\t0001.PNG\t0\t0\n2\t1\t0002.PNG\t0\t0002_label.PNG\n")
     return root
 
 

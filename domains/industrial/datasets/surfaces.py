@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from domains.industrial.datasets.listing import folders, masks_in
+from domains.industrial.datasets.listing import folders, masked, masks_in
 from domains.industrial.images import list_images
 from framework.registry import register
 from framework.types import Record
@@ -19,23 +19,25 @@ _FREE = "Free"
 def dagm(root: Path, split: str = "test") -> Iterator[Record]:
     """DAGM 2007: ten artificial textures, each with a kind of defect, which an ellipse marks roughly.
 
-    Layout: ``Class<N>/{Train,Test}/<NNNN>.PNG``, masks ``Class<N>/{Train,Test}/Label/<NNNN>_label.PNG`` of the
-    defective pictures alone: a picture without one is normal.
+    Layout: ``Class<N>/{Train,Test}/<NNNN>.PNG``, also with the folder of a class in one of its name, and
+    ``Label/<NNNN>_label.PNG`` beside the defective pictures alone, which ``Label/Labels.txt`` counts: a line is number,
+    0 or 1, picture, a number, mask. A picture is normal where it has no mask and no line says 1.
 
     Args:
         root: the folder of the classes.
         split: "test" or "train"; both have both labels.
     """
     for place in folders(root):
-        for part in (p for p in folders(place) if p.name.lower() == split and place.name.lower().startswith("class")):
-            masks = masks_in(part / "Label")
+        for part in (*folders(place), *folders(place / place.name)):
+            if part.name.lower() != split or not place.name.lower().startswith("class"):
+                continue
+            masks, defective = masks_in(part / "Label"), _defective(part / "Label" / "Labels.txt")
             for path in list_images(part):
-                truth, *others = masks.get(path.stem, [path])
-                anomalous = truth != path
-                yield Record(
-                    path, anomalous, place.name, truth_path=truth, defect="defect" if anomalous else "",
-                    more_truth=tuple(others),
-                )  # fmt: skip
+                if path.stem in masks or path.stem in defective:
+                    record = Record(path, True, place.name, defect="defect")
+                    yield masked(record, masks, part / "Label" / f"{path.stem}_label.PNG")
+                else:
+                    yield Record(path, False, place.name, truth_path=path)
 
 
 @register("dataset", "industrial/mtd")
@@ -68,3 +70,11 @@ def mtd(root: Path, split: str = "test") -> Iterator[Record]:
                 truth_path=path if normal else path.with_suffix(".png"),
                 defect="" if normal else defect.lower(),
             )
+
+
+def _defective(table: Path) -> set[str]:
+    """Stems of the pictures that a list of DAGM says are defective; none where there is no list."""
+    if not table.is_file():
+        return set()
+    lines = (line.split() for line in table.read_text(encoding="utf-8", errors="replace").splitlines())
+    return {Path(cells[2]).stem for cells in lines if len(cells) > 2 and cells[1] == "1"}

@@ -64,7 +64,8 @@ def test_pictures_without_a_tile_are_told(tmp_path):
     report = inspect("industrial/aitex", fake.aitex(tmp_path))
     assert report.problems == [] and report.with_truth == 3
     assert report.warnings[-2:] == [
-        "AITEX in tiles, split test: 8 normal and 3 anomalous differ from the published 2,240 and 183 (140 pictures) or "
-        "2,256 and 183 (141, Kaggle) or 560 and 183 (a quarter of 140 pictures) or 564 and 183 (a quarter of 141, Kaggle).",
+        "AITEX in tiles, split test: 8 normal and 3 anomalous differ from the published 2,240 and 183 (140 pictures) "
+        "or 2,256 and 183 (141, Kaggle) or 560 and 183 (a quarter of 140 pictures) or 564 and 183 (a quarter of 141, "
+        "Kaggle).",
         "no tile is of 0100_025_08.png, 0106_010_03.png: no mask, or an empty one.",
     ]

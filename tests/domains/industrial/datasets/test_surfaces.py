@@ -24,6 +24,16 @@ def test_a_picture_of_dagm_is_anomalous_where_it_has_a_label(tmp_path):
     assert [marked(r) for r in dagm(root)] == [[], [1, 2]] * 2
 
 
+def test_a_defective_picture_of_dagm_without_its_mask_is_missed_and_nested_classes_are_read(tmp_path):
+    root = fake.dagm(tmp_path)
+    (root / "Class1/Test/Label/0002_label.PNG").unlink()
+    (root / "Class10").rename(root / "inner"), (root / "Class10").mkdir()
+    (root / "inner").rename(root / "Class10/Class10")
+    assert [(r.category, r.anomalous) for r in dagm(root)] == [(c, a) for c in ("Class1", "Class10") for a in (0, 1)]
+    (problem,) = inspect("industrial/dagm", root).problems
+    assert problem.startswith(f"{root}/Class1/Test/Label/0002_label.PNG: the mask is missing")
+
+
 def test_a_magnetic_tile_is_named_by_its_folder_and_grouped_by_its_number(tmp_path):
     root = fake.mtd(tmp_path)
     found = [(r.path.name, r.anomalous, r.defect, r.group) for r in mtd(root)]
