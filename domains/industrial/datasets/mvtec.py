@@ -117,7 +117,7 @@ def folder(root: Path, split: str = "test") -> Iterator[Record]:
 
     Layout: ``{good,normal,ok}/*.png``, ``<defect>/*.png``, and where there are masks
     ``{ground_truth,masks}/<defect>/<stem>_mask.png``, or ``<stem>.png`` of any ending; or folders of these folders, at
-    any depth, each a category of its name. One split: test.
+    any depth, each a category called by its path. One split: test.
 
     Args:
         root: the folder of these folders; its name is the category.
