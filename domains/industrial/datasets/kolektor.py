@@ -100,7 +100,7 @@ def _fold(root: Path, fold: int, split: str) -> set[str]:
         if folds and fold not in range(len(folds)):
             raise UserError(f"option fold: {table} has the folds 0 to {len(folds) - 1}, not {fold}.")
         return {str(name) for name in folds[fold]} if folds else set()
-    except (OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
+    except (OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise UserError(
             f"{table}: no published folds ({error}). Fetch KolektorSDD-training-splits, or leave fold out and take a "
             "share of the groups."
