@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from framework.errors import UserError
 from framework.leaderboard.rows import ALL, ANSWERS, LEVELS, METRICS, NOTHING, Row
+from framework.leaderboard.statistics.seeds import mean_interval
 
 _METHOD = ("trained_on", "experiment", "model", "backbone")
 _method = attrgetter(*_METHOD)  # what the rows of one line of a matrix share
@@ -39,13 +40,23 @@ class Cell:
 
     @property
     def low(self) -> float | None:
-        """Mean over the seeds of the lower bound, None where a seed has none: the error of sampling the test set."""
-        return _mean([row.low for row in self.rows])
+        """Lower end of the interval of the mean, which holds the error of sampling the test set and that of the seeds.
+
+        None where a seed has none.
+        """
+        return None if self._span is None else self._span[0]
 
     @property
     def high(self) -> float | None:
-        """Mean over the seeds of the upper bound, None where a seed has none."""
-        return _mean([row.high for row in self.rows])
+        """Upper end, as ``low``."""
+        return None if self._span is None else self._span[1]
+
+    @property
+    def _span(self) -> tuple[float, float] | None:
+        bounds = [(row.low, row.high) for row in self.rows if row.low is not None and row.high is not None]
+        if len(bounds) < len(self.rows):
+            return None
+        return mean_interval([row.value for row in self.rows], *zip(*bounds, strict=True))
 
     @property
     def spread(self) -> float | None:
@@ -58,6 +69,11 @@ class Cell:
     def in_domain(self) -> bool:
         """Whether a model behind this was trained on samples of the test set."""
         return any(row.in_domain for row in self.rows)
+
+    @property
+    def transductive(self) -> bool:
+        """Whether a model behind this looked at other samples of the test set before it scored one."""
+        return any(row.transductive for row in self.rows)
 
     @property
     def diagonal(self) -> bool:
@@ -223,9 +239,3 @@ def _place(row: Row, tested: list[str]) -> tuple[int, int]:
     if row.trained_on == NOTHING:
         return 2, 0
     return (0, tested.index(row.trained_on)) if row.trained_on in tested else (1, 0)
-
-
-def _mean(bounds: list[float | None]) -> float | None:
-    """Mean, or None where one is missing."""
-    known = [bound for bound in bounds if bound is not None]
-    return math.fsum(known) / len(known) if len(known) == len(bounds) else None
