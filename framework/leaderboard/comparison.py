@@ -15,6 +15,7 @@ import numpy as np
 
 from framework.leaderboard.evidence import Evidence, Samples, Saved
 from framework.leaderboard.matrix import Cell, Matrix
+from framework.leaderboard.means import all_sets, seed_means, whole_lines
 from framework.leaderboard.statistics.ranks import holm, shared_ranks
 from framework.leaderboard.statistics.seeds import seed_variance
 from framework.leaderboard.statistics.student import joined, p_value, quantile
@@ -100,21 +101,6 @@ def across(matrix: Matrix, samples: Samples | Saved) -> list[Comparison]:
     return _family(sides, all_sets(matrix), matrix)
 
 
-def whole_lines(matrix: Matrix) -> dict[str, list[Cell]]:
-    """Of each method that was tested on every set of the matrix, two or more, its cells: no mean misses a set."""
-    found: dict[str, list[Cell]] = {}
-    for label in matrix.trained if len(matrix.tested) > 1 else []:
-        cells = [matrix.cells[label, t] for t in matrix.tested if (label, t) in matrix.cells]
-        if len(cells) == len(matrix.tested) and not cells[0].rows[0].control:
-            found[label] = cells
-    return found
-
-
-def all_sets(matrix: Matrix) -> str:
-    """What the mean over all sets of a matrix is called as a test set."""
-    return f"mean of {len(matrix.tested)} sets"
-
-
 def ranks(matrix: Matrix, found: Sequence[Comparison]) -> dict[tuple[str, str], int]:
     """Rank of each method on each test set: 1 + how many are significantly better.
 
@@ -140,7 +126,7 @@ def ranks(matrix: Matrix, found: Sequence[Comparison]) -> dict[tuple[str, str], 
 
 
 def fair(matrix: Matrix, label: str, tested: str) -> bool:
-    """Whether a line takes part in the ranking of a set: neither in-domain nor transductive, on none of several sets."""
+    """Whether a line takes part in the ranking of a set, or of several: on none in-domain or transductive."""
     sets = [tested] if tested in matrix.tested else matrix.tested
     cells = [matrix.cells[label, name] for name in sets if (label, name) in matrix.cells]
     return not any(cell.in_domain or cell.transductive for cell in cells)
@@ -166,17 +152,14 @@ def _side(cell: Cell, saved: Saved) -> _Side | str:
 
 
 def _joined(sides: Sequence[_Side | str], cells: Sequence[Cell]) -> _Side | str:
-    """The mean over sets as one side. Seeds that were tested on every set have a mean each."""
+    """The mean over sets as one side."""
     known = [side for side in sides if isinstance(side, _Side)]
     for side, cell in zip(sides, cells, strict=True):
         if isinstance(side, str):
             return f"{cell.rows[0].tested_on}: {side}"
-    seeds = [{row.seed: row.value for row in cell.rows} for cell in cells]
-    shared = sorted(set.intersection(*(set(part) for part in seeds)))
-    means = tuple(math.fsum(part[seed] for part in seeds) / len(cells) for seed in shared)
     value = math.fsum(side.value for side in known) / len(known)
     same = tuple(pair for side in known for pair in side.same)
-    return _Side(value, means, same, tuple(part for side in known for part in side.parts))
+    return _Side(value, seed_means(list(cells)), same, tuple(part for side in known for part in side.parts))
 
 
 def _family(sides: Mapping[str, _Side | str], tested: str, matrix: Matrix) -> list[Comparison]:
@@ -222,10 +205,11 @@ def _variance(a: Evidence, b: Evidence) -> tuple[float, float]:
 
 def _how(a: _Side, b: _Side) -> str:
     test = " and ".join(dict.fromkeys(part.how for part in a.parts))
-    counts = sorted({len(a.seeds), len(b.seeds)})
-    if counts == [1]:
+    counts = len(a.seeds), len(b.seeds)
+    if max(counts) < 2:
         return f"{test}; one seed each, so how training varies is not in it"
-    return f"{test}; {' and '.join(map(str, counts))} seeds as a random effect"
+    single = "; how training of the method of one seed varies is not in it" if min(counts) < 2 else ""
+    return f"{test}; seeds ({counts[0]} and {counts[1]}) as a random effect{single}"
 
 
 def _by_set(found: Sequence[Comparison]) -> dict[str, list[Comparison]]:

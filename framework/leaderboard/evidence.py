@@ -75,6 +75,11 @@ class Saved:
                 self._lines[line["run"], line["tested_on"]].append(line)
         self._known: dict[tuple[str, str, str], dict[str, Evidence] | str] = {}
 
+    @property
+    def runs(self) -> set[str]:
+        """Those that have scores."""
+        return {run for run, _ in self._lines}
+
     def of(self, cell: Cell) -> Evidence | str:
         """Of a cell, the mean over its seeds; or why there is none, in words."""
         found = [self._row(row) for row in cell.rows]
@@ -154,11 +159,10 @@ def _of_elements(lines: Sequence[Line], key: str, count: int, unit: str) -> dict
     regions = np.array([line["regions"] or 0 for line in lines])
     groups, categories = ([line[name] for line in lines] for name in ("group", "category"))
     plain, numbered = element_parts(hists), element_parts(hists, regions)
+    parts: list[tuple[np.ndarray, tuple[str, ...]]] = [(plain, SAMPLE_METRICS), (numbered, ("aupro",))]
     if np.array_equal(plain, numbered):
         parts = [(plain, ELEMENT_METRICS)]
-    else:
-        parts = [(plain, SAMPLE_METRICS), (numbered, ("aupro",))]
-    evidence = {}
+    evidence: dict[str, Evidence] = {}
     for held, metrics in parts:
         drawn = resampled(groups, categories, held, element_values(hists, regions, metrics), RESAMPLES, SEED)
         evidence |= _deviating(drawn, metrics, key, count, unit, _scarcest(groups, categories, held))
@@ -176,9 +180,9 @@ def _deviating(
 ) -> dict[str, Evidence]:
     """Resamples as deviations, by metric.
 
-    The variance of resampling n groups with replacement is short by (n - 1) / n, which is made good. Where all resamples
-    agree, as where no sample is misjudged, there is none to see: a thing never seen in n groups may be there in 3 / n of
-    them (1 - 0.05^(1 / n); Hanley and Lippman-Hand, JAMA 249, 1983).
+    The variance of resampling n groups with replacement is short by (n - 1) / n, which is made good. Where all
+    resamples agree, as where no sample is misjudged, there is none to see: a thing never seen in n groups may be there
+    in 3 / n of them (1 - 0.05^(1 / n); Hanley and Lippman-Hand, JAMA 249, 1983).
     """
     if drawn is None or drawn.units <= drawn.strata:
         return {}

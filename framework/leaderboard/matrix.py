@@ -53,10 +53,9 @@ class Cell:
 
     @property
     def _span(self) -> tuple[float, float] | None:
-        bounds = [(row.low, row.high) for row in self.rows if row.low is not None and row.high is not None]
-        if len(bounds) < len(self.rows):
-            return None
-        return mean_interval([row.value for row in self.rows], *zip(*bounds, strict=True))
+        lows = [row.low for row in self.rows if row.low is not None]
+        highs = [row.high for row in self.rows if row.high is not None]
+        return mean_interval([row.value for row in self.rows], lows, highs) if len(lows) == len(self.rows) else None
 
     @property
     def spread(self) -> float | None:

@@ -210,8 +210,8 @@ def _protocol(metric: str, level: Level) -> str:
 def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interval | None:
     """By DeLong where it holds: of AUROC, where every sample is a unit of its own.
 
-    It needs no draws, and near 100 and with few samples it holds the truth more often than percentiles do. Where samples
-    share a group, and of every other metric, groups are resampled.
+    It needs no draws, and near 100 and with few samples it holds the truth more often than percentiles do. Where
+    samples share a group, and of every other metric, groups are resampled.
     """
     groups, categories = ([line[key] for line in lines] for key in ("group", "category"))
     if level.name in ("sample", "view", "group"):

@@ -9,8 +9,7 @@ from metrics.exact import all_four
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from framework.leaderboard import statistics
-from framework.leaderboard.statistics import bootstrap
-from framework.leaderboard.statistics import Interval, element_interval, sample_interval
+from framework.leaderboard.statistics import Interval, bootstrap, element_interval, sample_interval
 from framework.metrics.regions import coarse
 
 EXACT = {"auroc": statistics.auroc, "ap": statistics.average_precision, "f1_max": statistics.f1_max}

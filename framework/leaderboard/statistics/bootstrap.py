@@ -132,8 +132,11 @@ def sample_values(scores: np.ndarray, labels: np.ndarray, metrics: tuple[str, ..
         parts = []
         for part in [drawn[:1].astype(np.float64), *_chunks(drawn[1:], len(rows))]:
             weights = part[:, owner]  # (b, n)
-            sides = weights * ~truth, weights * truth
-            each = [values(*(steps(s[:, order], ends) for s in sides), metrics) for order, ends in ranked]
+            normal, anomalous = weights * ~truth, weights * truth
+            each = [
+                values(steps(normal[:, order], ends), steps(anomalous[:, order], ends), metrics)
+                for order, ends in ranked
+            ]
             parts.append(np.stack(each, 1))  # (M, S, b)
         return np.concatenate(parts, 2)
 

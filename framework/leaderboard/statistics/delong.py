@@ -39,9 +39,9 @@ def independent(groups: Labels, categories: Labels) -> bool:
 def placed(scores: np.ndarray, labels: np.ndarray, categories: Labels | None) -> Placed | None:
     """AUROC and its structural components, mean over the categories of both classes.
 
-    The variance of an AUROC from m anomalous and n normal samples is S10 / m + S01 / n, where S10 is the sample variance
-    of the share of normal samples that each anomalous one exceeds, and S01 the other way round; ties count half. The
-    categories are independent, so that the variance of their mean is the sum over C^2.
+    The variance of an AUROC from m anomalous and n normal samples is S10 / m + S01 / n, where S10 is the sample
+    variance of the share of normal samples that each anomalous one exceeds, and S01 the other way round; ties count
+    half. The categories are independent, so that the variance of their mean is the sum over C^2.
 
     Args:
         scores: ``(n,)`` of any range.
@@ -83,12 +83,12 @@ def delong_interval(
 ) -> Interval | None:
     """Interval of AUROC, or of its mean over categories, of samples that are independent of each other.
 
-    The arguments and None are as of ``placed``. The ends are the values A that the found one lies just that many standard
-    errors away from, where the variance at A is the found one times A (1 - A) over what it is there: Wilson's interval
-    with as many samples as a share would need for DeLong's variance. Plus and minus standard errors would reach beyond
-    1, and hold the truth too seldom near it (80 % of the time at 97, 20 anomalous and 30 normal samples; this: 92 %;
-    the percentile bootstrap: 83 %). A category whose classes lie apart (AUROC 1) has no variance, though its samples
-    are few: it counts as if its interval reached down to ``perfect``.
+    The arguments and None are as of ``placed``. The ends are the values A that the found one lies just that many
+    standard errors away from, where the variance at A is the found one times A (1 - A) over what it is there: Wilson's
+    interval with as many samples as a share would need for DeLong's variance. Plus and minus standard errors would
+    reach beyond 1, and hold the truth too seldom near it (80 % of the time at 97, 20 anomalous and 30 normal samples;
+    this: 92 %; the percentile bootstrap: 83 %). A category whose classes lie apart (AUROC 1) has no variance, though
+    its samples are few: it counts as if its interval reached down to ``perfect``.
     """
     found = placed(scores, labels, categories)
     if found is None:

@@ -27,8 +27,8 @@ def shared_ranks(
     """Rank of each name: 1 + how many of those that count are significantly better.
 
     A rank is a count, so ranks are ordered however "cannot be told apart" behaves, which is not transitive: a may be
-    better than c while b can be told from neither. Then a and b have rank 1 and c has rank 2. Those with a rank of their
-    own are not always better than the next: pairs say that.
+    better than c while b can be told from neither. Then a and b have rank 1 and c has rank 2. A higher rank alone does
+    not say that one is better than the other: pairs say that.
 
     Args:
         names: to rank.

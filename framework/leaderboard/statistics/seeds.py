@@ -1,10 +1,11 @@
 """Values and intervals of several seeds of one method in; the interval of their mean, a random effect of seeds, out.
 
-The seeds that were run are a sample of those that could be. The variance of the mean over S seeds has two parts: that of
-the test set, which all seeds share, and so does not shrink with S; and the variance between seeds over S. The parts are
-added, and Student's t takes the degrees of freedom of the sum, as two or three seeds tell little about how they vary. A
-bootstrap over the seeds themselves (seeds first, then samples) would see only (S - 1) / S of their variance: a half, of
-two seeds. What varies between seeds on one test set and not on another counts in both parts: that errs on the safe side.
+The seeds that were run are a sample of those that could be. The variance of the mean over S seeds has two parts: that
+of the test set, which all seeds share, and so does not shrink with S; and the variance between seeds over S. The parts
+are added, and Student's t takes the degrees of freedom of the sum, as two or three seeds tell little about how they
+vary. A bootstrap over the seeds themselves (seeds first, then samples) would see only (S - 1) / S of their variance: a
+half, of two seeds. What varies between seeds on one test set and not on another counts in both parts: that errs on the
+safe side.
 
 Source: a two-way random-effects model, Searle, Casella and McCulloch, Variance Components, 1992; for learned methods
 Bouthillier et al., Accounting for Variance in Machine Learning Benchmarks, MLSys 2021.
@@ -19,7 +20,7 @@ from framework.leaderboard.statistics.student import joined, quantile
 
 
 def seed_variance(values: Sequence[float]) -> tuple[float, float]:
-    """Variance of the mean of values, one a seed, and its degrees of freedom; ``(0, inf)`` for one, which tells none."""
+    """Variance of the mean of values, one a seed, and its degrees of freedom; ``(0, inf)`` for a single one."""
     count = len(values)
     if count < 2:
         return 0.0, math.inf

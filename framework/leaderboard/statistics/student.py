@@ -9,7 +9,7 @@ from scipy.special import ndtri, stdtr, stdtrit
 
 
 def quantile(level: float = 0.95, freedom: float = math.inf) -> float:
-    """Half-width, in standard errors, of the two-sided interval of a share ``level``: Student's t, at infinity normal."""
+    """Half-width, in standard errors, of the two-sided interval of a share ``level`` by Student's t, or normal."""
     share = (1 + level) / 2
     return float(ndtri(share) if math.isinf(freedom) else stdtrit(freedom, share))
 
