@@ -41,7 +41,7 @@ def leaderboard(
     from framework.leaderboard.matrix import newest
     from framework.leaderboard.render import tables
     from framework.leaderboard.render.page import page
-    from framework.leaderboard.store import load, load_gallery
+    from framework.leaderboard.store import load, load_gallery, load_samples
 
     if fmt not in get_args(Format):
         raise UserError(f"leaderboard: no format {fmt!r}. Known: {', '.join(get_args(Format))}.")
@@ -55,7 +55,7 @@ def leaderboard(
         gallery = [item for item in load_gallery(paths) if item["run"] in current]
         text = page(rows, gallery, title, list(notes))
     else:
-        text = {"markdown": tables.markdown, "csv": tables.csv, "latex": tables.latex}[fmt](rows)
+        text = {"markdown": tables.markdown, "csv": tables.csv, "latex": tables.latex}[fmt](rows, load_samples(paths))
     if out is not None:
         write_whole(out, text.encode())
     return text

@@ -105,8 +105,8 @@ def ranks(matrix: Matrix, found: Sequence[Comparison]) -> dict[tuple[str, str], 
     """Rank of each method on each test set: 1 + how many are significantly better.
 
     Methods that cannot be told apart from the best share rank 1. In-domain and transductive methods push nobody down:
-    they get the rank that they would have among the others, and are to be shown apart (``fair``). Controls, and methods
-    that were not compared with the larger part of the others, have none.
+    they get the rank that they would have among the others, and are to be shown apart (see ``fair``). Controls, and
+    methods that were not compared with the larger part of the others, have none.
 
     Args:
         matrix: of one metric at one level.
@@ -126,10 +126,15 @@ def ranks(matrix: Matrix, found: Sequence[Comparison]) -> dict[tuple[str, str], 
 
 
 def fair(matrix: Matrix, label: str, tested: str) -> bool:
-    """Whether a line takes part in the ranking of a set, or of several: on none in-domain or transductive."""
-    sets = [tested] if tested in matrix.tested else matrix.tested
-    cells = [matrix.cells[label, name] for name in sets if (label, name) in matrix.cells]
-    return not any(cell.in_domain or cell.transductive for cell in cells)
+    """Whether a line takes part in the ranking of a set: neither in-domain nor transductive there.
+
+    On the mean of all sets whoever trained on one of them is in-domain somewhere, and only a transductive one stands
+    apart.
+    """
+    if tested in matrix.tested:
+        cell = matrix.cells[label, tested]
+        return not (cell.in_domain or cell.transductive)
+    return not any(cell.transductive for (line, _), cell in matrix.cells.items() if line == label)
 
 
 def _methods(matrix: Matrix, tested: str) -> Iterator[tuple[str, Cell]]:

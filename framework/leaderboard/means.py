@@ -65,6 +65,6 @@ def _mean(cells: list[Cell]) -> Mean:
                 for rows in zip(*(cell.rows for cell in cells), strict=True)
             ]
             ends.append([value + sign * far for value, far in zip(values, reach, strict=True)])
-        low, high = mean_interval(values, *ends)
+        low, high = mean_interval(values, ends[0], ends[1])
     marks = any(cell.in_domain for cell in cells), any(cell.transductive for cell in cells)
     return Mean(math.fsum(values) / len(values), low, high, *marks)

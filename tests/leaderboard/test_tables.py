@@ -30,11 +30,11 @@ def test_markdown_shows_the_matrix_with_interval_marks_and_chance():
     assert "## Sample AUROC" in text
     head = text[text.index("## Sample AUROC") :].splitlines()[2:7]
     assert head == [
-        r"| trained on \\ tested on | parts | cups |",
-        "| --- | --- | --- |",
-        "| **parts** | 87.5† (81.2–93.8) | – |",
-        "| **nothing** | 56.2≈ (43.8–68.8) | 100.0 (–) |",
-        "| **chance** | 50.0 | 50.0 |",
+        r"| trained on \\ tested on | parts | cups | mean of 2 sets |",
+        "| --- | --- | --- | --- |",
+        "| **parts** | 87.5† (81.2–93.8) | – | – |",
+        "| **nothing** | 56.2≈ (43.8–68.8) | 100.0 (–) | 78.1 (–) |",
+        "| **chance** | 50.0 | 50.0 | – |",
     ]
     assert (
         "† in-domain: the model was trained on samples of this test set, or on others of its patients or objects."
@@ -53,8 +53,8 @@ def test_markdown_lists_every_row_and_says_which_are_superseded():
 
 
 def test_markdown_says_how_several_seeds_spread():
-    text = markdown([row(value=0.75), row(seed=1, value=0.875)])
-    assert "| **parts** | 81.2 ± 8.8 (2 seeds) (81.2–93.8) |" in text
+    text = markdown([row(value=0.75, low=0.7, high=0.8), row(seed=1, value=0.875, low=0.825, high=0.925)])
+    assert "| **parts** | 81.2 ± 8.8 (2 seeds) (24.8–100.0) |" in text  # two seeds so far apart say little
 
 
 def test_element_rows_name_their_elements_and_certified_error():
@@ -74,7 +74,7 @@ def test_csv_is_one_table_in_full_precision_that_rebuilds_the_matrix():
     rows = [row(value=1 / 3, low=0.1, high=0.9), row(category="bolt"), row(metric="ap"), row(seed=1, value=0.5)]
     rows.append(row(run="old", date="2025-01-01T00:00:00+00:00", value=0.25, low=None, high=None))
     read = list(comma.DictReader(csv(rows).splitlines()))
-    assert list(read[0]) == [*COLUMNS, "superseded", "in_matrix"]
+    assert list(read[0]) == [*COLUMNS, "superseded", "in_matrix", "line", "rank", "better_than", "worse_than"]
     assert [float(r["value"]) for r in read] == [r.value for r in rows]
     assert [r["superseded"] for r in read] == ["False"] * 4 + ["True"]
     assert [r["in_matrix"] for r in read] == ["True", "False", "True", "True", "False"]
@@ -98,8 +98,8 @@ def test_latex_closes_what_it_opens_and_keeps_its_columns():
     plain = re.sub(r"\\[{}]", "", text)
     assert plain.count("{") == plain.count("}")
     first = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
-    assert {line.count(" & ") for line in first.splitlines() if line.endswith(r"\\")} == {2}
-    assert "nothing & \\cellcolor" in first and first.count(" & -- ") == 1
+    assert {line.count(" & ") for line in first.splitlines() if line.endswith(r"\\")} == {3}
+    assert "nothing & \\cellcolor" in first and first.count(" & -- ") == 2
 
 
 @pytest.mark.parametrize("write", [markdown, csv, latex])

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from framework.leaderboard.comparison import (
-    BETTER,
-    UNCLEAR,
-    Comparison,
-    across,
-    comparisons,
-    fair,
-    ranks,
-)
+from framework.leaderboard.comparison import BETTER, UNCLEAR, Comparison, across, comparisons, fair, ranks
 from framework.leaderboard.evidence import Samples, Saved
-from framework.leaderboard.matrix import Matrix
-from framework.leaderboard.means import all_sets, means
+from framework.leaderboard.matrix import Cell, Matrix
+from framework.leaderboard.means import Mean, all_sets, means
 from framework.leaderboard.render import words
 
 FEW = 6  # methods of a test set of which all pairs are told; of more, those with the best
+SEEDS = (
+    "Seeds are a random effect of the methods that have several; of a method of one seed, how training varies is not in "
+    "the test."
+)
 PAIR_HEADS = ("tested on", "method", "is", "method", "by", "interval", "p")
 LEGEND = (
-    "Rank: 1 + how many methods are significantly better on that set, so that methods that cannot be told from the best "
-    "share rank 1. In parentheses: the rank that an in-domain or transductive method would have among the others, whom "
-    "it does not push down. Controls, and methods whose runs keep no scores of single samples, have none.",
-    "Pairs are tested on the same samples. p is corrected for the number of pairs (Holm) in each family: all pairs of one "
-    "test set, metric and level; better is p of 0.05 or less. The interval of a difference is not corrected. A mean of "
-    "sets is shown of methods that were tested on all of them.",
+    "Rank: 1 + how many methods are significantly better on that set: methods that cannot be told from the best share "
+    "rank 1. In parentheses: the rank that an in-domain or transductive method would have among the others, whom "
+    "it does not push down; in the mean of all sets, where who trained on one is in-domain, only a transductive one stands "
+    "apart. Controls, and methods whose runs keep no scores of single samples, have none.",
+    "Pairs are tested on the same samples. p is corrected for the number of pairs (Holm) in each family: all pairs of "
+    "one test set, metric and level; better is p of 0.05 or less. The interval of a difference is not corrected.",
 )
 
 
@@ -64,7 +60,7 @@ def standings(shown: Sequence[Matrix], samples: Samples) -> list[Standing]:
 
 
 def pair_lines(found: Sequence[Standing]) -> dict[str, list[list[str]]]:
-    """By the title of a matrix the texts under ``PAIR_HEADS``: each set once, by the first metric that is shown of it."""
+    """By the title of a matrix the texts under ``PAIR_HEADS``: each set once, by the first metric shown of it."""
     told: set[str] = set()
     lines: dict[str, list[list[str]]] = defaultdict(list)
     for standing in found:
@@ -79,22 +75,48 @@ def pair_lines(found: Sequence[Standing]) -> dict[str, list[list[str]]]:
 def pair_notes(found: Sequence[Standing]) -> list[str]:
     """How pairs were tested, and which were not compared and why."""
     pairs = [pair for standing in found for pair in standing.pairs]
-    how = sorted({pair.how for pair in pairs if pair.samples})
+    tests = sorted({test for c in pairs if c.samples for test in c.how.partition(";")[0].split(" and ")})
     why: dict[str, set[str]] = defaultdict(set)
     for pair in pairs:
         if not pair.samples:
             why[pair.how].add(pair.tested)
     left_out = [f"{text.capitalize()} ({', '.join(sorted(sets))})." for text, sets in sorted(why.items())]
-    return [*(f"Test: {text}." for text in how), *left_out]
+    return [*([f"Tests: {', '.join(tests)}. {SEEDS}"] if tests else []), *left_out]
 
 
-def mean_text(matrix: Matrix, trained: str) -> str:
-    """Value, marks and interval of the mean over all sets; a dash where the line has none."""
-    mean = means(matrix).get(trained)
+def against(standing: Standing, trained: str, tested: str) -> tuple[str, str, str, str]:
+    """Line, rank, and the lines that it is better than and worse than on a set, joined; "" for none."""
+    better = [(c.a, c.b) if c.verdict == BETTER else (c.b, c.a) for c in standing.pairs if _sure(c, tested)]
+    won, lost = [b for a, b in better if a == trained], [a for a, b in better if b == trained]
+    return trained, str(standing.ranks.get((trained, tested), "")), "; ".join(won), "; ".join(lost)
+
+
+def _sure(pair: Comparison, tested: str) -> bool:
+    return pair.tested == tested and pair.verdict != UNCLEAR
+
+
+def grid(standing: Standing, show: Callable[[Cell, str], str]) -> list[list[str]]:
+    """As ``words.grid``, with ranks, and a last column of means over all sets where a line has one.
+
+    Args:
+        standing: of the matrix.
+        show: a cell and its rank in words -> its text.
+    """
+    matrix = standing.matrix
+    lines = words.grid(matrix, lambda cell, trained, tested: show(cell, standing.rank(trained, tested)))
+    known = means(matrix)
+    if not known:
+        return lines
+    added = [_mean_text(known.get(trained), standing.rank(trained, all_sets(matrix))) for trained in matrix.trained]
+    column = [all_sets(matrix), *added, words.MISSING]
+    return [[*line, text] for line, text in zip(lines, column, strict=True)]
+
+
+def _mean_text(mean: Mean | None, rank: str) -> str:
     if mean is None:
         return words.MISSING
     marks = (words.DAGGER if mean.in_domain else "") + (words.TRANSDUCTIVE if mean.transductive else "")
-    return f"{words.percent(mean.value)}{marks} ({words.span(mean.low, mean.high)})"
+    return f"{words.percent(mean.value)}{marks} ({words.span(mean.low, mean.high)}){rank}"
 
 
 def _shown(standing: Standing, tested: str, pairs: Sequence[Comparison]) -> list[Comparison]:
@@ -103,7 +125,7 @@ def _shown(standing: Standing, tested: str, pairs: Sequence[Comparison]) -> list
     if len(names) <= FEW:
         return list(pairs)
     counted = [name for name in names if fair(standing.matrix, name, tested)] or names
-    gains = {name: 0.0 for name in counted}
+    gains = dict.fromkeys(counted, 0.0)
     for pair in pairs:
         for name, sign in ((pair.a, 1), (pair.b, -1)):
             if name in gains:

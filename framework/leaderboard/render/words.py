@@ -92,7 +92,7 @@ def column(matrix: Matrix, tested: str) -> str:
 
 
 def marks(cell: Cell) -> str:
-    """† for in-domain, § for transductive, ‡ where a control is as good, ≈ where the interval holds chance, ↓ where it lies below."""
+    """† in-domain, § transductive, ‡ where a control is as good, ≈ where the interval holds chance, ↓ where below."""
     against = BELOW_CHANCE if cell.below_chance else "" if cell.above_chance else NEAR_CHANCE
     told = ((DAGGER, cell.in_domain), (TRANSDUCTIVE, cell.transductive), (REACHED, cell.reached))
     return "".join(mark for mark, holds in told if holds) + against
@@ -112,9 +112,9 @@ def legend(rows: Sequence[Row]) -> list[str]:
         "A matrix shows the unweighted mean over the categories of a test set; its rows are what a model was trained "
         "on, its columns what it was tested on. An empty entry was not measured.",
         f"The range beside a value is its interval ({'; '.join(methods) or 'none given'}). There is none where a class "
-        "has a single group, where every resample has the same value, or where scores crowd so that the histograms that "
-        "are resampled miss the value. Of several seeds: means, whose interval holds the sampling "
-        "of the test set and that of the seeds.",
+        "has a single group, where every resample has the same value, or where scores crowd so that the histograms "
+        "that are resampled miss the value. Of several seeds: means, whose interval holds the sampling of the test set "
+        "and that of the seeds.",
         f"{DAGGER} in-domain: the model was trained on samples of this test set, or on others of its patients or "
         f"objects. {NEAR_CHANCE} the interval holds chance, the value of random scores; {BELOW_CHANCE} it lies below: "
         "the scores are upside down.",
