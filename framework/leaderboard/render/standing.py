@@ -14,15 +14,15 @@ from framework.leaderboard.render import words
 
 FEW = 6  # methods of a test set of which all pairs are told; of more, those with the best
 SEEDS = (
-    "Seeds are a random effect of the methods that have several; of a method of one seed, how training varies is not in "
-    "the test."
+    "Seeds are a random effect of the methods that have several; of a method of one seed, how training varies is not "
+    "in the test."
 )
 PAIR_HEADS = ("tested on", "method", "is", "method", "by", "interval", "p")
 LEGEND = (
     "Rank: 1 + how many methods are significantly better on that set: methods that cannot be told from the best share "
     "rank 1. In parentheses: the rank that an in-domain or transductive method would have among the others, whom "
-    "it does not push down; in the mean of all sets, where who trained on one is in-domain, only a transductive one stands "
-    "apart. Controls, and methods whose runs keep no scores of single samples, have none.",
+    "it does not push down; in the mean of all sets, where who trained on one is in-domain, only a transductive one "
+    "stands apart. Controls, and methods whose runs keep no scores of single samples, have none.",
     "Pairs are tested on the same samples. p is corrected for the number of pairs (Holm) in each family: all pairs of "
     "one test set, metric and level; better is p of 0.05 or less. The interval of a difference is not corrected.",
 )
