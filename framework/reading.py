@@ -83,7 +83,7 @@ def named(folder: str, name: str) -> Path:
 
 def _settings(name: str) -> DictConfig:
     """The keys of an experiment that a protocol sets."""
-    found = _read(named(PROTOCOLS, name), ()).get("settings", {})
+    found = _read(named(PROTOCOLS, name), ()).get("settings", OmegaConf.create())
     if not isinstance(found, DictConfig):
         raise UserError(f"{named(PROTOCOLS, name)}: settings: write a mapping of an experiment's keys, not {found!r}.")
     return found
@@ -183,8 +183,9 @@ def _leave_out(base: Any, change: DictConfig, schema: type) -> None:
     for key, hint in get_type_hints(schema).items():
         if get_origin(hint) is dict and is_dataclass(get_args(hint)[1]) and OmegaConf.is_dict(change.get(key)):
             for name in [name for name, value in change[key].items_ex(resolve=False) if value is None]:
-                change[key].pop(name)
-                base[key].pop(name, None)
+                del change[key][name]
+                if name in base[key].keys():  # noqa: SIM118, a mapping holds no reference to a set that is left out
+                    del base[key][name]
 
 
 def _check_keys(content: Any, schema: Any, prefix: str, source: str) -> None:

@@ -84,6 +84,8 @@ class Progress:
         self.done = len(finished)
         if finished:
             tell(f"{len(finished)} of {self.total} cells are there already")
+        if self.todo:
+            tell(f"{len(self.todo)} cells to make; the first that needs a set encodes it, later ones read its features")
 
     def end(self, cell: Cell, outcome: Outcome, seconds: float) -> None:
         """Tell what became of a cell, and about how long the rest will take."""
