@@ -29,10 +29,8 @@ POSITIVE = (
     *("optim.lr", "optim.batch_size", "optim.restart", "test_batch_size"),
     *("trainer.max_epochs", "trainer.num_nodes", "trainer.accumulate_grad_batches"),
 )
-NOT_NEGATIVE = (
-    *("seed", "workers", "optim.weight_decay", "trainer.gradient_clip_val"),
-    *("model.smooth", "model.smooth_on"),
-)
+NOT_NEGATIVE = ("seed", "workers", "optim.weight_decay", "trainer.gradient_clip_val")
+SMOOTHED = ("model.smooth", "model.smooth_on")  # which stage 2 has not
 FILLED = ("out", "store.path")  # "" would be the current folder, which nobody means
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_test_batches")
 HIGHEST_SEED = 2**32 - 1  # of NumPy
@@ -65,7 +63,7 @@ def check_values(config: Config, path: Path) -> None:
     for key in POSITIVE:
         if not 0 < _at(config, key) < math.inf:
             raise UserError(f"{path}: {key}: must be positive and finite, is {_at(config, key)}.")
-    for key in NOT_NEGATIVE:
+    for key in (*NOT_NEGATIVE, *SMOOTHED):
         if not 0 <= _at(config, key) < math.inf:
             raise UserError(f"{path}: {key}: must be 0 or more and finite, is {_at(config, key)}.")
     if config.seed > HIGHEST_SEED:

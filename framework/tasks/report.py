@@ -96,9 +96,17 @@ def _scored(task: Detect) -> tuple[str, float | None]:
 
 
 def _set_rows(
-    index: Index, found: list[Level], common: dict[str, Any], contents: list[str], how: str, threshold: float | None
+    index: Index,
+    found: list[Level],
+    common: dict[str, Any],
+    contents: list[str],
+    how: str = "",
+    threshold: float | None = None,
 ) -> list[Row]:
-    """Rows of all levels of a set, each beside its controls; ``contents`` are the digests of its records."""
+    """Rows of all levels of a set, each beside its controls; ``contents`` are the digests of its records.
+
+    ``how`` says how views were scored and smoothed, ``threshold`` is that of the source; see ``_scored``.
+    """
     rows: list[Row] = []
     columns = common | _tested(index, contents)
     views = ", ".join(filter(None, [index.views, how]))
