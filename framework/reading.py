@@ -45,7 +45,9 @@ def stage(path: Path) -> int:
 
 def load_as(schema: type[T], path: Path, overrides: list[str]) -> T:
     """``load`` for the dataclass ``schema``, whose values are not checked but for their types."""
-    merged = _merge(OmegaConf.structured(schema), _read(path, ()), schema, str(path))
+    content = _read(path, ())
+    _check_kind(content, schema, path)
+    merged = _merge(OmegaConf.structured(schema), content, schema, str(path))
     for text in overrides:
         key, equals, value = text.partition("=")
         if key == "protocol" and value.strip() and any(f.name == "protocol" for f in fields(schema)):  # type: ignore[arg-type]
@@ -186,6 +188,15 @@ def _leave_out(base: Any, change: DictConfig, schema: type) -> None:
                 del change[key][name]
                 if name in base[key].keys():  # noqa: SIM118, a mapping holds no reference to a set that is left out
                     del base[key][name]
+
+
+def _check_kind(content: DictConfig, schema: type, path: Path) -> None:
+    """Say of a matrix that is read as an experiment, or the other way round, which command it is for."""
+    known = {f.name for f in fields(schema)}  # type: ignore[arg-type]
+    if "sources" in content and {"train", "test"} <= known:
+        raise UserError(f"{path}: is a matrix of many experiments. Run it with `anomaly-ov transfer {path}`.")
+    if "methods" in known and {"train", "test"} & content.keys():
+        raise UserError(f"{path}: is a single experiment, with train and test. Run it with `anomaly-ov fit {path}`.")
 
 
 def _check_keys(content: Any, schema: Any, prefix: str, source: str) -> None:

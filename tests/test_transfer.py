@@ -141,10 +141,8 @@ def test_check_shows_cells_and_costs(matrix, capsys):
     assert "            start: look_twice on embedded, 1 cell, not trained\n" in shown
     assert "seeds       3, 5; untrained the first alone" in shown
     # 3 sources and 2 targets of 2 samples; a cell of 2 epochs reads 3 * 2 + 4, of 9 epochs 10 * 2 + 4, untrained 4
-    assert (
-        f"costs       10 samples to encode, whose features of targets are not stored: set store.test=true; then over all cells {6 * 10 + 6 * 24 + 4} samples"
-        in shown
-    )
+    assert "costs       10 samples to encode, whose features of targets are not stored: set store.test=true;" in shown
+    assert f"then over all cells {6 * 10 + 6 * 24 + 4} samples of features to read" in shown
 
 
 @pytest.mark.parametrize(
@@ -161,6 +159,19 @@ def test_check_finds_mistakes_of_single_cells(matrix, capsys, override, message)
     assert main(["check", str(matrix), override]) == 2
     told = capsys.readouterr().err
     assert message in told and told.count("\n") == 1
+
+
+def test_the_right_command_is_named(matrix, capsys):
+    assert main(["fit", str(matrix)]) == 2
+    assert (
+        f"m.yaml: is a matrix of many experiments. Run it with `anomaly-ov transfer {matrix}`."
+        in capsys.readouterr().err
+    )
+    assert main(["transfer", str(ROOT / "experiments/quickstart.yaml")]) == 2
+    assert (
+        "quickstart.yaml: is a single experiment, with train and test. Run it with `anomaly-ov fit"
+        in capsys.readouterr().err
+    )
 
 
 def test_what_is_wrong_with_the_command_is_told(matrix, capsys):

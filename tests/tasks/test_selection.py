@@ -76,7 +76,9 @@ def test_what_is_held_out_is_not_trained_on_and_both_have_both_classes(tmp_path)
     assert not names[0] & names[1] and len(names[0] | names[1]) == 40 and len(names[1]) == 8
     assert all(0 not in part.counts for part in (kept, held))
     config.select.share = 0.001
-    with pytest.raises(UserError, match="select.share: 0.001 holds out 0 normal and 0 anomalous samples of pictures"):
+    with pytest.raises(
+        UserError, match=r"select\.share: 0\.001 holds out 0 normal and 0 anomalous samples of pictures"
+    ):
         hold_out(config, [index])
 
 
