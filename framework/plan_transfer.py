@@ -62,6 +62,7 @@ def _opened(every: list[Cell]) -> tuple[list[Index], list[Index]]:
 def _costs(every: list[Cell], train: list[Index], test: list[Index]) -> list[str]:
     """How many samples have to be encoded once, and how many features the training and the tests read."""
     sizes = {("train", i.name): len(i.records) for i in train} | {("test", i.name): len(i.records) for i in test}
+    encoded = {repr(i.config): len(i.records) for i in (*train, *test)}  # a set that is both is encoded once
     passes = 0
     for cell in every:
         epochs = cell.config.trainer.max_epochs + 1  # one more for the source's threshold
@@ -70,7 +71,7 @@ def _costs(every: list[Cell], train: list[Index], test: list[Index]) -> list[str
     store = every[0].config.store
     kept = "are stored" if store.mode != "never" and store.test else "of targets are not stored: set store.test=true"
     return [
-        f"costs       {sum(sizes.values())} samples to encode, whose features {kept}; then over all cells "
+        f"costs       {sum(encoded.values())} samples to encode, whose features {kept}; then over all cells "
         f"{passes} samples of features to read"
     ]
 

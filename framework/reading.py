@@ -192,7 +192,7 @@ def _leave_out(base: Any, change: DictConfig, schema: type) -> None:
 
 def _check_kind(content: DictConfig, schema: type, path: Path) -> None:
     """Say of a matrix that is read as an experiment, or the other way round, which command it is for."""
-    known = {f.name for f in fields(schema)}  # type: ignore[arg-type]
+    known = {f.name for f in fields(schema)}
     if "sources" in content and {"train", "test"} <= known:
         raise UserError(f"{path}: is a matrix of many experiments. Run it with `anomaly-ov transfer {path}`.")
     if "methods" in known and {"train", "test"} & content.keys():

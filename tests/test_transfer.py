@@ -140,8 +140,8 @@ def test_check_shows_cells_and_costs(matrix, capsys):
     assert "matrix      m, 13 cells\nmethods     look_twice: look_twice on embedded, 6 cells\n" in shown
     assert "            start: look_twice on embedded, 1 cell, not trained\n" in shown
     assert "seeds       3, 5; untrained the first alone" in shown
-    # 3 sources and 2 targets of 2 samples; a cell of 2 epochs reads 3 * 2 + 4, of 9 epochs 10 * 2 + 4, untrained 4
-    assert "costs       10 samples to encode, whose features of targets are not stored: set store.test=true;" in shown
+    # 3 sources of 2 samples, two of them targets; 2 epochs read 3 * 2 + 4, 9 epochs 10 * 2 + 4, untrained 4
+    assert "costs       6 samples to encode, whose features of targets are not stored: set store.test=true;" in shown
     assert f"then over all cells {6 * 10 + 6 * 24 + 4} samples of features to read" in shown
 
 

@@ -51,6 +51,8 @@ def leaderboard(
 
     if fmt not in get_args(Format):
         raise UserError(f"leaderboard: no format {fmt!r}. Known: {', '.join(get_args(Format))}.")
+    if beside and fmt not in ("markdown", "latex", "csv"):
+        raise UserError(f"--beside: goes with markdown, latex or csv, not with {fmt!r}.")
     if fmt in BINARY:
         return _write(load(paths), fmt, out)
     if out is not None and out.is_dir():
