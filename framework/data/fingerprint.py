@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 from framework.errors import TruthError, UnreadableError
@@ -116,7 +117,14 @@ def _contents(paths: Iterable[Path]) -> dict[Path, str]:
 
 def _content(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        status = path.stat()
+        return _hashed(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise UnreadableError(f"{path}: cannot be opened ({error.strerror}).") from None
+
+
+@lru_cache(maxsize=2**18)
+def _hashed(path: Path, size: int, changed_ns: int) -> str:
+    """Sha256 of a file, read once in a process as long as its size and time stay: cells of a matrix share sets."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

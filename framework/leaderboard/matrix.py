@@ -130,19 +130,20 @@ def newest(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if last[_identity(row)] is row]
 
 
-def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
+def transfer_matrix(rows: Iterable[Row], metric: str, level: str, category: str = ALL) -> Matrix:
     """The newest rows of category "all" as a matrix; of other categories it is told where a control reaches a method.
 
     Args:
         rows: of any runs, metrics and levels.
         metric: one of ``METRICS`` or ``ANSWERS``.
         level: one of ``LEVELS``.
+        category: which rows, "all" or "pooled".
 
     Raises:
         UserError: one column would mix different test data or different definitions of the metric.
     """
     every = newest(r for r in rows if (r.metric, r.level) == (metric, level))
-    kept = [row for row in every if row.category == ALL]
+    kept = [row for row in every if row.category == category]
     for name in sorted({row.tested_on for row in kept}):
         _same([row for row in kept if row.tested_on == name])
     labels = _labels(kept)

@@ -11,6 +11,7 @@ from framework.leaderboard.rows import Row
 
 METRIC_NAMES = {
     **{"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO"},
+    **{"f1_source": "F1 at the source's threshold"},
     **{"dice_best": "Dice, best threshold", "dice_fixed": "Dice at 0.5", "sensitivity": "sensitivity at 1 FP a scan"},
     **{"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "precision": "precision", "recall": "recall"},
     **{"f1": "F1", "coverage": "coverage", "rouge_l": "ROUGE-L", "similarity": "similarity", "judge": "judge"},
