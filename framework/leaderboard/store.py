@@ -121,6 +121,23 @@ def load_gallery(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return _beside(paths, "gallery")
 
 
+def load_records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """``run.json`` of the runs that ``load`` finds, by run; a Parquet file of rows alone has none.
+
+    Raises:
+        UnreadableError: a record that is no JSON, named.
+    """
+    found = {}
+    for file in dict.fromkeys(file.with_name("run.json") for path in paths for file in _files(path)):
+        if file.is_file():
+            try:
+                record = json.loads(file.read_text(encoding="utf-8"))
+                found[str(record["run"])] = record
+            except (ValueError, KeyError, TypeError) as error:
+                raise UnreadableError(f"{file}: no run record ({error}). Remove or restore this run.") from None
+    return found
+
+
 def _beside(paths: Sequence[Path], kind: str) -> list[dict[str, Any]]:
     """Entries of the files that lie beside the rows; a Parquet file of rows alone has none."""
     files = [file.with_name(f"{kind}.parquet") for path in paths for file in _files(path)]
