@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
-
-import numpy as np
 import pytest
+from fake_page import unpacked
 
 from framework.leaderboard.render.packing import folded, pack
-
-
-def unpacked(text):
-    """What ``script/unpack.js`` makes of it, in Python."""
-    whole = zlib.decompress(base64.b64decode(text))
-    size = int.from_bytes(whole[:4], "little")
-    header, at, columns = json.loads(whole[4 : 4 + size]), 4 + size, {}
-    for name, count, width in header.pop("columns"):
-        planes = np.frombuffer(whole, np.uint8, count * width, at).reshape(width, count).astype(np.int64)
-        columns[name] = sum(plane << (8 * i) for i, plane in enumerate(planes)).tolist()
-        at += count * width
-    assert at == len(whole)
-    return header, columns
 
 
 def test_columns_of_every_width_come_back():

@@ -100,9 +100,7 @@ def fine(share: float) -> int:
     return max(0, min(max(math.floor(_FLIP * share), shown - 5), shown + 4))
 
 
-def _row_columns(
-    rows: Sequence[Row], position: Mapping[int, int]
-) -> tuple[dict[str, list[int]], dict[str, list[Any]]]:
+def _row_columns(rows: Sequence[Row], position: Mapping[int, int]) -> tuple[dict[str, list[int]], dict[str, list[Any]]]:
     """Columns of the rows, and the texts behind their numbers."""
     columns, dictionaries = {}, {}
     for name, fields in GROUPS.items():
