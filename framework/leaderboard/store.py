@@ -122,20 +122,14 @@ def load_gallery(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def load_records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """``run.json`` of the runs that ``load`` finds, by run; a Parquet file of rows alone has none.
+    """``run.json`` of the runs that ``load`` finds, by run; rows on their own, as ``--format parquet`` makes, have none.
 
     Raises:
-        UnreadableError: a record that is no JSON, named.
+        UnreadableError: a record that was changed or cut off, named.
     """
-    found = {}
-    for file in dict.fromkeys(file.with_name("run.json") for path in paths for file in _files(path)):
-        if file.is_file():
-            try:
-                record = json.loads(file.read_text(encoding="utf-8"))
-                found[str(record["run"])] = record
-            except (ValueError, KeyError, TypeError) as error:
-                raise UnreadableError(f"{file}: no run record ({error}). Remove or restore this run.") from None
-    return found
+    folders = dict.fromkeys(file.parent for path in paths for file in _files(path))
+    records = [seal.read(folder) for folder in folders if (folder / seal.RECORD).is_file()]
+    return {str(record["run"]): record for record in records if "run" in record}
 
 
 def _beside(paths: Sequence[Path], kind: str) -> list[dict[str, Any]]:
