@@ -19,14 +19,11 @@ PAIR = [
 ]
 
 
-def test_of(a="parts", b="cups", **fields):
+def paired(a="parts", b="cups", tested="parts", **fields):
     """A paired test with these entries."""
     told = {"level": "sample", "metric": "auroc", "difference": -0.25, "low": -0.5, "high": 0.125, "p": 0.25}
     told |= {"adjusted": 0.5, "verdict": "cannot tell", "samples": 20, "how": "bootstrap"}
-    return Comparison(a=a, b=b, tested="parts", **told | fields)
-
-
-test_of.__test__ = False  # type: ignore[attr-defined]
+    return Comparison(a=a, b=b, tested=tested, **told | fields)
 
 
 def shown(rows, found=()):
@@ -67,7 +64,7 @@ def test_what_is_superseded_and_which_control_is_as_good_is_told_of_every_row():
 
 
 def test_cells_name_their_place_their_rows_and_their_marks():
-    rows = [*PAIR, row(seed=1, value=0.625)]
+    rows = [*PAIR, row(seed=1, value=0.8125)]
     header, columns = shown(rows)
     (matrix,) = header["matrices"]
     assert (matrix["trained"], matrix["tested"], matrix["title"]) == (["parts", "cups"], ["parts"], "Sample AUROC")
@@ -75,8 +72,8 @@ def test_cells_name_their_place_their_rows_and_their_marks():
     assert [columns["cell_seeds"][i] for i in order] == [2, 1] and sorted(columns["cell_rows"]) == [0, 1, 3]
     facts = [header["dictionaries"]["cell_facts"][columns["cell_facts"][i]] for i in order]
     assert facts == [["†", "", True, True], ["", "", False, False]]
-    assert [columns["cell_value"][i] for i in order] == [7500, 5624]
-    assert unfold(columns["cell_spread"][order[0]]) == 177 and unfold(columns["cell_spread"][order[1]]) is None
+    assert [columns["cell_value"][i] for i in order] == [8437, 5624]
+    assert unfold(columns["cell_spread"][order[0]]) == 44 and unfold(columns["cell_spread"][order[1]]) is None
 
 
 def test_shades_are_those_of_the_static_cells():
@@ -85,16 +82,37 @@ def test_shades_are_those_of_the_static_cells():
 
 
 def test_a_paired_test_comes_back_with_its_signs():
-    header, columns = shown(PAIR, [test_of()])
-    assert [unfold(columns[f"test_{n}"][0]) for n in ("difference", "low", "high")] == [-2500, -5000, 1250]
+    header, columns = shown(PAIR, [paired()])
+    told = {"off": -2500 - (8750 - 5624), "down": 2500, "skew": 3750 - 2500}  # the values say +31.3
+    assert {n: unfold(columns[f"test_{n}"][0]) for n in told} == told
     assert [columns[f"test_{n}"] for n in ("matrix", "column", "a", "b")] == [[0], [0], [0], [1]]
-    assert [columns[f"test_{n}"][0] for n in ("p", "adjusted", "samples")] == [2500, 5000, 20]
+    assert [columns[f"test_{n}"][0] for n in ("p", "samples")] == [500, 20]
     assert header["dictionaries"]["test_said"][columns["test_said"][0]] == ["cannot tell", "bootstrap"]
 
 
-@pytest.mark.parametrize(("verdict", "said"), [("cannot tell", ["1=", "1="]), ("better", ["1", "2"])])
-def test_lines_that_cannot_be_told_apart_share_a_rank(verdict, said):
-    (matrix,) = matrices(PAIR)
-    found = places(matrix, [test_of(verdict=verdict)])
-    assert [found["parts", "parts"], found["cups", "parts"]] == said
-    assert places(matrix, []) == {} or set(places(matrix, []).values()) <= {"1="}
+def test_a_small_p_is_told_as_zero_and_a_mean_over_sets_has_the_column_after_the_last():
+    found = [paired(adjusted=0.0009), paired(adjusted=0.001, tested="mean of 2 sets")]
+    _, columns = shown(PAIR, found)
+    assert columns["test_p"] == [0, 1] and columns["test_column"] == [0, 1]
+    assert unfold(columns["test_off"][1]) == -2500
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"verdict": "cannot tell"}, ["1=", "1="]),
+        ({"verdict": "better"}, ["1", "2"]),
+        ({"samples": 0}, [None, None]),
+        ({"verdict": "better", "in_domain": True}, ["(1)", "1"]),
+    ],
+)
+def test_lines_that_cannot_be_told_apart_share_a_rank_and_unfair_ones_are_ranked_apart(fields, said):
+    (matrix,) = matrices([row(in_domain=fields.pop("in_domain", False)), PAIR[1]])
+    found = places(matrix, [paired(**fields)])
+    assert [found.get(("parts", "parts")), found.get(("cups", "parts"))] == said
+    assert places(matrix, []) == {}
+
+
+def test_a_run_says_its_command_as_one_types_it():
+    header, _ = unpacked(contents(PAIR, matrices(PAIR), [], [], {"r1": {"command": ["fit", "a b"]}, "other": {}}))
+    assert header["records"] == {"r1": {"command": "anomaly-ov fit 'a b'", "settings": ""}}

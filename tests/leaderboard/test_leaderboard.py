@@ -50,7 +50,7 @@ def test_the_page_tells_the_command_of_a_run_as_one_types_it(tmp_path):
 
 def test_a_record_that_is_no_json_is_named(tmp_path):
     (write_run(tmp_path, {"run": "r1"}, [row()], [], []) / "run.json").write_text("{")
-    with pytest.raises(UserError, match=r"run\.json: no run record .*Remove or restore this run") as error:
+    with pytest.raises(UserError, match=r"run\.json: not a readable run record .*Restore this run") as error:
         leaderboard([tmp_path], "html", None)
     assert "\n" not in str(error.value)
 

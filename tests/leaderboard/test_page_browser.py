@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import fake_browser
 import pytest
@@ -108,7 +109,9 @@ def verdicts():
     second = Comparison(
         *("parts", "scans", "scans"), **told, **_difference(-0.375, -0.5, 0.125), adjusted=0.25, verdict="cannot tell"
     )
-    return [first, second]
+    mean = replace(first, tested="mean of 2 sets", difference=-0.09375, verdict="cannot tell", how="of means")
+    third = replace(first, b="nothing", samples=0, how="not compared: other samples were scored", verdict="cannot tell")
+    return [first, second, mean, third]
 
 
 def _difference(difference, low, high):
@@ -197,19 +200,23 @@ def test_a_cell_opens_with_the_keyboard_and_tells_everything(visit, board):
 
 def test_two_methods_stand_side_by_side_with_what_the_test_says(visit, board):
     visit.open(board)
-    assert visit.texts("#versus .said") == ["better", "cannot tell"]
-    assert visit.texts("#versus .g b") == ["+18.8", "−37.5"]
-    assert visit.texts("#versus .g small") == ["+6.3 to +25.0", "−50.0 to +12.5"]
-    assert "p < 0.001 adjusted" in visit.texts("#versus tbody tr:first-child td:last-child")[0]
+    assert visit.texts("#versus tbody th") == ["parts", "scans", "mean of 2 sets"]
+    assert visit.texts("#versus .said") == ["better", "cannot tell", "cannot tell"]
+    assert visit.texts("#versus .g b") == ["+18.8", "−37.5", "−9.4"]
+    assert visit.texts("#versus .g small")[:2] == ["+6.3 to +25.0", "−50.0 to +12.5"]
+    assert visit.texts("#versus tbody tr:last-child td b")[:2] == ["71.9", "81.2"]
+    assert visit.texts("#versus tbody tr:first-child td:last-child small") == ["p < 0.001, 20 samples"]
+    assert "better than scans on 1 of 2 test sets, worse on 0" in visit.texts("#versus .means")[0]
     visit.choose("#versus [name=a]", "scans")
     visit.choose("#versus [name=b]", "parts")
-    assert visit.texts("#versus .said") == ["worse", "cannot tell"] and visit.texts("#versus .g b") == [
-        "−18.8",
-        "+37.5",
-    ]
+    assert visit.texts("#versus .said")[:2] == ["worse", "cannot tell"]
+    assert visit.texts("#versus .g b") == ["−18.8", "+37.5", "+9.4"]
     assert "worse on 1, and cannot be told apart on 1" in visit.texts("#versus .means")[0]
+    visit.choose("#versus [name=a]", "parts")
     visit.choose("#versus [name=b]", "nothing")
-    assert "No paired test" in visit.texts("#versus .means")[0] and "+12.5not tested" in visit.texts("#versus td")
+    said = visit.texts("#versus tbody td:last-child")
+    assert said == ["not compared: other samples were scored", "not tested"]
+    assert "No paired test" in visit.texts("#versus .means")[0] and "+31.3" in visit.texts("#versus td")
 
 
 def test_an_address_brings_back_the_view_and_the_open_cell(visit, board):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from framework.leaderboard.comparison import Comparison, ranks
+from framework.leaderboard.comparison import Comparison, fair, ranks
 from framework.leaderboard.matrix import Matrix, newest, reached
 from framework.leaderboard.render import words
 from framework.leaderboard.render.packing import folded, pack
@@ -83,10 +83,18 @@ def own_and_other(matrix: Matrix) -> tuple[float, float] | None:
 
 
 def places(matrix: Matrix, found: Sequence[Comparison]) -> dict[tuple[str, str], str]:
-    """The rank of each cell in its column, for example "1", or "1=" where others share it."""
-    numbers = ranks(matrix, [c for c in found if (c.level, c.metric) == (matrix.level, matrix.metric)])
-    shared = Counter((tested, rank) for (_, tested), rank in numbers.items())
-    return {key: f"{rank}{'=' if shared[key[1], rank] > 1 else ''}" for key, rank in numbers.items()}
+    """The rank of each cell in its column: "1", or "1=" where others share it.
+
+    In parentheses that of a line which is ranked apart, as in-domain and transductive ones are.
+    """
+    own = [pair for pair in found if (pair.level, pair.metric) == (matrix.level, matrix.metric)]
+    numbers = {key: rank for key, rank in ranks(matrix, own).items() if key in matrix.cells}
+    counted = {key for key in numbers if fair(matrix, *key)}
+    shared = Counter((tested, numbers[line, tested]) for line, tested in counted)
+    return {
+        key: f"{rank}{'=' if shared[key[1], rank] > 1 else ''}" if key in counted else f"({rank})"
+        for key, rank in numbers.items()
+    }
 
 
 def tenths(share: float) -> int:
@@ -156,24 +164,39 @@ def _cell_columns(
 def _test_columns(
     shown: Sequence[Matrix], found: Sequence[Comparison]
 ) -> tuple[dict[str, list[int]], dict[str, list[Any]]]:
-    """Columns of the paired tests, and the texts behind their numbers."""
+    """Columns of the paired tests, and the texts behind their numbers.
+
+    A test of the mean over all sets has the number of the column after the last. The difference is told as what it is
+    off that of the values shown, its interval by how far it reaches down, and further up than down: small numbers.
+    """
     where = {(m.level, m.metric): (i, _numbered(m.trained), _numbered(m.tested)) for i, m in enumerate(shown)}
     lines = []
     for test in found:
         m, trained, tested = where[test.level, test.metric]
-        lines.append((m, tested[test.tested], trained[test.a], trained[test.b]))
+        ends = [round(_FLIP * share) for share in (test.low, test.difference, test.high)]
+        lines.append(
+            {
+                "matrix": m,
+                "column": tested.get(test.tested, len(tested)),
+                "a": trained[test.a],
+                "b": trained[test.b],
+                "off": folded(ends[1] - _apart(shown[m], test)),
+                "down": folded(ends[1] - ends[0]),
+                "skew": folded(ends[0] + ends[2] - 2 * ends[1]),
+                "p": max(1, round(1000 * test.adjusted)) if test.adjusted >= 0.001 else 0,
+                "samples": test.samples,
+            }
+        )
     texts, told = _coded((test.verdict, test.how) for test in found)
+    names = ("matrix", "column", "a", "b", "off", "down", "skew", "p", "samples")
+    return {f"test_{n}": [line[n] for line in lines] for n in names} | {"test_said": texts}, {"test_said": told}
 
-    def signed(name: str) -> list[int]:
-        return [folded(round(_FLIP * getattr(test, name))) for test in found]
 
-    return {
-        **{f"test_{n}": [line[i] for line in lines] for i, n in enumerate(("matrix", "column", "a", "b"))},
-        **{f"test_{name}": signed(name) for name in ("difference", "low", "high")},
-        **{f"test_{name}": [round(_FLIP * getattr(test, name)) for test in found] for name in ("p", "adjusted")},
-        "test_samples": [test.samples for test in found],
-        "test_said": texts,
-    }, {"test_said": told}
+def _apart(matrix: Matrix, test: Comparison) -> int:
+    """Difference of the two values as the page has them; 0 of a mean over sets."""
+    if test.tested not in matrix.tested:
+        return 0
+    return fine(matrix.cells[test.a, test.tested].value) - fine(matrix.cells[test.b, test.tested].value)
 
 
 def _described(matrix: Matrix) -> dict[str, Any]:
@@ -189,10 +212,17 @@ def _described(matrix: Matrix) -> dict[str, Any]:
         "heads": [words.column(matrix, tested) for tested in matrix.tested],
         "domains": [matrix.column(tested)[0].rows[0].domain for tested in matrix.tested],
         "chance": [words.percent(words.chance(matrix, tested)) for tested in matrix.tested],
+        "averages": [_average(matrix, trained) for trained in matrix.trained],
         "means": [words.percent(mean) for mean in means] if means else None,
         "floor": fine(floor),
         "shades": [words.heat(step, matrix.metric) for step in steps],
     }
+
+
+def _average(matrix: Matrix, trained: str) -> str | None:
+    """Mean of a line over all sets; None where one is missing."""
+    cells = [matrix.cells[trained, tested] for tested in matrix.tested if (trained, tested) in matrix.cells]
+    return words.percent(math.fsum(c.value for c in cells) / len(cells)) if len(cells) == len(matrix.tested) else None
 
 
 def _told(record: Mapping[str, Any]) -> dict[str, Any]:

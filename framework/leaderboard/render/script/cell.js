@@ -29,7 +29,7 @@ const drawDialog = () => {
 };
 
 const summary = (matrix, cell, i) => {
-  const rank = cell.place && `rank ${cell.place.replace("=", ", shared with what cannot be told apart")}`;
+  const rank = cell.place && `rank ${cell.place.replace("=", ", shared")}`;
   const spread = cell.spread !== null && `±${(cell.spread / 10).toFixed(1)} over ${cell.rows.length} seeds`;
   const [background, color] = shade(matrix, cell.value);
   const said = [`chance ${matrix.chance[i]}`, rank, spread].filter(Boolean).join(" · ");
@@ -77,12 +77,13 @@ const categories = (cell) => {
   const lines = [...found].map(([name, rows]) => {
     const each = rows.map((row) => shares("", row));
     const shown = Object.fromEntries(["value", "below", "above"].map((key) => [key, mean(each.map((one) => one[key]))]));
-    return { name, row: rows[0], shown, inDomain: rows.some((row) => fact(row, "in_domain")) };
+    return { name, rows, shown, inDomain: rows.some((row) => fact(row, "in_domain")) };
   });
   lines.sort((a, b) => a.shown.value - b.shown.value);
   const heads = ["Category", "Value", "Interval", "Chance", "Samples", "Control"];
-  const body = lines.map(({ name, row, shown, inDomain }) => {
-    const control = data.columns.control[row];
+  const body = lines.map(({ name, rows, shown, inDomain }) => {
+    const [row] = rows;
+    const control = rows.map((each) => data.columns.control[each]).find(Boolean) ?? 0;
     return make(
       ...["tr", {}, make("th", { scope: "row" }, breakable(name))],
       make("td", {}, make("b", {}, percent(shown.value)), inDomain && "†", control > 0 && "‡"),
