@@ -38,8 +38,6 @@ def leaderboard(
     Raises:
         UserError: nothing to read, a file that cannot be read, rows that cannot be compared, ``out`` not writable.
     """
-<<<<<<< HEAD
-=======
     from framework.leaderboard.matrix import matrices, newest
     from framework.leaderboard.render import tables
     from framework.leaderboard.render.page import page

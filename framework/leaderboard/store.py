@@ -122,7 +122,7 @@ def load_gallery(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def load_records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """``run.json`` of the runs that ``load`` finds, by run; rows on their own, as ``--format parquet`` makes, have none.
+    """``run.json`` of the runs that ``load`` finds, by run; rows on their own (``--format parquet``) have none.
 
     Raises:
         UnreadableError: a record that was changed or cut off, named.

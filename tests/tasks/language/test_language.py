@@ -31,6 +31,7 @@ def test_sets_whose_files_have_the_same_names_have_answers_of_their_own(root, as
     sets = LABELLED.replace("test: {{", f"test: {{{{dark: {{{{domain: industrial, dataset: mvtec, root: {other}}}}}, ")
     _, folder = run_of(root, sets)
     assert len(asker.asked) == 8
+    assert json.loads((folder / "run.json").read_text())["command"][0] == "test"
     answers = json.loads((folder / "answers.json").read_text())
     logits = {name: [line["logit"] for line in lines] for name, lines in answers.items()}
     assert logits["dark"] != logits["parts"] and {line["answers"][0] for line in answers["dark"]} == {"No, nothing."}
