@@ -11,6 +11,18 @@ from framework.leaderboard.comparison import Comparison
 from framework.leaderboard.rows import CONTROL
 
 DESK, PHONE = (1280, 900), (390, 844)
+CONTRAST = """
+(selector, ground) => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const [text] = [...document.querySelectorAll(selector)].map((e) => getComputedStyle(e).color);
+  const behind = getComputedStyle(document.querySelector(ground)).backgroundColor;
+  const [high, low] = [light(text), light(behind)].sort((a, b) => b - a);
+  return (high + 0.05) / (low + 0.05);
+}"""  # WCAG 2.2, of a text on a ground
 
 
 class Visit:
