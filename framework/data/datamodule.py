@@ -13,7 +13,8 @@ from framework.data.building import Builder
 from framework.data.features import Store
 from framework.data.index import Index
 from framework.data.loading import Joined, RawSamples, StoredSamples, loader
-from framework.data.sampling import ScoringBatches, TrainBatches
+from framework.data.sampling import ListedBatches, ScoringBatches, TrainBatches
+from framework.models.experts.traits import Traits
 
 
 class DomainData(LightningDataModule):
@@ -24,18 +25,27 @@ class DomainData(LightningDataModule):
         train: sets to train on, may be empty.
         test: sets to test on, may be empty.
         backbone: the frozen backbone that the stores are filled with.
+        traits: of the expert: one that reads pixels needs no store, one that is fitted once reads each sample once.
     """
 
-    def __init__(self, config: Config, train: list[Index], test: list[Index], backbone: nn.Module) -> None:
+    def __init__(
+        self,
+        config: Config,
+        train: list[Index],
+        test: list[Index],
+        backbone: nn.Module,
+        traits: Traits = Traits(),  # noqa: B008, frozen
+    ) -> None:
         super().__init__()
         self.config, self.train_sets, self.test_sets, self.backbone = config, train, test, backbone
+        self.traits = traits
         self.stores: dict[str, Store] = {}
 
     def setup(self, stage: str) -> None:
         """Fill the stores, each rank its share. Called on every rank, before any loader is made."""
-        stage = "fit" if stage == "fit" else "test"  # Lightning's is an enumeration that prints otherwise
+        stage = "test" if stage == "test" else "fit"  # "predict" is the pass over the training sets, see below
         sets = self.train_sets if stage == "fit" else self.test_sets if self.config.store.test else []
-        if not sets or self.config.store.mode == "never" or self.trainer is None:
+        if not sets or self.config.store.mode == "never" or self.trainer is None or self.traits.reads == "pixels":
             return
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
         builder = Builder(
@@ -46,7 +56,8 @@ class DomainData(LightningDataModule):
             rank,
             ranks,
         )
-        epochs = self.config.trainer.max_epochs if stage == "fit" else 3  # a stored test set serves many experiments
+        epochs = self.config.trainer.max_epochs if self.traits.fits == "gradient" else 1
+        epochs = epochs if stage == "fit" else 3  # a stored test set serves many experiments
         pays = rank == 0 and all(builder.probe(index, epochs) for index in sets)
         if not self.trainer.strategy.broadcast(pays):
             return
@@ -70,6 +81,17 @@ class DomainData(LightningDataModule):
             lambda: trainer.current_epoch,
         )
         return loader(joined, batches, self.config.optim.labels, self.config.workers)
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """All training sets once, in their order, whole on every rank: for an expert that is fitted by one pass."""
+        joined = Joined([self._dataset(index, "fit", keep=False) for index in self.train_sets])
+        batches = ListedBatches(range(len(joined)), self.config.test_batch_size)
+        return loader(joined, batches, self.config.optim.labels, self.config.workers)
+
+    def studying(self, index: Index, positions: list[int]) -> DataLoader[Any]:
+        """Some samples of a set under test in their order, whole on every rank and without their truth."""
+        batches = ListedBatches(positions, self.config.test_batch_size)
+        return loader(self._dataset(index, "test", keep=False), batches, "sample", self.config.workers)
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
         trainer, size = self.trainer, self.config.test_batch_size

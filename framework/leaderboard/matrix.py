@@ -60,6 +60,11 @@ class Cell:
         return any(row.in_domain for row in self.rows)
 
     @property
+    def transductive(self) -> bool:
+        """Whether the method behind this saw other samples of the test set before it scored one."""
+        return any(row.transductive for row in self.rows)
+
+    @property
     def diagonal(self) -> bool:
         """Whether one of the training sets has the name of the test set."""
         return self.rows[0].diagonal

@@ -30,6 +30,7 @@ COLUMNS = {
     "weights": "none",
     "trained_on": NOTHING,
     "seed": 0,
+    "transductive": False,
 }
 
 

@@ -103,16 +103,18 @@ def _common(task: Detect) -> dict[str, Any]:
     device = task.trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     expert = config.model.expert
+    method = card["expert"]["name"]  # of a checkpoint, not of today's experiment
     names = [o["name"] for o in card["trained_on"]]
     start = f" from {Path(expert.weights).name}" if expert.weights else ""
     return provenance.stamp(config.name, digest(config)) | {
         "seed": card["run"].get("seed", config.seed),
-        "model": f"{expert.name}{start}, {config.model.crops} crops, views {config.model.pool}",
+        "model": f"{method}{start}, {config.model.crops} crops, views {config.model.pool}",
         "backbone": config.model.backbone.name,
         "weights": trained.weights_hash(task.expert, task.backbone),
         "trained_on": SEPARATOR.join(names) or NOTHING,
         "hardware": provenance.hardware(name, task.trainer.world_size, torch.get_num_threads()),
         "packages": provenance.packages(),
+        "transductive": task.traits.transductive,
     }
 
 

@@ -29,6 +29,7 @@ from framework.leaderboard.store import load
 from framework.locks import held
 from framework.models import trained
 from framework.models.backbones.sources import one_line
+from framework.models.experts import traits
 from framework.models.trained import KEY, Origin
 from framework.plan import open_checked
 from framework.progress import say
@@ -55,26 +56,35 @@ class Outcome:
 def fit(config: Config) -> Outcome:
     """Train, test, write. A run that was killed goes on at its last epoch when the same experiment is run again.
 
+    An expert that is fitted by one pass makes it again then. One that has nothing to learn is tested as it is.
+
     Raises:
         UserError: anything the user can mend, before anything is trained; the same experiment is being trained already.
     """
     check_writable(Path(config.out))
+    known = traits.named(config.model.expert.name)
     train, test = open_checked(config, fit=True)
     work = Path(config.out) / f".training-{config.name}-{digest(config)[:12]}"
     saving = ModelCheckpoint(work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
-    trainer = make_trainer(config, [saving])
+    trainer = make_trainer(config, [saving], **_looping(config, known))
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(config.model)
-    card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
+    sets = [] if known.fits == "never" else [_origin(i) for i in train]
+    card = trained.describe(config.model, backbone.identity, sets, _run_card(config))
     task = Detect(config, backbone, expert, card)
-    data = DomainData(config, train, test, backbone)
+    data = DomainData(config, train, test, backbone, known)
     with held(work, config.name, trainer.is_global_zero):
         last = work / "last.ckpt"
         if last.is_file():
             _check_resume(last, card)
             say(f"going on from {last}")
         with told(trainer):
-            trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+            if known.fits == "gradient":
+                trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+            elif known.fits == "once":
+                trainer.predict(task, datamodule=data, return_predictions=False)
+            else:
+                say(f"{config.model.expert.name} has nothing to train: the train sets are not read, it is only tested")
         task.trained = True
         return _finish(config, trainer, task, data, work)
 
@@ -85,15 +95,18 @@ def test(config: Config) -> Outcome:
     Raises:
         UserError: anything the user can mend, before anything is scored.
     """
-    if not config.checkpoint and not config.model.expert.weights:
+    registry.load_plugins(config.plugins)
+    known = traits.named(config.model.expert.name)
+    if not config.checkpoint and not config.model.expert.weights and known.fits != "never":
         raise UserError(
             f"experiment {config.name}: test needs checkpoint=..., or a published expert in model.expert.weights."
         )
     check_writable(Path(config.out))
     _, sets = open_checked(config, fit=False)
-    trainer = make_trainer(config, [])
     content = trained.read(Path(config.checkpoint)) if config.checkpoint else None
     model = replace(config.model, expert=trained.model_config(content).expert) if content else config.model
+    known = traits.named(model.expert.name)
+    trainer = make_trainer(config, [], **_looping(config, known))
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(model)
     if content is None:
@@ -102,7 +115,7 @@ def test(config: Config) -> Outcome:
         card = content[KEY]
         trained.load_expert(Path(config.checkpoint), content, backbone, expert)
     task = Detect(config, backbone, expert, card)
-    return _finish(config, trainer, task, DomainData(config, [], sets, backbone), None)
+    return _finish(config, trainer, task, DomainData(config, [], sets, backbone, known), None)
 
 
 def make_trainer(config: Config | Reasoning, callbacks: list[Callback], **options: Any) -> Trainer:
@@ -174,6 +187,13 @@ def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, wo
         shutil.rmtree(work)
     checkpoint = task.folder / CHECKPOINT
     return Outcome(task.folder, checkpoint if checkpoint.exists() else None, expectations(config, task.folder))
+
+
+def _looping(config: Config, known: traits.Traits) -> dict[str, Any]:
+    """Options of the trainer for an expert with these traits: what one keeps of what it was shown is a usual tensor."""
+    if known.fits != "once" and not known.transductive:
+        return {}
+    return {"inference_mode": False, "limit_predict_batches": config.trainer.limit_train_batches}
 
 
 def _refused(error: Exception) -> UserError:

@@ -20,7 +20,11 @@ HEADS = (
     *("trained on", "tested on", "category", "level", "metric", "value", "interval", "chance", "error", "samples"),
     *("method", "seed", "run", "date", "commit", "fingerprint", "protocol", "note"),
 )
-DAGGER, REACHED, NEAR_CHANCE, BELOW_CHANCE, MISSING = "†", "‡", "≈", "↓", "–"
+DAGGER, REACHED, SECTION, NEAR_CHANCE, BELOW_CHANCE, MISSING = "†", "‡", "§", "≈", "↓", "–"
+TRANSDUCTIVE = (
+    f"{SECTION} transductive: the method sees the whole test set, without its labels, before it scores one sample, "
+    "so it is no rival of those that see one sample at a time."
+)
 CONTROLS = (
     f"{REACHED} a control is as good, on the set or on one of its categories: where a slice lies, how bright or how "
     "large it is, tells as much as the method. A control looks at no picture, and which of its two directions is "
@@ -93,7 +97,12 @@ def column(matrix: Matrix, tested: str) -> str:
 def marks(cell: Cell) -> str:
     """† for in-domain, ‡ where a control is as good, ≈ where the interval holds chance, ↓ where it lies below."""
     against = BELOW_CHANCE if cell.below_chance else "" if cell.above_chance else NEAR_CHANCE
-    return (DAGGER if cell.in_domain else "") + (REACHED if cell.reached else "") + against
+    return (
+        (DAGGER if cell.in_domain else "")
+        + (REACHED if cell.reached else "")
+        + (SECTION if cell.transductive else "")
+        + against
+    )
 
 
 def chance(matrix: Matrix, tested: str) -> float | None:
@@ -115,6 +124,7 @@ def legend(rows: Sequence[Row]) -> list[str]:
         f"{DAGGER} in-domain: the model was trained on samples of this test set, or on others of its patients or "
         f"objects. {NEAR_CHANCE} the interval holds chance, the value of random scores; {BELOW_CHANCE} it lies below: "
         "the scores are upside down.",
+        *([TRANSDUCTIVE] if any(row.transductive for row in rows) else []),
         *([CONTROLS] if any(row.control for row in rows) else []),
     ]
 
@@ -142,6 +152,7 @@ def control_value(control: Row) -> str:
 def _facts(row: Row, controls: Mapping[Row, Row]) -> list[str]:
     """The texts under ``HEADS`` but for the last."""
     value = percent(row.value) + (DAGGER if row.in_domain else "") + (REACHED if row in controls else "")
+    value += SECTION if row.transductive else ""
     error = f"±{100 * row.error:.2g}" if row.error else "exact"
     return [
         *(row.trained_on, row.tested_on, row.category, level(row), METRIC_NAMES[row.metric], value),
