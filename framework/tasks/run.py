@@ -69,8 +69,7 @@ def fit(config: Config) -> Outcome:
     trainer = make_trainer(config, [saving], **_looping(config, known))
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(config.model)
-    sets = [] if known.fits == "never" else [_origin(i) for i in train]
-    card = trained.describe(config.model, backbone.identity, sets, _run_card(config))
+    card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
     task = Detect(config, backbone, expert, card)
     data = DomainData(config, train, test, backbone, known)
     with held(work, config.name, trainer.is_global_zero):

@@ -30,11 +30,13 @@ class Traits:
         fits: "gradient", by AdamW; "once", by one pass over the training sets without a gradient; "never".
         transductive: it scores the samples of a category of a test set against each other, all of them at once.
         reads: "features" of the backbone, or "pixels": ``(N, 3, S, S)`` uint8 crops in their place.
+        needs: which samples the train sets must have: "both" classes, or "normal" ones.
     """
 
     fits: Literal["gradient", "once", "never"] = "gradient"
     transductive: bool = False
     reads: Literal["features", "pixels"] = "features"
+    needs: Literal["both", "normal"] = "both"
 
 
 class Once(Protocol):
@@ -80,11 +82,12 @@ def declare(
     fits: Literal["gradient", "once", "never"] = "gradient",
     transductive: bool = False,
     reads: Literal["features", "pixels"] = "features",
+    needs: Literal["both", "normal"] = "both",
 ) -> Callable[[T], T]:
     """Mark a builder, or a class of experts, with its traits."""
 
     def mark(thing: T) -> T:
-        thing.traits = Traits(fits, transductive, reads)  # type: ignore[attr-defined]
+        thing.traits = Traits(fits, transductive, reads, needs)  # type: ignore[attr-defined]
         return thing
 
     return mark
