@@ -103,7 +103,9 @@ def _common(task: Detect) -> dict[str, Any]:
     device = task.trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     expert = config.model.expert
-    method = card["expert"]["name"]  # of a checkpoint, not of today's experiment
+    method, options = card["expert"]["name"], card["expert"]["options"]  # of a checkpoint, not of today's experiment
+    if options and task.traits.fits != "gradient":  # a rival that was changed is another method
+        method += f" ({', '.join(f'{key} {value}' for key, value in sorted(options.items()))})"
     names = [o["name"] for o in card["trained_on"]]
     start = f" from {Path(expert.weights).name}" if expert.weights else ""
     return provenance.stamp(config.name, digest(config)) | {

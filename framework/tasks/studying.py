@@ -10,6 +10,7 @@ from torch import nn
 
 from framework.data.datamodule import DomainData
 from framework.data.index import Index
+from framework.errors import UserError
 from framework.models.experts import traits
 from framework.models.scoring import joined, looked
 from framework.types import Verdict
@@ -42,22 +43,39 @@ def study(task: LightningModule, backbone: nn.Module, expert: nn.Module, data: D
         expert: transductive, on the same.
         data: the loaders.
         index: the set.
+
+    Raises:
+        UserError: what the expert cannot do with a category, with the names of both.
     """
-    reads, mode, size = traits.of(expert).reads, data.config.model.crops, backbone.image_size
     found: dict[int, Verdict] = {}
     for category in index.categories:
         positions = [i for i, record in enumerate(index.records) if record.category == category]
-        views: list[int] = []  # of each sample
-        crops: list[int] = []  # of each view
-        for batch in data.studying(index, positions):
-            batch = task.transfer_batch_to_device(batch, task.device, 0)
-            owners = [i for i, count in enumerate(batch.views, len(views)) for _ in range(count)]
-            for start, end, seen in looked(backbone, batch, size, mode, reads):
-                expert.study(seen, batch.crops[start:end], owners[start:end])
-            views, crops = views + batch.views, crops + batch.crops
-        verdict = expert.conclude()
-        found |= dict(zip(positions, _apart(verdict, views, crops), strict=True))
+        try:
+            found |= zip(positions, _category(task, backbone, expert, data, index, positions), strict=True)
+        except UserError as error:
+            raise type(error)(f"{index.name}, category {category}: {error}") from None
     return Studied(found)
+
+
+def _category(
+    task: LightningModule,
+    backbone: nn.Module,
+    expert: nn.Module,
+    data: DomainData,
+    index: Index,
+    positions: list[int],
+) -> list[Verdict]:
+    """The verdict on each sample of a category."""
+    reads, mode, size = traits.of(expert).reads, data.config.model.crops, backbone.image_size
+    views: list[int] = []  # of each sample
+    crops: list[int] = []  # of each view
+    for batch in data.studying(index, positions):
+        batch = task.transfer_batch_to_device(batch, task.device, 0)
+        owners = [i for i, count in enumerate(batch.views, len(views)) for _ in range(count)]
+        for start, end, seen in looked(backbone, batch, size, mode, reads):
+            expert.study(seen, batch.crops[start:end], owners[start:end])
+        views, crops = views + batch.views, crops + batch.crops
+    return _apart(expert.conclude(), views, crops)
 
 
 def _apart(verdict: Verdict, views: list[int], crops: list[int]) -> list[Verdict]:

@@ -177,3 +177,12 @@ def test_slices_and_patients_are_called_so():
     text = markdown([row(), *rows, row(level="view", element="frame", tested_on="films", metric="ap")])
     for heading in ("## Sample AUROC", "## Slice AUROC", "## Frame AP", "## Patient AUROC"):
         assert f"{heading}\n" in text
+
+
+def test_a_transductive_method_is_marked_wherever_it_stands():
+    rows = [row(transductive=True), row(run="r2", trained_on="nothing")]
+    text = markdown(rows)
+    assert lines(text, "| **parts** |")[0] == "| **parts** | 87.5§ (81.2–93.8) |"
+    assert "| 87.5§ | 81.2–93.8 |" in text and lines(text, "| **nothing** |")[0].count("§") == 0
+    assert "§ transductive: the method sees the whole test set" in text
+    assert "transductive:" not in markdown(rows[1:])

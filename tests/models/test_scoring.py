@@ -7,6 +7,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from framework.data import crops
+from framework.models.experts.traits import Traits
 from framework.models.scoring import ViewMaps, judge, per_sample
 from framework.types import Batch, Features, Record, Sample, Verdict
 
@@ -133,3 +134,15 @@ def test_features_from_a_store_are_not_computed_again():
     batch = a_batch("base", (2,), True)
     batch.features = Features([], torch.tensor([[[3.0]], [[5.0]]]), (1, 1))
     assert judge(Tower(), expert, batch, SIZE, "base").logits.tolist() == [3, 5]
+
+
+def test_an_expert_that_reads_pixels_is_given_them():
+    batch, tower = a_batch("base", (2, 1), False), Tower()
+
+    def reading(pixels, cut):
+        return expert(Tower()(pixels), cut)
+
+    reading.traits = Traits(reads="pixels")
+    found = judge(tower, reading, batch, SIZE, "base")
+    assert tower.seen == []
+    assert_close(found.logits, batch.pixels.float().mean((1, 2, 3)))

@@ -29,6 +29,7 @@ _TEX = {char: "\\" + char for char in "&%$#_{}"} | {
     "↓": r"$\downarrow$",
     "†": r"\textsuperscript{\textdagger}",
     "‡": r"\textsuperscript{\textdaggerdbl}",
+    "§": r"\textsuperscript{\S}",
     "\u202f": r"\,",
     "\n": " ",
 }

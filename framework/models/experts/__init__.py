@@ -78,7 +78,7 @@ def nearest_normal(
         levels: how many levels the backbone yields, L.
         features: which are compared: all levels together, or the final map.
         keep: share of the bank that a greedy coreset keeps.
-        top: share of a view's patches whose mean is its score; 0 for the highest alone.
+        top: share of a view's patches whose mean distance is its score, at least of one.
         limit_mib: most that the bank may take; of more patches a random choice.
     """
     from framework.models.experts.nearest_normal import NearestNormal

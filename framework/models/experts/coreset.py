@@ -21,7 +21,8 @@ def nearest(found: Tensor, bank: Tensor, apart: tuple[Tensor, Tensor] | None = N
     """
     parts = []
     for start in range(0, len(found), rows := max(1, CHUNK // len(bank))):
-        cosines = found[start : start + rows] @ bank.T  # (rows, K)
+        with torch.autocast(found.device.type, enabled=False):  # half precision tells no near from nearer
+            cosines = found[start : start + rows] @ bank.T  # (rows, K)
         if apart is not None:
             cosines.masked_fill_(apart[0][start : start + rows, None] == apart[1], -torch.inf)
         parts.append((1 - cosines.amax(1)).clamp_min(0))

@@ -70,10 +70,13 @@ class LinearProbe(nn.Module):
             logits ``(M,)``, maps ``(N, rows, columns)`` in (0, 1), tokens ``(N, 0, C)``, summary ``(M, C)``.
         """
         final = features.final.float()
-        margins = ((final - self.centre) / self.spread) @ self.weight + self.bias  # (N, P)
+        known = (self.centre, self.spread, self.weight, self.bias, self.scale)
+        centre, spread, weight, bias, scale = (value.float() for value in known)  # whatever it is kept in
+        with torch.autocast(final.device.type, enabled=False):
+            margins = ((final - centre) / spread) @ weight + bias  # (N, P)
         logits = torch.stack([part.mean() for part in margins.split(crops)])
         summary = torch.stack([part.mean((0, 1)) for part in final.split(crops)])
-        maps = (margins / self.scale).sigmoid().unflatten(1, features.grid)
+        maps = (margins / scale).sigmoid().unflatten(1, features.grid)
         return Verdict(logits, maps, final.new_zeros(len(final), 0, self.width), summary)
 
     def observe(self, features: Features, crops: list[int], targets: Tensor) -> None:

@@ -62,7 +62,9 @@ class MuSc(nn.Module):
                 f"model.expert.options.degrees: sides of neighbourhoods are odd, such as [1, 3, 5], not {degrees}."
             )
         if not 0 < share <= 1 or not neighbours or min(neighbours) < 1:
-            raise UserError("model.expert.options: share lies in (0, 1], neighbours are 1 or more.")
+            raise UserError(
+                f"model.expert.options: share lies in (0, 1], neighbours are 1 or more, not {share:g} and {neighbours}."
+            )
         self.width, self.patches, self.levels = width, patches, levels
         self.degrees, self.share, self.neighbours, self.limit_mib = degrees, share, neighbours, limit_mib
         self.grid = (0, 0)

@@ -17,7 +17,8 @@ from framework.types import Features, Verdict
 MIB = 2**20
 ASKED = 1000  # patches of the bank that the scale is measured with
 FAR = 0.99  # share of normal patches whose distance lies below the scale
-LEAST = 1e-9  # distance: below it lies rounding
+LEAST = 1e-9  # distance whose logarithm is taken
+SMALLEST = 1e-3  # scale: where training views are copies of each other, maps would be 0 or 1
 
 
 class NearestNormal(nn.Module):
@@ -41,7 +42,7 @@ class NearestNormal(nn.Module):
         levels: levels of the backbone, L.
         features: "levels" or "final".
         keep: share of the bank that the coreset keeps, in (0, 1].
-        top: share of a view's patches whose mean distance is its score, in [0, 1]; 0 for the highest alone.
+        top: share of a view's patches whose mean distance is its score, in (0, 1], at least of one patch.
         limit_mib: most that the bank may take; of more patches a random choice is kept, the same for every seed.
 
     Raises:
@@ -56,8 +57,8 @@ class NearestNormal(nn.Module):
         self, width: int, patches: int, levels: int, features: str, keep: float, top: float, limit_mib: int
     ) -> None:
         super().__init__()
-        if not 0 < keep <= 1 or not 0 <= top <= 1:
-            raise UserError("model.expert.options: keep lies in (0, 1], top in [0, 1].")
+        if not 0 < keep <= 1 or not 0 < top <= 1:
+            raise UserError(f"model.expert.options: keep and top lie in (0, 1], not {keep:g} and {top:g}.")
         self.width, self.features, self.keep, self.top = width, features, keep, top
         size = width * (levels if features == "levels" else 1)
         self.most = max(1, limit_mib * MIB // (4 * size))  # patches
@@ -81,10 +82,11 @@ class NearestNormal(nn.Module):
         if not len(self.bank):
             raise ValueError("nearest normal has an empty bank: observe and settle come first")
         found = self._vectors(features)  # (N, P, D)
-        far = nearest(found.flatten(0, 1), self.bank).view(found.shape[:2])  # (N, P)
+        far = nearest(found.flatten(0, 1), self.bank.float()).view(found.shape[:2])  # (N, P)
         scores = torch.stack([self._score(part.flatten()) for part in far.split(crops)])
-        logits = scores.clamp_min(LEAST).log() - self.scale.log()
-        maps = (far / (far + self.scale)).unflatten(1, features.grid)
+        scale = self.scale.float()
+        logits = scores.clamp_min(LEAST).log() - scale.log()
+        maps = (far / (far + scale)).unflatten(1, features.grid)
         summary = torch.stack([part.mean((0, 1)) for part in features.final.float().split(crops)])
         return Verdict(logits, maps, found.new_zeros(len(found), 0, self.width), summary)
 
@@ -135,7 +137,7 @@ class NearestNormal(nn.Module):
         return torch.cat([F.normalize(level.float(), dim=-1) for level in chosen], -1) / math.sqrt(len(chosen))
 
     def _score(self, far: Tensor) -> Tensor:
-        return far.topk(max(1, math.ceil(self.top * len(far)))).values.mean()
+        return far.topk(math.ceil(self.top * len(far))).values.mean()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Take a bank of any length."""
@@ -157,4 +159,4 @@ def _scale(bank: Tensor, views: Tensor) -> Tensor:
     far = far[far.isfinite()]
     if not len(far):
         return bank.new_ones(())
-    return torch.quantile(far, FAR).clamp_min(LEAST)
+    return torch.quantile(far, FAR).clamp_min(SMALLEST)
