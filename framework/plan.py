@@ -11,7 +11,7 @@ from framework.errors import UserError
 from framework.folds import folds, means_of
 from framework.leaderboard.rows import METRICS, SCORED
 from framework.models.backbones.sources import local
-from framework.models.experts import embedded
+from framework.models.experts import embedded, traits
 from framework.reading import PUBLISHED, named
 
 _MEASURED = [(level, m) for level in SCORED for m in METRICS if (level, m) != ("sample", "aupro")]
@@ -36,17 +36,20 @@ def plan(config: Config) -> str:
         f"            {model.crops} crops, views pooled by {model.pool}",
         *([f"scores      {how}"] if (how := _how(config)) else []),
         f"expert      {_start(config)}",
+        *_traits(config),
         *protocols.shown(config),
         *sets("train", train),
     ]
     if config.one_vs_rest:
         lines.append(f"one-vs-rest a run for each of {', '.join(config.one_vs_rest)}, and one of their means")
     if train:
-        lines += _training(config, sum(len(i.records) for i in train))
+        known = traits.named(model.expert.name)
+        lines += _training(config, sum(len(i.records) for i in train)) if known.fits == "gradient" else []
         if config.select.by == "source":
             share = f"{100 * config.select.share:g} % of the groups of each"
             lines.append(f"selects     the best epoch by sample AUROC on {share} train set, held out")
-        lines.append(f"features    store.mode={config.store.mode} in {config.store.path}")
+        if known.reads == "features":
+            lines.append(f"features    store.mode={config.store.mode} in {config.store.path}")
     lines += sets("test", test)
     lines.append(f"devices     {t.accelerator} x {t.devices}, {t.num_nodes} node(s), strategy {t.strategy}")
     lines.append(f"writes      a run folder in {config.out}/")
@@ -88,7 +91,7 @@ def check_names(config: Config, fit: bool = True) -> None:
                 raise type(error)(f"{part}.{name}: {error}") from None
     expert = config.model.expert
     registry.check("backbone", config.model.backbone.name, config.model.backbone.options)
-    registry.check("expert", expert.name, expert.options, given=3)
+    registry.check("expert", expert.name, expert.options, given=traits.given(expert.name))
     for key, value in expert.options.items():
         if type(value) is int and value < 1:
             raise UserError(f"model.expert.options.{key}: a size is 1 or more, not {value}.")
@@ -154,10 +157,27 @@ def _start(config: Config) -> str:
     if config.checkpoint and not config.train:
         return f"the one in {config.checkpoint}"
     expert = config.model.expert
+    fits = traits.named(expert.name).fits
+    if fits != "gradient" and not expert.weights:
+        how = "fitted by one pass over the train sets" if fits == "once" else "nothing to train"
+        return f"{how}, options {dict(expert.options)}" if expert.options else how
     start = f"starts from {expert.weights}" if expert.weights else f"starts anew, drawn with seed {config.seed}"
     found = embedded.options(expert)
     shown = f"{start}, options {found}" if found else start
     return f"`test` takes it from {config.checkpoint}; in `fit` it {shown}" if config.checkpoint else shown
+
+
+def _traits(config: Config) -> list[str]:
+    """What sets an expert apart from the others; of a checkpoint only its file knows."""
+    known = traits.Traits() if config.checkpoint and not config.train else traits.named(config.model.expert.name)
+    lines = []
+    if known.transductive:
+        lines.append(
+            "            transductive: it sees all samples of a test set before it scores one, and rows say so"
+        )
+    if known.reads == "pixels":
+        lines.append("            reads pixels: no features are stored")
+    return lines
 
 
 def _training(config: Config, samples: int) -> list[str]:

@@ -14,7 +14,8 @@ from framework.data.building import Builder
 from framework.data.features import Store
 from framework.data.index import Index
 from framework.data.loading import Joined, RawSamples, StoredSamples, loader
-from framework.data.sampling import ScoringBatches, TrainBatches
+from framework.data.sampling import ListedBatches, ScoringBatches, TrainBatches
+from framework.models.experts.traits import Traits
 
 
 class DomainData(LightningDataModule):
@@ -27,6 +28,7 @@ class DomainData(LightningDataModule):
         backbone: the frozen backbone that the stores are filled with.
         held: parts of the train sets that are held out to select by, may be empty.
         keep: whether batches of the source carry their samples, where scores are made of maps.
+        traits: of the expert: one that reads pixels needs no store, one that is fitted once reads each sample once.
     """
 
     def __init__(
@@ -37,19 +39,20 @@ class DomainData(LightningDataModule):
         backbone: nn.Module,
         held: Sequence[Index] = (),
         keep: bool = False,
+        traits: Traits = Traits(),  # noqa: B008, frozen
     ) -> None:
         super().__init__()
         self.config, self.train_sets, self.test_sets, self.backbone = config, train, test, backbone
-        self.held, self.keep = list(held), keep
+        self.held, self.keep, self.traits = list(held), keep, traits
         self.stores: dict[str, Store] = {}
 
     def setup(self, stage: str) -> None:
         """Fill the stores, each rank its share. Called on every rank, before any loader is made."""
         if stage == "validate":  # of what was trained on just now, whose stores are there
             return
-        stage = "fit" if stage == "fit" else "test"  # Lightning's is an enumeration that prints otherwise
+        stage = "test" if stage == "test" else "fit"  # "predict" is the pass over the training sets, see below
         sets = self.train_sets if stage == "fit" else self.test_sets if self.config.store.test else []
-        if not sets or self.config.store.mode == "never" or self.trainer is None:
+        if not sets or self.config.store.mode == "never" or self.trainer is None or self.traits.reads == "pixels":
             return
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
         builder = Builder(
@@ -60,7 +63,8 @@ class DomainData(LightningDataModule):
             rank,
             ranks,
         )
-        epochs = self.config.trainer.max_epochs if stage == "fit" else 3  # a stored test set serves many experiments
+        epochs = self.config.trainer.max_epochs if self.traits.fits == "gradient" else 1
+        epochs = epochs if stage == "fit" else 3  # a stored test set serves many experiments
         held = self.held if stage == "fit" else []
         pays = rank == 0 and all(builder.probe(index, epochs) for index in (*sets, *held))
         if not self.trainer.strategy.broadcast(pays):
@@ -93,6 +97,17 @@ class DomainData(LightningDataModule):
         if self.trainer.state.fn == "fit" and not self.held:
             return []
         return [self._scoring(i, "held" if self.held else "fit", self.keep) for i in self.held or self.train_sets]
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """All training sets once, in their order, whole on every rank: for an expert that is fitted by one pass."""
+        joined = Joined([self._dataset(index, "fit", keep=False) for index in self.train_sets])
+        batches = ListedBatches(range(len(joined)), self.config.test_batch_size)
+        return loader(joined, batches, self.config.optim.labels, self.config.workers)
+
+    def studying(self, index: Index, positions: list[int]) -> DataLoader[Any]:
+        """Some samples of a set under test in their order, whole on every rank and without their truth."""
+        batches = ListedBatches(positions, self.config.test_batch_size)
+        return loader(self._dataset(index, "test", keep=False), batches, "sample", self.config.workers)
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
         return [self._scoring(index, "test", keep=True) for index in self.test_sets]

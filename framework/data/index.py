@@ -13,6 +13,7 @@ from framework.data.overlap import told
 from framework.data.splitting import part_of
 from framework.data.views import keep_views
 from framework.errors import TruthError, UserError
+from framework.models.experts import traits
 from framework.progress import say
 from framework.types import Domain, Record
 
@@ -110,12 +111,14 @@ def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
 
     Args:
         config: the experiment.
-        fit: whether train sets are needed.
+        fit: whether train sets are needed; of an expert that is never fitted they are not looked at.
 
     Raises:
-        UserError: as ``open_index``; nothing to train or test on; one class only.
+        UserError: as ``open_index``; nothing to train or test on; one class only, where the expert needs both.
     """
     registry.load_plugins(config.plugins)
+    known = traits.named(config.model.expert.name)
+    fit = fit and known.fits != "never"
     if fit and not config.train:
         raise UserError(f"experiment {config.name}: train names no set, so there is nothing to fit.")
     if not config.test and not fit:
@@ -130,7 +133,7 @@ def open_all(config: Config, fit: bool) -> tuple[list[Index], list[Index]]:
             for sets in (train, test)
         )
     if train:
-        _check_train(train, config.optim.labels)
+        _check_train(train, config.optim.labels, known.needs)
         for line in told(train, test):
             say(line)
     for index in test:
@@ -194,13 +197,13 @@ def _check_files(index: Index) -> None:
                 raise TruthError(f"{record.path}: its ground truth {truth} is missing.")
 
 
-def _check_train(train: list[Index], labels: str) -> None:
+def _check_train(train: list[Index], labels: str, needs: str) -> None:
     normal, anomalous = (sum(i.counts[k] for i in train) for k in (0, 1))
     by_view = labels == "view" and any(i.has_truth for i in train)
-    if anomalous == 0 or (normal == 0 and not by_view):
+    if (anomalous == 0 and needs == "both") or (normal == 0 and not by_view):
         names = ", ".join(i.name for i in train)
         kind = "normal" if anomalous == 0 else "anomalous"
         raise UserError(
-            f"{names}: all {normal + anomalous} samples are {kind}; the expert learns from both classes. "
-            "Choose a split with both, or add a set."
+            f"{names}: all {normal + anomalous} samples are {kind}; the expert learns from "
+            + ("both classes. Choose a split with both, or add a set." if needs == "both" else "normal ones. Add some.")
         )

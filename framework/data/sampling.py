@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch.utils.data import Sampler
@@ -43,6 +43,20 @@ class TrainBatches(Sampler[list[Key]]):
             mine = [(i, 1.0) for i in batch[self.rank :: self.ranks]]
             share = math.ceil(len(batch) / self.ranks)
             yield mine + [(batch[0], 0.0)] * (share - len(mine))
+
+
+class ListedBatches(Sampler[list[Key]]):
+    """Given positions in their order, all of them on every rank: for an expert that must see all itself."""
+
+    def __init__(self, positions: Sequence[int], batch_size: int) -> None:
+        self.positions, self.batch_size = positions, batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.positions) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        for start in range(0, len(self.positions), self.batch_size):
+            yield [(i, 1.0) for i in self.positions[start : start + self.batch_size]]
 
 
 class ScoringBatches(Sampler[list[Key]]):

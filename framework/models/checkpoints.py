@@ -38,7 +38,7 @@ def load_expert_weights(path: Path, expert: nn.Module) -> None:
         path: ``.safetensors``, or anything ``torch.load`` reads without running code: an ``expert.ckpt`` of a run, or
             a flat dictionary of tensors, whose keys may all begin with "module.", "anomaly_encoder.",
             "model.anomaly_encoder." or "expert.".
-        expert: any expert; keeps its dtype and device.
+        expert: any expert; keeps its dtype and device. Tensors that it names in ``grows`` may have any length.
 
     Raises:
         UnreadableError: the file is missing, broken, or holds no flat dictionary of tensors.
@@ -59,7 +59,7 @@ def load_expert_weights(path: Path, expert: nn.Module) -> None:
             f"The file must hold exactly its {len(wanted)} tensors."
         )
     for key, shape in wanted.items():
-        if found[key] != shape:
+        if found[key] != shape and not (key in getattr(expert, "grows", ()) and found[key][1:] == shape[1:]):
             advice = _advice(found, wanted)
             raise UserError(f"{path}: {key} has shape {found[key]}, the expert needs {shape}. {advice}")
         if not weights[key].isfinite().all():

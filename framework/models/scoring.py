@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from framework.data import crops as cropping
 from framework.lift import lift
-from framework.types import Batch, Grid, Sample, Verdict
+from framework.models.experts import traits
+from framework.types import Batch, Features, Grid, Sample, Verdict
 
 OWN, HIGHEST, TOP, HALVES = "own", "max", "top1%", "half_max_half_own"
 TOP_PART = 100  # the highest 1 % of the pixels of a view are one in so many, rounded up
@@ -52,13 +53,34 @@ def judge(backbone: nn.Module, expert: nn.Module, batch: Batch, size: int, mode:
         size: side of a crop in pixels.
         mode: "base" or "anyres", how the views are cut.
     """
+    reads = traits.of(expert).reads
+    parts = [expert(seen, batch.crops[start:end]) for start, end, seen in looked(backbone, batch, size, mode, reads)]
+    return parts[0] if len(parts) == 1 else joined(parts)
+
+
+def looked(
+    backbone: nn.Module, batch: Batch, size: int, mode: str, reads: str = "features"
+) -> Iterator[tuple[int, int, Features | Tensor]]:
+    """What an expert takes of a batch, a few whole views at a time: views [start, end) and their features.
+
+    Args:
+        backbone: as in ``judge``.
+        batch: as in ``judge``.
+        size: as in ``judge``.
+        mode: as in ``judge``.
+        reads: "features", or "pixels" for ``(n, 3, S, S)`` uint8 crops in their place.
+    """
     if batch.features is not None:
-        return expert(batch.features, batch.crops)
+        yield 0, len(batch.crops), batch.features
+        return
     device = next(backbone.parameters()).device
-    parts = []
     for start, end in _spans(batch.crops, cropping.AT_ONCE[device.type]):
         pixels = _pixels(batch, start, end, size, mode).to(device, non_blocking=True)
-        parts.append(expert(backbone(pixels), batch.crops[start:end]))
+        yield start, end, backbone(pixels) if reads == "features" else pixels
+
+
+def joined(parts: Sequence[Verdict]) -> Verdict:
+    """Verdicts on views that lie end to end as one."""
     return Verdict(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Verdict)))
 
 

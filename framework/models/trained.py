@@ -17,7 +17,7 @@ from framework import registry
 from framework.config import ModelConfig
 from framework.errors import UserError
 from framework.models.checkpoints import DAMAGED, load_expert_weights
-from framework.models.experts import embedded
+from framework.models.experts import embedded, traits
 
 KEY = "anomaly_ov"
 SCHEMA = 1  # of the card; raise it when a key of ``describe`` is added, removed, or changes its meaning
@@ -68,7 +68,10 @@ def build_model(config: ModelConfig, backbone: nn.Module | None = None) -> tuple
         with torch.random.fork_rng(devices=[]):  # so that the expert is drawn alike where the backbone is at hand
             backbone = registry.build("backbone", config.backbone.name, **config.backbone.options)
     options, patches = embedded.options(config.expert), math.prod(backbone.grid)
-    expert = registry.build("expert", config.expert.name, backbone.width, patches, backbone.depth, **options)
+    name, sizes = config.expert.name, (backbone.width, patches, backbone.depth)
+    more = (backbone,) if traits.given(name) > len(sizes) else ()
+    expert = registry.build("expert", name, *sizes, *more, **options)
+    expert.traits = traits.named(name)
     if config.expert.weights:
         load_expert_weights(expert_weights(config.expert.weights), expert)
     return backbone, expert

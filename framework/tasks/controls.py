@@ -32,6 +32,7 @@ COLUMNS = {
     "seed": 0,
     "recipe": "",
     "selection": "which end is anomalous, by the labels of the test set",
+    "transductive": False,
 }
 
 

@@ -1,4 +1,4 @@
-"""Stage 1: train and test the anomaly expert on frozen features."""
+"""Stage 1: fit and test the anomaly expert on frozen features."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from framework.config import Config
-from framework.models.scoring import judge
+from framework.models.experts import traits
+from framework.models.scoring import judge, looked
 from framework.models.trained import KEY
 from framework.tasks.evaluation import Evaluation
 from framework.tasks.pooling import balanced_bce, class_totals, pool, scoring_of
 from framework.tasks.report import report
 from framework.tasks.selection import MEASURE, SourceScores, best_threshold, sample_logits, source_auroc
+from framework.tasks.studying import Studied, study
 from framework.types import Batch, Features, Verdict
 
 
@@ -34,7 +36,9 @@ class Detect(LightningModule):
         super().__init__()
         self.config, self.backbone, self.expert, self.card = config, backbone, expert, card
         self.strict_loading = False  # the backbone is not in the checkpoint
+        self.traits = traits.of(expert)
         self.evaluations = nn.ModuleList()
+        self.studied: list[Studied] = []  # of each set under test, by a transductive expert
         self.trained = False  # by this process: its checkpoint goes into the run folder
         self.folder: Path | None = None  # of the run, once tested
         self.source = SourceScores()
@@ -42,12 +46,14 @@ class Detect(LightningModule):
 
     def forward(self, batch: Batch) -> Verdict:
         """The expert's verdict on all crops of a batch."""
-        features = batch.features
-        if features is None:
+        seen: Features | Tensor | None = batch.features
+        if seen is None:
             assert batch.pixels is not None
-            with torch.no_grad():
-                features = self.backbone(batch.pixels)
-        return self.expert(features, batch.crops)
+            seen = batch.pixels
+            if self.traits.reads == "features":
+                with torch.no_grad():
+                    seen = self.backbone(seen)
+        return self.expert(seen, batch.crops)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move what the model reads; samples stay where they are."""
@@ -93,10 +99,21 @@ class Detect(LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW and a cosine that restarts, as published: T_0 = half an epoch of steps."""
         o = self.config.optim
-        optimizer = torch.optim.AdamW(self.expert.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=True)
+        taught = [p for p in self.expert.parameters() if p.requires_grad]  # an expert may hold frozen towers
+        optimizer = torch.optim.AdamW(taught, lr=o.lr, weight_decay=o.weight_decay, fused=True)
         steps = self.trainer.estimated_stepping_batches / max(1, self.trainer.max_epochs or 1)
         scheduler = CosineAnnealingWarmRestarts(optimizer, T_0=max(1, round(o.restart * steps)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def predict_step(self, batch: Batch, _: int) -> None:
+        """Show an expert that is fitted once a batch of the training sets: the loop of Lightning that has no loss."""
+        size, mode = self.backbone.image_size, self.config.model.crops
+        for start, end, seen in looked(self.backbone, batch, size, mode, self.traits.reads):
+            self.expert.observe(seen, batch.crops[start:end], batch.targets[start:end])
+
+    def on_predict_end(self) -> None:
+        """All training sets were shown."""
+        self.expert.settle()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the expert and where it comes from; the frozen backbone is named, not copied."""
@@ -110,10 +127,19 @@ class Detect(LightningModule):
             sets = self.trainer.datamodule.test_sets  # type: ignore[attr-defined]
             self.evaluations = nn.ModuleList(Evaluation(index) for index in sets)
 
+    def on_test_start(self) -> None:
+        """Let a transductive expert see all sets under test first: every rank comes here, whatever its share."""
+        if self.traits.transductive:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.studied = [study(self, self.backbone, self.expert, data, index) for index in data.test_sets]
+
     def test_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
         """Score samples and elements; collectives wait for the end, so ranks need not have equal counts."""
         model, size = self.config.model, self.backbone.image_size
-        verdict = judge(self.backbone, self.expert, batch, size, model.crops)
+        if self.studied:
+            verdict = self.studied[dataloader_idx].of(batch.index)
+        else:
+            verdict = judge(self.backbone, self.expert, batch, size, model.crops)
         self.evaluations[dataloader_idx].update(batch, verdict, model.pool, size, model.crops, scoring_of(model))
 
     def on_test_epoch_end(self) -> None:

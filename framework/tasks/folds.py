@@ -16,7 +16,7 @@ from framework.config import Config, digest
 from framework.data.fingerprint import fingerprint
 from framework.data.index import Index
 from framework.folds import folds, means_of, name_of
-from framework.leaderboard.rows import ALL, VIEWED, Row
+from framework.leaderboard.rows import ALL, NOTHING, VIEWED, Row
 from framework.leaderboard.store import load, write_run
 from framework.plan import open_checked
 from framework.progress import say
@@ -91,7 +91,7 @@ def _mean(config: Config, name: str, rows: list[Row], stamp: dict[str, Any]) -> 
         **means | ({} if whole else {"low": None, "high": None}),
         **{key: None if total is None else int(total) for key, total in sums.items()},
         tested_on=name,
-        trained_on=f"one of {', '.join(config.one_vs_rest)}",
+        trained_on=NOTHING if first.trained_on == NOTHING else f"one of {', '.join(config.one_vs_rest)}",
         weights=_joined(row.weights for row in rows),
         fingerprint=_joined(sorted({row.fingerprint for row in rows})),
         interval=f"mean bounds of {len(rows)} runs; {first.interval}" if whole else "",

@@ -16,6 +16,7 @@ from framework.data.loading import RawSamples, collate
 from framework.errors import UserError
 from framework.files import make_folder
 from framework.models import trained
+from framework.models.experts import traits
 from framework.models.scoring import ViewMaps, judge, per_sample, view_logits
 from framework.models.trained import Origin
 from framework.progress import say, track
@@ -56,6 +57,11 @@ class Predictor:
             self.domain(path)
         self.device = usable(device)
         self.config = trained.model_config(content, weights)
+        if traits.named(self.config.expert.name).transductive:
+            raise UserError(
+                f"{checkpoint}: expert {self.config.expert.name!r} is transductive: it scores the samples of a "
+                "whole set against each other, so it cannot score one file. Use `anomaly-ov test`."
+            )
         self.backbone, self.expert = trained.build_model(self.config)
         trained.load_expert(checkpoint, content, self.backbone, self.expert)
         self.backbone.to(self.device)

@@ -132,12 +132,15 @@ def _common(task: Detect) -> dict[str, Any]:
     device = task.trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     expert = config.model.expert
+    method, options = card["expert"]["name"], card["expert"]["options"]  # of a checkpoint, not of today's experiment
+    if options and task.traits.fits != "gradient":  # a rival that was changed is another method
+        method += f" ({', '.join(f'{key} {value}' for key, value in sorted(options.items()))})"
     names, how = [o["name"] for o in card["trained_on"]], scoring_of(config.model).words
     start = f" from {Path(expert.weights).name}" if expert.weights else ""
     return provenance.stamp(config.name, digest(config)) | {
         "seed": card["run"].get("seed", config.seed),
         "model": ", ".join(
-            filter(None, [f"{expert.name}{start}", f"{config.model.crops} crops, views {config.model.pool}", how])
+            filter(None, [f"{method}{start}", f"{config.model.crops} crops, views {config.model.pool}", how])
         ),
         "backbone": config.model.backbone.name,
         "weights": trained.weights_hash(task.expert, task.backbone),
@@ -146,6 +149,7 @@ def _common(task: Detect) -> dict[str, Any]:
         "packages": provenance.packages(),
         "recipe": recipe(config),
         "selection": card.get("selection", {}).get("words", "") if names else UNTRAINED,
+        "transductive": task.traits.transductive,
     }
 
 

@@ -31,6 +31,7 @@ from framework.leaderboard.store import load
 from framework.locks import held
 from framework.models import trained
 from framework.models.backbones.sources import one_line
+from framework.models.experts import traits
 from framework.models.trained import KEY, Origin
 from framework.plan import open_checked
 from framework.progress import say
@@ -58,6 +59,8 @@ class Outcome:
 def fit(config: Config, backbone: Module | None = None) -> Outcome:
     """Train, test, write. A run that was killed goes on at its last epoch when the same experiment is run again.
 
+    An expert that is fitted by one pass makes it again then. One that has nothing to learn is tested as it is.
+
     Args:
         config: the experiment.
         backbone: where it is loaded already; None loads it.
@@ -66,22 +69,29 @@ def fit(config: Config, backbone: Module | None = None) -> Outcome:
         UserError: anything the user can mend, before anything is trained; the same experiment is being trained already.
     """
     check_writable(Path(config.out))
+    known = traits.named(config.model.expert.name)
     train, test = open_checked(config, fit=True)
     kept, held_out = hold_out(config, train)
     work = Path(config.out) / f".training-{config.name}-{digest(config)[:12]}"
-    trainer = make_trainer(config, _saving(work, bool(held_out)))
+    callbacks = _saving(work, bool(held_out) and known.fits == "gradient")
+    trainer = make_trainer(config, callbacks, **_looping(config, known))
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(config.model, backbone)
     card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
     task = Detect(config, backbone, expert, card)
-    data = DomainData(config, kept, test, backbone, held_out, needs_maps(config.model))
+    data = DomainData(config, kept, test, backbone, held_out, needs_maps(config.model), known)
     with held(work, config.name, trainer.is_global_zero):
         last = work / "last.ckpt"
         if last.is_file():
             _check_resume(last, card)
             say(f"going on from {last}")
         with told(trainer):
-            trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+            if known.fits == "gradient":
+                trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+            elif known.fits == "once":
+                trainer.predict(task, datamodule=data, return_predictions=False)
+            else:
+                say(f"{config.model.expert.name} has nothing to train: the train sets are not read, it is only tested")
             _select(config, trainer, task, data)
         task.trained = True
         return _finish(config, trainer, task, data, work)
@@ -97,15 +107,18 @@ def test(config: Config, backbone: Module | None = None) -> Outcome:
     Raises:
         UserError: anything the user can mend, before anything is scored.
     """
-    if not config.checkpoint and not config.model.expert.weights:
+    registry.load_plugins(config.plugins)
+    known = traits.named(config.model.expert.name)
+    if not config.checkpoint and not config.model.expert.weights and known.fits != "never":
         raise UserError(
             f"experiment {config.name}: test needs checkpoint=..., or a published expert in model.expert.weights."
         )
     check_writable(Path(config.out))
     _, sets = open_checked(config, fit=False)
-    trainer = make_trainer(config, [])
     content = trained.read(Path(config.checkpoint)) if config.checkpoint else None
     model = replace(config.model, expert=trained.model_config(content).expert) if content else config.model
+    known = traits.named(model.expert.name)
+    trainer = make_trainer(config, [], **_looping(config, known))
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(model, backbone)
     if content is None:
@@ -114,7 +127,7 @@ def test(config: Config, backbone: Module | None = None) -> Outcome:
         card = content[KEY]
         trained.load_expert(Path(config.checkpoint), content, backbone, expert)
     task = Detect(config, backbone, expert, card)
-    return _finish(config, trainer, task, DomainData(config, [], sets, backbone), None)
+    return _finish(config, trainer, task, DomainData(config, [], sets, backbone, traits=known), None)
 
 
 def make_trainer(config: Config | Reasoning, callbacks: list[Callback], **options: Any) -> Trainer:
@@ -183,14 +196,21 @@ def _saving(work: Path, selecting: bool) -> list[Callback]:
 
 
 def _select(config: Config, trainer: Trainer, task: Detect, data: DomainData) -> None:
-    """Take the epoch that is best on what was held out of the source, and the threshold that the source gives."""
+    """Take the epoch that is best on what was held out of the source, and the threshold that the source gives.
+
+    An expert that is fitted by one pass remembers what it was shown, so only what was held out gives it a threshold.
+    """
+    fits = task.traits.fits
+    if fits == "never" or (fits == "once" and not data.held):
+        task.card["selection"] = {"words": words(config, fits)}
+        return
     best = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor == MEASURE]
     for callback in best:
         path = Path(callback.best_model_path)
         content = trained.read(path)
         trained.load_expert(path, content, task.backbone, task.expert)
     trainer.validate(task, datamodule=data, verbose=False)
-    task.card["selection"] = {"words": words(config)} | task.measured
+    task.card["selection"] = {"words": words(config, fits)} | task.measured
     if best:
         task.card["selection"] |= {"epoch": 1 + int(content["epoch"]), "epochs": config.trainer.max_epochs}
 
@@ -210,6 +230,13 @@ def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, wo
         print(beside(load([task.folder]), config.beside, "markdown"))
     checkpoint = task.folder / CHECKPOINT
     return Outcome(task.folder, checkpoint if checkpoint.exists() else None, expectations(config, task.folder))
+
+
+def _looping(config: Config, known: traits.Traits) -> dict[str, Any]:
+    """Options of the trainer for an expert with these traits: what one keeps of what it was shown is a usual tensor."""
+    if known.fits != "once" and not known.transductive:
+        return {}
+    return {"inference_mode": False, "limit_predict_batches": config.trainer.limit_train_batches}
 
 
 def _refused(error: Exception) -> UserError:

@@ -121,12 +121,18 @@ def best_threshold(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(logits[order][np.argmax(np.where(last, scores, -1))])
 
 
-def words(config: Config) -> str:
-    """For ``Row.selection``: what chose the epoch and the threshold, on which data."""
+def words(config: Config, fits: str = "gradient") -> str:
+    """For ``Row.selection``: what chose the epoch and the threshold, on which data, of an expert that ``fits`` so."""
+    if fits == "never":
+        return UNTRAINED
     epochs = config.trainer.max_epochs
+    if config.select.by == "none" and fits == "once":
+        return "one pass over the training samples, nothing was selected"
     if config.select.by == "none":
         return f"last of {epochs} epochs, none selected; threshold: best F1 on the training samples"
     share = f"{100 * config.select.share:g} % of the source's groups, held out"
+    if fits == "once":
+        return f"one pass over the training samples; threshold: best F1 on {share}"
     return f"best of {epochs} epochs by sample AUROC on {share}; threshold: best F1 there"
 
 

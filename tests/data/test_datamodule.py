@@ -10,6 +10,7 @@ from framework.config import Config, StoreConfig
 from framework.data.building import Builder
 from framework.data.datamodule import DomainData
 from framework.data.loading import Joined, RawSamples, StoredSamples
+from framework.models.experts.traits import Traits
 
 CPU = torch.device("cpu")
 
@@ -118,3 +119,23 @@ def test_two_ranks_test_every_sample_once(tmp_path, sets):
         loaders = [module(tmp_path, [], sets, rank=r, ranks=2).test_dataloader()[which] for r in (0, 1)]
         seen = [i for loader in loaders for batch in loader for i in batch.index]
         assert sorted(seen) == list(range(len(index.records)))
+
+
+def test_a_pass_over_the_training_sets_is_whole_and_in_order_on_every_rank(tmp_path, sets):
+    for rank in (0, 1):
+        data = module(tmp_path, sets, [], mode="never", rank=rank, ranks=2)
+        batches = list(data.predict_dataloader())
+        assert [batch.index for batch in batches] == [[0, 1, 2], [3, 4, 5], [6, 0, 1], [2, 3]]
+        assert all(batch.weights.tolist() == [1.0] * len(batch.index) for batch in batches)
+        studied = list(data.studying(sets[0], [1, 2, 4, 6]))
+        assert [batch.index for batch in studied] == [[1, 2, 4], [6]] and studied[0].samples == []
+
+
+def test_no_store_is_made_for_an_expert_that_reads_pixels_and_one_pass_counts_as_one(tmp_path, sets, monkeypatch):
+    probed = []
+    monkeypatch.setattr(Builder, "probe", lambda self, index, epochs: probed.append(epochs) or False)
+    for traits in (Traits(), Traits("once"), Traits(reads="pixels")):
+        data = module(tmp_path, sets, [], mode="auto")
+        data.config.trainer.max_epochs, data.traits = 5, traits
+        data.setup("fit" if traits.fits == "gradient" else "predict")
+    assert probed == [5, 1]

@@ -16,6 +16,7 @@ SETS = ["mvtec", "visa", "aitex", "elpv", "btad", "mpdd", "brain_mri", "head_ct"
 
 
 def rows(names=SETS, **fields):
+    fields = {"low": None, "high": None, "interval": "", "chance": 0.4} | fields
     return [row(tested_on=name, trained_on="web", value=0.5 + i / 100, **fields) for i, name in enumerate(names)]
 
 

@@ -8,6 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from framework.data import crops
+from framework.models.experts.traits import Traits
 from framework.models.scoring import PLAIN, Scoring, ViewMaps, judge, per_sample, view_logits
 from framework.types import Batch, Features, Record, Sample, Verdict
 
@@ -189,3 +190,15 @@ def test_what_was_done_to_maps_is_said():
         said
         == "maps smoothed by a Gaussian of 4 px of a map of 518, a view's score the mean of the highest 1 % of its map"
     )
+
+
+def test_an_expert_that_reads_pixels_is_given_them():
+    batch, tower = a_batch("base", (2, 1), False), Tower()
+
+    def reading(pixels, cut):
+        return expert(Tower()(pixels), cut)
+
+    reading.traits = Traits(reads="pixels")
+    found = judge(tower, reading, batch, SIZE, "base")
+    assert tower.seen == []
+    assert_close(found.logits, batch.pixels.float().mean((1, 2, 3)))

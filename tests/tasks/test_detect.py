@@ -15,6 +15,7 @@ from torch.testing import assert_close
 from framework.config import Config, StoreConfig
 from framework.data.datamodule import DomainData
 from framework.data.loading import RawSamples, collate
+from framework.models.experts.traits import Traits
 from framework.models.trained import KEY
 from framework.tasks.detect import Detect
 from framework.types import Verdict
@@ -190,3 +191,20 @@ def test_what_the_model_reads_is_moved_and_samples_stay(index):
     moved = made.transfer_batch_to_device(batch, torch.device("meta"), 0)
     tensors = [moved.pixels, moved.targets, moved.weights, *moved.features.levels, moved.features.final]
     assert {tensor.device.type for tensor in tensors} == {"meta"} and moved.features.grid == (2, 2)
+
+
+def test_an_expert_that_reads_pixels_is_trained_on_them(tmp_path):
+    made = task()
+    made.traits = Traits(reads="pixels")
+    made.expert.forward = lambda pixels, crops: (pixels.dtype, pixels.shape[1:], crops)
+    index = fake.pictures(tmp_path, 2)
+    batch = collate([RawSamples(index, 16, "base", keep=False)[(i, 1.0)] for i in range(2)])
+    assert made(batch) == (torch.uint8, (3, 16, 16), [1, 1])
+
+
+def test_what_an_expert_keeps_frozen_is_not_optimised():
+    made = task()
+    made.expert.tower = nn.Linear(2, 2).requires_grad_(False)
+    made._trainer = SimpleNamespace(estimated_stepping_batches=4, max_epochs=1)
+    (group,) = made.configure_optimizers()["optimizer"].param_groups
+    assert group["params"] == [made.expert.weights]

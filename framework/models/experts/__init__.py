@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from framework.models.experts.traits import declare
 from framework.registry import register
 
 if TYPE_CHECKING:
+    from framework.models.experts.linear_probe import LinearProbe
     from framework.models.experts.look_twice import LookTwice
+    from framework.models.experts.musc import MuSc
+    from framework.models.experts.nearest_normal import NearestNormal
 
 
 @register("expert", "look_twice")
@@ -37,3 +41,73 @@ def look_twice(
     from framework.models.experts.look_twice import LookTwice
 
     return LookTwice(width, patches, levels, embedding, descriptor, attention, hidden)
+
+
+@register("expert", "linear_probe")
+@declare(fits="once")
+def linear_probe(width: int, patches: int, levels: int, l2: float = 1.0) -> LinearProbe:
+    """One linear layer on the mean final patch, fitted to the labels of the train sets; its parts are the map.
+
+    Args:
+        width: channels of the backbone's features, C.
+        patches: not used.
+        levels: not used.
+        l2: weight of the penalty.
+    """
+    from framework.models.experts.linear_probe import LinearProbe
+
+    return LinearProbe(width, l2)
+
+
+@register("expert", "nearest_normal")
+@declare(fits="once", needs="normal")
+def nearest_normal(
+    width: int,
+    patches: int,
+    levels: int,
+    features: Literal["levels", "final"] = "levels",
+    keep: float = 1.0,
+    top: float = 0.01,
+    limit_mib: int = 256,
+) -> NearestNormal:
+    """Distance to the nearest patch of the normal samples of the train sets.
+
+    Args:
+        width: channels of the backbone's features, C.
+        patches: patches of a crop, P.
+        levels: how many levels the backbone yields, L.
+        features: which are compared: all levels together, or the final map.
+        keep: share of the bank that a greedy coreset keeps.
+        top: share of a view's patches whose mean distance is its score, at least of one.
+        limit_mib: most that the bank may take; of more patches a random choice.
+    """
+    from framework.models.experts.nearest_normal import NearestNormal
+
+    return NearestNormal(width, patches, levels, features, keep, top, limit_mib)
+
+
+@register("expert", "musc")
+@declare(fits="never", transductive=True)
+def musc(
+    width: int,
+    patches: int,
+    levels: int,
+    degrees: list[int] = [1, 3, 5],  # noqa: B006, read only
+    share: float = 0.3,
+    neighbours: list[int] = [1, 2, 3],  # noqa: B006, read only
+    limit_mib: int = 4096,
+) -> MuSc:
+    """MuSc: the samples of a category of a test set score each other, without labels and without training.
+
+    Args:
+        width: channels of the backbone's features, C.
+        patches: patches of a crop, P.
+        levels: how many levels the backbone yields, L.
+        degrees: sides of the neighbourhoods that patches are averaged over.
+        share: of the other images, those that match a patch best, whose distances are averaged.
+        neighbours: counts of the most similar images that an image's score is averaged over.
+        limit_mib: most that the features of a category may take in memory.
+    """
+    from framework.models.experts.musc import MuSc
+
+    return MuSc(width, patches, levels, degrees, share, neighbours, limit_mib)
