@@ -80,11 +80,11 @@ def dinov2(
 def open_clip(
     weights: str = "timm/vit_large_patch14_clip_336.openai",
     tag: str | None = None,
+    text: bool = False,
     blocks: list[int] | None = None,
     final: int | None = None,
     image_size: int | None = None,
     dtype: str = "float32",
-    text: bool = False,
 ) -> Backbone:
     """The image tower of open_clip: hub name, folder, or a model it lists (ViT-B-16) with one of its tags (openai).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +30,12 @@ class AnomalyCLIP(nn.Module):
        tokens 1 to ``tokens`` are replaced by learned ones, for i below ``depth`` - 1, the same for both texts;
     2. score: softmax of the two cosines of the class token with them / 0.07. The class token is projected without
        ``ln_post``, as published;
-    3. maps: from block ``first`` on a second path sums attention of values with values (DPAM) over blocks, without
-       their layers of two, read from what the first path holds; at each level ``ln_post`` and projection, then 2 for
-       each patch; the map is the mean over levels.
+    3. maps: over the last ``second_path`` blocks a second path sums attention of values with values (DPAM), read from
+       what the first path holds, and no MLP; at each level ``ln_post`` and projection, then 2 for each patch; the map
+       is the mean over levels.
 
-    Only the tokens are trained, by ``losses``. Parameters are named as in the published ``prompt_learner``. Other than
+    Only the tokens are trained, by ``losses``. Parameters are named as in the published files, which therefore
+    load (``model.expert.weights``: checkpoints/9_12_4_multiscale/epoch_15.pth of that repository, MIT). Other than
     published: places are resampled to another image size by open_clip (bicubic; there bilinear), and no Gaussian is
     laid over maps here (there sigma 4 at 518 px).
 
@@ -46,27 +47,26 @@ class AnomalyCLIP(nn.Module):
         length: learned tokens in front of a text.
         depth: blocks of the text tower that read learned tokens, the first included.
         tokens: learned tokens before each block from the second on.
-        first: 0-based block of the image tower where the second path begins; None: 5 of 24, or in proportion.
+        second_path: last blocks of the image tower that the second path runs over; None: 19 of 24, or in proportion.
         temperature: of the softmax.
 
     Raises:
         UserError: a backbone without text tower, or sizes that do not fit it.
     """
 
-
-
-    masks: ClassVar[bool] = True
+    computed = ("compound_prompt_projections.", "token_prefix_", "token_suffix_", "tokenized_prompts_")
+    """Of a published file: layers that no code calls, and texts that the towers give."""
 
     def __init__(
-        self, backbone: Backbone, length: int, depth: int, tokens: int, first: int | None, temperature: float
+        self, backbone: Backbone, length: int, depth: int, tokens: int, second_path: int | None, temperature: float
     ) -> None:
         super().__init__()
         check("anomalyclip", backbone)
         tower: Any = backbone.tower
         blocks = len(tower.transformer.resblocks)
-        self.backbone, self.temperature = backbone, temperature
-        self.first = blocks * 5 // 24 if first is None else first
-        _check(backbone, length, depth, tokens, self.first, temperature)
+        last = blocks - blocks * 5 // 24 if second_path is None else second_path
+        _check(backbone, length, depth, tokens, last, temperature)
+        self.backbone, self.temperature, self.first = backbone, temperature, blocks - last
         words: Any = backbone.words
         ids = words.tokens([" ".join(["X"] * length + [text]) for text in TEXTS])  # (2, T)
         if (ids[:, 1 : 1 + length] != ids[:, 1:2]).any() or (ids[:, 1 + length] == ids[:, 1]).any():
@@ -176,7 +176,7 @@ def _dice(share: Tensor, mask: Tensor) -> Tensor:
     return 1 - (2 * both + 1) / (each + 1)
 
 
-def _check(backbone: Backbone, length: int, depth: int, tokens: int, first: int, temperature: float) -> None:
+def _check(backbone: Backbone, length: int, depth: int, tokens: int, second_path: int, temperature: float) -> None:
     """Refuse sizes that do not fit the towers."""
     words: Any = backbone.words
     tower: Any = backbone.tower
@@ -185,7 +185,7 @@ def _check(backbone: Backbone, length: int, depth: int, tokens: int, first: int,
         ("length", length, 1, words.context - 5, f"its text tower reads {words.context} tokens"),
         ("depth", depth, 1, words.blocks, f"its text tower has {words.blocks} blocks"),
         ("tokens", tokens, 1, length, f"length is {length}"),
-        ("first", first, 0, blocks - 1, f"its image tower has blocks 0 to {blocks - 1}"),
+        ("second_path", second_path, 1, blocks, f"its image tower has {blocks} blocks"),
     ):
         if not low <= value <= high:
             raise UserError(f"expert 'anomalyclip': {name}={value} must be {low} to {high}; {of}.")

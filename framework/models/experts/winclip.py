@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,10 +48,6 @@ class WinCLIP(nn.Module):
         UserError: a backbone without text tower, or scales that do not fit its patches.
     """
 
-
-
-    categories: ClassVar[bool] = True
-
     def __init__(
         self,
         backbone: Backbone,
@@ -65,6 +61,10 @@ class WinCLIP(nn.Module):
             raise UserError(
                 f"expert 'winclip': scales={list(scales)} must be different sides of windows in patches, 2 to "
                 f"{min(backbone.grid)}, as the backbone has {backbone.grid[0]} x {backbone.grid[1]}."
+            )
+        if not isinstance(names or {}, dict) or not all(isinstance(text, str) for text in (names or {}).values()):
+            raise UserError(
+                f"expert 'winclip': names={names} must give categories their words, such as {{pcb1: board}}."
             )
         if temperature <= 0:
             raise UserError(f"expert 'winclip': temperature={temperature} must be above 0.")

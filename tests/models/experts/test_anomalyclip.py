@@ -1,5 +1,6 @@
 """AnomalyCLIP against its published code, written again with loops over open_clip's own modules."""
 
+import inspect
 import math
 
 import open_clip
@@ -11,11 +12,12 @@ from torch.nn.functional import cross_entropy, interpolate, linear
 from torch.testing import assert_close
 
 from framework.errors import UserError
+from framework.models.checkpoints import load_expert_weights
 from framework.models.experts.anomalyclip import AnomalyCLIP
-from framework.registry import build
+from framework.registry import build, get
 from framework.types import Batch
 
-LEVELS, SIZES = [1, 3, 5], {"length": 4, "depth": 3, "tokens": 2, "first": 2, "temperature": 0.07}
+LEVELS, SIZES = [1, 3, 5], {"length": 4, "depth": 3, "tokens": 2, "second_path": 4, "temperature": 0.07}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def pictures(model, pixels):
     local = None
     for number, block in enumerate(visual.transformer.resblocks):
         normed = block.ln_1(x)
-        if number >= SIZES["first"]:
+        if number >= 6 - SIZES["second_path"]:
             local = (x if local is None else local) + attend(block.attn, normed, same=True)
         x = x + attend(block.attn, normed, same=False)
         x = x + block.mlp(block.ln_2(x))
@@ -145,8 +147,26 @@ def test_only_the_tokens_learn_and_all_of_them_do(small):
     assert optimizer.defaults["betas"] == (0.5, 0.999)
 
 
+def test_a_published_file_of_prompts_loads(small, tmp_path):
+    expert = small[1]
+    other = AnomalyCLIP(expert.backbone, **SIZES)
+    theirs = {key: value.half() for key, value in expert.state_dict().items()}
+    theirs |= {"token_prefix_pos": torch.zeros(1, 1, 1, 16), "tokenized_prompts_neg": torch.zeros(1, 1, 32).int()}
+    theirs |= {"token_suffix_neg": torch.zeros(1, 1, 27, 16), "compound_prompt_projections.0.bias": torch.zeros(896)}
+    torch.save({"prompt_learner": theirs}, tmp_path / "epoch_15.pth")
+    load_expert_weights(tmp_path / "epoch_15.pth", other)
+    assert_close(other.pair(), expert.pair(), rtol=0.02, atol=0.02)
+    assert other.ctx_pos.dtype == torch.float32 and torch.equal(other.ctx_neg, expert.ctx_neg.half().float())
+
+
+def test_the_published_settings_are_the_defaults():
+    defaults = {name: p.default for name, p in inspect.signature(get("expert", "anomalyclip")).parameters.items()}
+    assert (defaults["length"], defaults["depth"], defaults["tokens"]) == (12, 9, 4)
+    assert (defaults["temperature"], defaults["second_path"]) == (0.07, None) and 24 - 24 * 5 // 24 == 19
+
+
 def test_the_second_path_begins_at_5_of_24_and_the_tokens_have_the_published_shapes(small):
-    expert = AnomalyCLIP(small[1].backbone, **{**SIZES, "first": None})
+    expert = AnomalyCLIP(small[1].backbone, **{**SIZES, "second_path": None})
     assert expert.first == 1  # 6 blocks
     assert small[1].ctx_pos.shape == (1, 1, 4, 16) and small[1].compound_prompts_text[1].shape == (2, 16)
 
@@ -157,7 +177,7 @@ def test_the_second_path_begins_at_5_of_24_and_the_tokens_have_the_published_sha
         ({"length": 28}, r"length=28 must be 1 to 27; its text tower reads 32 tokens\."),
         ({"depth": 4}, r"depth=4 must be 1 to 3; its text tower has 3 blocks\."),
         ({"tokens": 5}, r"tokens=5 must be 1 to 4; length is 4\."),
-        ({"first": 6}, r"first=6 must be 0 to 5; its image tower has blocks 0 to 5\."),
+        ({"second_path": 7}, r"second_path=7 must be 1 to 6; its image tower has 6 blocks\."),
         ({"temperature": 0.0}, r"temperature=0.0 must be above 0\."),
     ],
 )

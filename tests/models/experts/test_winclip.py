@@ -65,6 +65,18 @@ def test_scores_and_maps_are_those_of_the_equations(small):
     assert verdict.tokens.shape == (3, 1, 16) and verdict.summary.shape == (2, 16)
 
 
+def test_the_published_settings_are_the_defaults(small):
+    made = build("expert", "winclip", 32, 16, 4, small[1])
+    assert (made.scales, made.temperature) == ([2, 3], 0.07)
+
+
+def test_names_that_are_no_words_are_refused(small):
+    with pytest.raises(
+        UserError, match=r"names=\{'01': 3\} must give categories their words, such as \{pcb1: board\}\."
+    ):
+        WinCLIP(small[1], {"01": 3})
+
+
 def test_windows_and_their_spread_by_hand():
     assert windows((3, 3), 2).tolist() == [[0, 1, 3, 4], [1, 2, 4, 5], [3, 4, 6, 7], [4, 5, 7, 8]]
     found = 1 / spread(1 / torch.tensor([[1.0, 0.75, 0.5, 0.25]]), (3, 3), 2)  # anomalib's own example
