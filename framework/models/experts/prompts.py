@@ -45,12 +45,13 @@ OBJECT = "object"  # what a thing without a name is called
 def words(category: str, names: dict[str, str]) -> str:
     """What a category is called in a sentence: as ``names`` says, else its own name, "metal_nut" as "metal nut".
 
-    A category whose name says nothing ("", "01") is called "object". Names that nobody uses (pcb1, macaroni2) are the
-    user's to replace; papers differ in what they write there.
+    Of a nested one ("line_2/metal_nut") the last part is its name. A category whose name says nothing ("", "01") is
+    called "object". Names that nobody uses (pcb1, macaroni2) are the user's to replace; papers differ in what they
+    write there.
     """
     if category in names:
         return names[category]
-    own = " ".join(category.replace("_", " ").split())
+    own = " ".join(category.rpartition("/")[2].replace("_", " ").split())
     return own if any(letter.isalpha() for letter in own) else OBJECT
 
 

@@ -15,7 +15,7 @@ from framework.models.experts.joint_space import TEMPERATURE, bases, check, marg
 from framework.models.experts.prompts import ensemble, words
 from framework.types import Verdict
 
-AT_ONCE = 2048  # windows in a pass of the tower
+AT_ONCE = 1024  # windows in a pass of the tower
 
 
 class WinCLIP(nn.Module):
@@ -106,15 +106,15 @@ class WinCLIP(nn.Module):
     def _through(self, found: Tensor) -> Tensor:
         """Tokens ``(n, T, C)``, the first that of the class, through the tower: ``(n, D)``."""
         tower: Any = self.backbone.tower
-        parts = found.split(max(1, AT_ONCE * 10 // found.shape[1]))
-        return torch.cat([project(tower, tower.transformer(part)[:, 0]) for part in parts])
+        return project(tower, tower.transformer(found)[:, 0])
 
     def _odds(self, found: Tensor, pairs: Tensor, scale: int) -> Tensor:
         """``(N, rows, columns)``: at each patch the mean of ``1 / p - 1`` of the windows of one size that hold it."""
         inside = windows(self.backbone.grid, scale).to(found.device)  # (n, scale * scale)
         rows = F.pad(inside + 1, (1, 0))  # the class token goes before
-        seen = self._through(found[:, rows].flatten(0, 1)).unflatten(0, (len(found), -1))  # (N, n, D)
-        odds = (-margin(seen, pairs, self.temperature)).exp()  # (N, n)
+        parts = rows.split(max(1, AT_ONCE // len(found)))
+        seen = [self._through(found[:, part].flatten(0, 1)).unflatten(0, (len(found), -1)) for part in parts]
+        odds = (-margin(torch.cat(seen, dim=1), pairs, self.temperature)).exp()  # (N, n)
         return spread(odds, self.backbone.grid, scale)
 
 

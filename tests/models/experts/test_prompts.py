@@ -27,6 +27,7 @@ def test_every_state_stands_in_every_template():
     ("category", "called"),
     [
         ("metal_nut", "metal nut"),
+        ("line_2/metal_nut", "metal nut"),
         ("01", "object"),
         ("", "object"),
         ("pcb1", "printed board"),
