@@ -39,7 +39,7 @@ class BackboneConfig:
 class ExpertConfig:
     """The anomaly expert on top of it."""
 
-    name: str = "look_twice"  # the published one; linear_probe, nearest_normal, musc, or a plug-in's
+    name: str = "look_twice"  # linear_probe, nearest_normal, musc, winclip, anomalyclip, or a plug-in's
     options: dict[str, Any] = field(default_factory=dict)  # sizes, 1 or more; of a rival see experiments/README.md
     weights: str = ""  # what to start from: a published expert file, or embedded with its sizes; "" starts anew
 

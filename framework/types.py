@@ -273,6 +273,8 @@ class Batch:
         weights: ``(B,)`` float32, 0 for a sample that only fills up a rank's batch, else 1.
         samples: the B samples when truth is needed, else empty.
         index: position of each sample in its dataset.
+        masks: ``(N, S, S)`` int8, truth of the pixels of all crops, 1 anomalous, 0 normal, -1 where nobody knows; None
+            where the expert does not train on it.
     """
 
     pixels: Tensor | None
@@ -283,6 +285,7 @@ class Batch:
     weights: Tensor
     samples: list[Sample]
     index: list[int]
+    masks: Tensor | None = None
 
 
 @dataclass(slots=True)

@@ -80,7 +80,7 @@ class DomainData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         trainer = self.trainer
         assert trainer is not None
-        joined = Joined([self._dataset(index, "fit", keep=False) for index in self.train_sets])
+        joined = Joined([self._dataset(index, "fit", keep=False, masks=self.traits.masks) for index in self.train_sets])
         batches = TrainBatches(
             len(joined),
             self.config.optim.batch_size,
@@ -119,8 +119,8 @@ class DomainData(LightningDataModule):
         batches = ScoringBatches(len(index.records), size, rank, ranks)
         return loader(self._dataset(index, stage, keep), batches, "sample", self.config.workers)
 
-    def _dataset(self, index: Index, stage: str, keep: bool) -> Dataset[Any]:
+    def _dataset(self, index: Index, stage: str, keep: bool, masks: bool = False) -> Dataset[Any]:
         store = self.stores.get(f"{stage}/{index.name}")
         if store is not None:
             return StoredSamples(index, store, keep)
-        return RawSamples(index, self.backbone.image_size, self.config.model.crops, keep)
+        return RawSamples(index, self.backbone.image_size, self.config.model.crops, keep, masks)

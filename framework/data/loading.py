@@ -13,7 +13,7 @@ from framework.data import crops
 from framework.data.features import Store, Stored
 from framework.data.index import Index
 from framework.data.sampling import Key
-from framework.data.targets import label, view_targets
+from framework.data.targets import crop_masks, label, view_targets
 from framework.types import Batch, Features, Sample
 
 MANY = 64  # views of one sample: their crops are cut as they are needed, where the sample is kept
@@ -27,10 +27,11 @@ class RawSamples(Dataset[dict[str, Any]]):
         size: side of a crop in pixels.
         mode: "base" or "anyres", or these with "-fast".
         keep: whether batches carry the samples themselves, for their truth.
+        masks: whether batches carry the truth of the pixels of all crops.
     """
 
-    def __init__(self, index: Index, size: int, mode: str, keep: bool) -> None:
-        self.index, self.size, self.mode, self.keep = index, size, mode, keep
+    def __init__(self, index: Index, size: int, mode: str, keep: bool, masks: bool = False) -> None:
+        self.index, self.size, self.mode, self.keep, self.masks = index, size, mode, keep, masks
 
     def __len__(self) -> int:
         return len(self.index.records)
@@ -49,6 +50,7 @@ class RawSamples(Dataset[dict[str, Any]]):
             "targets": view_targets(sample),
             "label": label(sample.record),
             "sample": sample if self.keep else None,
+            "masks": crop_masks(sample, self.size, self.mode) if self.masks else None,
         }
 
 
@@ -89,7 +91,7 @@ def collate(items: list[dict[str, Any]], labels: str = "view") -> Batch:
         targets = np.concatenate([np.full(v, i["label"], np.float32) for v, i in zip(views, items, strict=True)])
     else:
         targets = np.concatenate([item["targets"] for item in items])
-    cut = all(item.get("pixels") is not None for item in items)
+    cut, marked = (all(item.get(part) is not None for item in items) for part in ("pixels", "masks"))
     kept: Iterable[Sample | None] = (item["sample"] for item in items)
     return Batch(
         pixels=torch.from_numpy(np.concatenate([i["pixels"] for i in items])) if cut else None,
@@ -100,6 +102,7 @@ def collate(items: list[dict[str, Any]], labels: str = "view") -> Batch:
         weights=torch.tensor([item["weight"] for item in items], dtype=torch.float32),
         samples=[s for s in kept if s is not None],
         index=[item["position"] for item in items],
+        masks=torch.from_numpy(np.concatenate([i["masks"] for i in items])) if marked else None,
     )
 
 

@@ -16,6 +16,7 @@ from framework.errors import UnreadableError, UserError
 
 PREFIXES = ("module.", "model.", "anomaly_encoder.", "expert.")
 OURS = {"state_dict", "anomaly_ov"}  # what `fit` writes: the card says what the expert was trained on
+THEIRS = "prompt_learner"  # where AnomalyCLIP's published files have their tensors
 NAMED = 3  # how many keys a message lists
 DAMAGED = (  # what torch.load and safetensors raise on damaged files, found by damaging files of each format
     *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
@@ -38,15 +39,17 @@ def load_expert_weights(path: Path, expert: nn.Module) -> None:
         path: ``.safetensors``, or anything ``torch.load`` reads without running code: an ``expert.ckpt`` of a run, or
             a flat dictionary of tensors, whose keys may all begin with "module.", "anomaly_encoder.",
             "model.anomaly_encoder." or "expert.".
-        expert: any expert; keeps its dtype and device. Tensors that it names in ``grows`` may have any length.
+        expert: any expert; keeps its dtype and device. Tensors that it names in ``grows`` may have any length; keys
+            that begin as one of its ``computed`` are left out, since it computes what they hold.
 
     Raises:
         UnreadableError: the file is missing, broken, or holds no flat dictionary of tensors.
         UserError: a key is missing, too many or of another shape, or the weights are for another backbone.
 
-    The published loader reads with ``strict=False`` and so may load nothing; ours ignores no key.
+    The published loader reads with ``strict=False`` and so may load nothing; ours ignores no other key.
     """
-    weights = strip(_read(path))
+    computed: tuple[str, ...] = getattr(expert, "computed", ())
+    weights = {key: value for key, value in strip(_read(path)).items() if not key.startswith(computed)}
     wanted: Shapes = {key: tuple(value.shape) for key, value in expert.state_dict().items()}
     found: Shapes = {key: tuple(value.shape) for key, value in weights.items()}
     theirs, ours = _made_for(found), _made_for(wanted)
@@ -96,6 +99,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise UnreadableError(f"{path}: not a readable file of weights ({fault(error)}). Download it again.") from None
     if isinstance(content, dict) and content.keys() == OURS:
         content = content["state_dict"]
+    if isinstance(content, dict) and content.keys() == {THEIRS}:
+        content = content[THEIRS]
     if not isinstance(content, dict):
         raise UnreadableError(f"{path}: holds {type(content).__name__}, not a flat dictionary of tensors.")
     if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):

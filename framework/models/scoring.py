@@ -41,7 +41,7 @@ PLAIN = Scoring()
 
 
 @torch.no_grad()
-def judge(backbone: nn.Module, expert: nn.Module, batch: Batch, size: int, mode: str) -> Verdict:
+def judge(backbone: nn.Module, expert: nn.Module, batch: Batch, size: int, mode: str, named: bool = True) -> Verdict:
     """The expert's verdict on all crops of a batch without gradients, a few whole views at a time.
 
     So what a scan of 300 slices takes is what a few of them take: the features of one crop can be 10 MB.
@@ -52,9 +52,15 @@ def judge(backbone: nn.Module, expert: nn.Module, batch: Batch, size: int, mode:
         batch: with ``features``, ``pixels`` or ``samples``.
         size: side of a crop in pixels.
         mode: "base" or "anyres", how the views are cut.
+        named: whether the samples' category says what they show, for an expert that wants to know.
     """
-    reads = traits.of(expert).reads
-    parts = [expert(seen, batch.crops[start:end]) for start, end, seen in looked(backbone, batch, size, mode, reads)]
+    known, parts, names = traits.of(expert), [], list[str]()
+    if known.categories:
+        owners = [sample for sample, count in zip(batch.samples, batch.views, strict=True) for _ in range(count)]
+        names = [owner.record.category if named else "" for owner in owners]
+    for start, end, seen in looked(backbone, batch, size, mode, known.reads):
+        more = (names[start:end],) if known.categories else ()
+        parts.append(expert(seen, batch.crops[start:end], *more))
     return parts[0] if len(parts) == 1 else joined(parts)
 
 

@@ -131,6 +131,7 @@ def save(path: Path, expert: nn.Module, card: dict[str, Any]) -> None:
 def weights_hash(expert: nn.Module, backbone: nn.Module) -> str:
     """Sha256 over the expert's tensors and the hash of the backbone's: everything a score follows from."""
     found = hashlib.sha256(str(backbone.identity["sha256"]).encode())
+    found.update(str(backbone.identity.get("words", "")).encode())
     for name, tensor in sorted(expert.state_dict().items()):
         found.update(name.encode())
         found.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())

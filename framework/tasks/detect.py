@@ -64,10 +64,18 @@ class Detect(LightningModule):
         if batch.pixels is not None:
             batch.pixels = batch.pixels.to(device, non_blocking=True)
         batch.targets, batch.weights = batch.targets.to(device), batch.weights.to(device)
+        if batch.masks is not None:
+            batch.masks = batch.masks.to(device, non_blocking=True)
         return batch
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """This rank's part of the balanced loss, scaled so that the mean over ranks is the whole."""
+        """This rank's part of the loss, scaled so that the mean over ranks is the whole."""
+        part = (self._own(batch) if self.traits.masks else self._balanced(batch)) * self.trainer.world_size
+        self.log("loss", part, prog_bar=True, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch.views))
+        return part
+
+    def _balanced(self, batch: Batch) -> Tensor:
+        """This rank's part of the balanced loss of scores."""
         logits = self(batch).logits
         views = torch.tensor(batch.views, device=logits.device)
         targets, weights = batch.targets, batch.weights
@@ -75,12 +83,16 @@ class Detect(LightningModule):
             logits, targets = pool(logits, batch.views, self.config.model.pool), targets[views.cumsum(0) - views]
         else:
             weights = weights.repeat_interleave(views)
-        totals = class_totals(targets, weights)
-        if self.trainer.world_size > 1:
-            totals = self.trainer.strategy.reduce(totals, reduce_op="sum")
-        part = balanced_bce(logits, targets, weights, totals) * self.trainer.world_size
-        self.log("loss", part, prog_bar=True, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch.views))
-        return part
+        return balanced_bce(logits, targets, weights, self._summed(class_totals(targets, weights)))
+
+    def _own(self, batch: Batch) -> Tensor:
+        """This rank's part of the mean of the expert's own losses of the views of a step."""
+        weights = batch.weights.repeat_interleave(torch.tensor(batch.views, device=batch.weights.device))
+        return (weights * self.expert.losses(batch.pixels, batch)).sum() / self._summed(weights.sum())
+
+    def _summed(self, totals: Tensor) -> Tensor:
+        """Totals of this rank -> of all ranks."""
+        return self.trainer.strategy.reduce(totals, reduce_op="sum") if self.trainer.world_size > 1 else totals
 
     def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
         """Score samples of the source, to select an epoch and a threshold by."""
@@ -96,9 +108,11 @@ class Detect(LightningModule):
         self.measured = {"auroc": source_auroc(logits, labels), "threshold": best_threshold(logits, labels)}
         self.log(MEASURE, self.measured["auroc"])
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW and a cosine that restarts, as published: T_0 = half an epoch of steps."""
+    def configure_optimizers(self) -> Any:
+        """AdamW and a cosine that restarts, as published: T_0 = half an epoch of steps; or the expert's own."""
         o = self.config.optim
+        if self.traits.masks:
+            return self.expert.optimizer(o.lr)
         taught = [p for p in self.expert.parameters() if p.requires_grad]  # an expert may hold frozen towers
         optimizer = torch.optim.AdamW(taught, lr=o.lr, weight_decay=o.weight_decay, fused=True)
         steps = self.trainer.estimated_stepping_batches / max(1, self.trainer.max_epochs or 1)

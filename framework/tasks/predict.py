@@ -83,7 +83,7 @@ class Predictor:
         index = Index(path.name, DataConfig("", "", "."), [record], reader)
         data = RawSamples(index, self.backbone.image_size, self.config.crops, keep=True)
         batch = collate([data[(0, 1.0)]])
-        verdict = judge(self.backbone, self.expert, batch, self.backbone.image_size, self.config.crops)
+        verdict = judge(self.backbone, self.expert, batch, self.backbone.image_size, self.config.crops, named=False)
         making = scoring_of(self.config)
         ((sample, maps, elements),) = per_sample(batch, verdict, self.backbone.image_size, self.config.crops, making)
         logits = view_logits(verdict.logits, maps, making)

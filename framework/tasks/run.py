@@ -79,7 +79,8 @@ def fit(config: Config, backbone: Module | None = None) -> Outcome:
     backbone, expert = trained.build_model(config.model, backbone)
     card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
     task = Detect(config, backbone, expert, card)
-    data = DomainData(config, kept, test, backbone, held_out, needs_maps(config.model), known)
+    keep = needs_maps(config.model) or known.categories
+    data = DomainData(config, kept, test, backbone, held_out, keep, known)
     with held(work, config.name, trainer.is_global_zero):
         last = work / "last.ckpt"
         if last.is_file():

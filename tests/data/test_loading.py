@@ -69,6 +69,15 @@ def test_a_batch_lays_the_crops_of_its_samples_end_to_end(turned):
     assert batch.index == [3, 0] and [s.record for s in batch.samples] == [turned.records[3], turned.records[0]]
 
 
+def test_masks_lie_as_the_crops_do_and_only_where_they_are_asked_for(turned):
+    data = RawSamples(turned, 16, "anyres", keep=False, masks=True)
+    batch = collate([data[(3, 1.0)], data[(0, 0.0)]])
+    assert batch.masks.shape == (sum(batch.crops), 16, 16) and batch.masks.dtype == torch.int8
+    by_view = [bool((part > 0).any()) for part in batch.masks.split(batch.crops)]
+    assert by_view == [True, False, True, False, False, False]
+    assert collate([RawSamples(turned, 16, "anyres", keep=False)[(3, 1.0)]]).masks is None
+
+
 @pytest.mark.parametrize("mode", ["base", "anyres"])
 def test_fast_crops_are_those_of_cut(turned, mode):
     found = RawSamples(turned, 24, f"{mode}-fast", keep=False)[(1, 1.0)]

@@ -202,3 +202,20 @@ def test_an_expert_that_reads_pixels_is_given_them():
     found = judge(tower, reading, batch, SIZE, "base")
     assert tower.seen == []
     assert_close(found.logits, batch.pixels.float().mean((1, 2, 3)))
+
+
+@pytest.mark.parametrize(("named", "told"), [(True, ["a", "b", "b", "b", "b", "c"]), (False, [""] * 6)])
+def test_an_expert_that_wants_to_know_is_told_the_category_of_every_view(named, told, monkeypatch):
+    batch, heard = a_batch("anyres", (1, 4, 1), False), []
+    for each, category in zip(batch.samples, "abc", strict=True):
+        each.record = Record(each.record.path, False, category)
+    monkeypatch.setitem(crops.AT_ONCE, "cpu", 7)  # two views at a time
+
+    def curious(features, cut, categories):
+        assert len(categories) == len(cut)
+        heard.extend(categories)
+        return expert(features, cut)
+
+    curious.traits = Traits(categories=True)
+    judge(Tower(), curious, batch, SIZE, "anyres", named)
+    assert heard == told

@@ -131,6 +131,35 @@ def test_the_mean_over_two_ranks_is_the_loss_and_gradient_of_one(index, labels):
     assert_close(sum(gradients) / 2, whole.expert.weights.grad)
 
 
+class Taught(Expert):
+    """Trains on masks: a view's loss is its logit's distance from the anomalous share of its masks."""
+
+    traits = Traits(reads="pixels", masks=True)
+
+    def losses(self, pixels, batch):
+        means = pixels.float().mean((1, 2, 3)) * self.weights.sum() / 255
+        shares = (batch.masks > 0).float().mean((1, 2))
+        return torch.stack([part.mean() for part in (means - shares).square().split(batch.crops)])
+
+    def optimizer(self, lr):
+        return torch.optim.SGD(self.parameters(), lr=lr)
+
+
+def test_an_expert_with_a_loss_of_its_own_trains_by_it_on_any_number_of_ranks(index):
+    data, made = RawSamples(index, 16, "base", keep=False, masks=True), on_ranks(task())
+    made.expert, made.traits = Taught(), Taught.traits
+    batch = collate([data[key] for key in KEYS], "view")
+    loss = made.training_step(batch, 0)
+    each = made.expert.losses(batch.pixels, batch).reshape(-1, 3).sum(1)
+    assert_close(loss, (each * torch.tensor(WEIGHTS).float()).sum() / (3 * WEIGHTS.sum()))
+    parts = []
+    for share in (KEYS[:3], KEYS[3:]):
+        on_ranks(made, ranks=2, totals=torch.tensor(3 * WEIGHTS.sum()))
+        parts.append(made.training_step(collate([data[key] for key in share], "view"), 0))
+    assert_close(sum(parts) / 2, loss.double(), check_dtype=False)
+    assert isinstance(made.configure_optimizers(), torch.optim.SGD)
+
+
 class Watch(Callback):
     """The learning rate of every step."""
 

@@ -80,15 +80,19 @@ def dinov2(
 def open_clip(
     weights: str = "timm/vit_large_patch14_clip_336.openai",
     tag: str | None = None,
+    text: bool = False,
     blocks: list[int] | None = None,
     final: int | None = None,
     image_size: int | None = None,
     dtype: str = "float32",
 ) -> Backbone:
-    """The image tower of open_clip: hub name, folder, or a model it lists (ViT-B-16) with one of its tags (openai)."""
+    """The image tower of open_clip: hub name, folder, or a model it lists (ViT-B-16) with one of its tags (openai).
+
+    ``text`` keeps the text tower of the same checkpoint, which the experts winclip and anomalyclip read.
+    """
     from framework.models.backbones.open_clip_tap import load
 
-    return load(weights, tag, blocks, final, image_size, dtype)
+    return load(weights, tag, blocks, final, image_size, dtype, text)
 
 
 @register("backbone", "timm")

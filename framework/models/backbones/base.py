@@ -56,6 +56,7 @@ class Backbone(nn.Module):
         std: see above.
         dtype: "float32", "bfloat16" or "float16", what the tower computes in.
         architecture: what features depend on beside weights (heads, activation, ...), in words.
+        words: frozen text tower of the same checkpoint, for experts that read texts; the tower is whole then.
 
     Raises:
         UserError: an unknown dtype.
@@ -79,6 +80,7 @@ class Backbone(nn.Module):
         std: Sequence[float],
         dtype: str,
         architecture: str,
+        words: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if dtype not in DTYPES:
@@ -87,6 +89,7 @@ class Backbone(nn.Module):
         self.width, self.image_size, self.grid = width, image_size, grid
         self.mean, self.std, self.dtype, self.architecture = tuple(mean), tuple(std), dtype, architecture
         self.tower = tower.to(DTYPES[dtype]).requires_grad_(False)
+        self.words: Any = None if words is None else words.to(DTYPES[dtype]).requires_grad_(False)
         self._tap = tap
         self.register_buffer("_shift", torch.tensor(self.mean, dtype=torch.float32).view(3, 1, 1), persistent=False)
         self.register_buffer("_scale", torch.tensor(self.std, dtype=torch.float32).view(3, 1, 1), persistent=False)
@@ -106,21 +109,29 @@ class Backbone(nn.Module):
         Raises:
             ValueError: pixels of another type or size, or a tower that does not yield P patches of C channels.
         """
-        if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != (3, self.image_size, self.image_size):
-            raise ValueError(
-                f"backbone {self.name!r} takes uint8 (N, 3, {self.image_size}, {self.image_size}), "
-                f"got {pixels.dtype} {tuple(pixels.shape)}"
-            )
-        scaled = ((pixels.float() / 255 - self._shift) / self._scale).to(DTYPES[self.dtype])  # (N, 3, S, S)
+        scaled = self.scale(pixels)
         with torch.autocast(pixels.device.type, enabled=False):
             tokens = self._tap(self.tower, scaled, [*self.blocks, self.final])
         *levels, final = [self._patches(t, len(pixels)) for t in tokens]
         return Features(levels, final, self.grid)
 
+    def scale(self, pixels: Tensor) -> Tensor:
+        """Crops ``(N, 3, S, S)`` uint8 as the tower takes them: normalised, in its dtype.
+
+        Raises:
+            ValueError: pixels of another type or size.
+        """
+        if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != (3, self.image_size, self.image_size):
+            raise ValueError(
+                f"backbone {self.name!r} takes uint8 (N, 3, {self.image_size}, {self.image_size}), "
+                f"got {pixels.dtype} {tuple(pixels.shape)}"
+            )
+        return ((pixels.float() / 255 - self._shift) / self._scale).to(DTYPES[self.dtype])  # (N, 3, S, S)
+
     @cached_property
     def identity(self) -> dict[str, object]:
         """Everything that features depend on, as JSON values; hashing the weights takes about a second per GB."""
-        return {
+        found = {
             "name": self.name,
             "architecture": self.architecture,
             "blocks": self.blocks,
@@ -131,6 +142,7 @@ class Backbone(nn.Module):
             "dtype": self.dtype,
             "sha256": digest(self.tower),
         }
+        return found if self.words is None else found | {"words": digest(self.words)}
 
     def train(self, mode: bool = True) -> Self:
         """Stay in eval mode, whatever the owner is set to."""
@@ -210,5 +222,5 @@ def digest(module: nn.Module) -> str:
 
 def _miss_nothing(backbone: nn.Module, report: Any) -> None:
     """Its weights are in no checkpoint, so a strict load of the owner must not ask for them."""
-    own = tuple(f"tower.{key}" for key in backbone.get_submodule("tower").state_dict())
+    own = tuple(f"{part}.{key}" for part, kept in backbone.named_children() for key in kept.state_dict())
     report.missing_keys[:] = [key for key in report.missing_keys if not key.endswith(own)]

@@ -12,6 +12,7 @@ from torch import nn
 from framework.errors import UserError
 from framework.models.backbones import sources
 from framework.models.backbones.base import Backbone, check_size, choose
+from framework.models.backbones.open_clip_text import language
 from framework.models.backbones.timm_tap import LOADING, tap, wrap
 
 NAME = "open_clip"
@@ -32,6 +33,7 @@ def load(
     final: int | None,
     image_size: int | None,
     dtype: str,
+    text: bool = False,
 ) -> Backbone:
     """Load the image tower of an open_clip model, and of it only the blocks that are used.
 
@@ -42,12 +44,16 @@ def load(
         final: see ``base.choose``.
         image_size: pixels; other sizes than the checkpoint's resample its position embeddings, as open_clip does.
         dtype: "float32", "bfloat16" or "float16".
+        text: whether to keep the text tower, and the whole image tower with it, as ``Backbone.words``.
 
     Raises:
-        UserError: nothing there, not a vision transformer, weights that do not fit, blocks that do not exist.
+        UserError: nothing there, not a vision transformer, weights that do not fit, blocks that do not exist; with
+            ``text`` no text tower or no tokenizer on this machine.
     """
     where = f"backbone {NAME!r} ({weights})"
-    visual = _create(where, weights, tag, image_size)
+    source, options = _source(where, weights, tag)
+    model = _create(where, source, options, weights, tag, image_size)
+    visual, words = model.visual, language(where, model, source) if text else None
     mean, std = visual.preprocess_cfg["mean"], visual.preprocess_cfg["std"]
     if not isinstance(visual, VisionTransformer):
         trunk = getattr(visual, "trunk", None)
@@ -55,11 +61,14 @@ def load(
             raise UserError(f"{where}: its image tower {type(visual).__name__} is not a vision transformer.")
         if image_size is not None and not hasattr(trunk, "set_input_size"):
             raise UserError(f"{where}: takes images of its own size only; leave image_size out.")
+        if text:
+            raise UserError(f"{where}: its image tower is timm's, which text=true does not read; take another model.")
         return wrap(NAME, where, trunk, blocks, final, mean, std, dtype)
     stack = visual.transformer.resblocks
     levels, last = choose(where, len(stack), blocks, final)
-    visual.prune_intermediate_layers([last, *levels], prune_norm=True, prune_head=True)
-    visual.attn_pool = None
+    if words is None:
+        visual.prune_intermediate_layers([last, *levels], prune_norm=True, prune_head=True)
+        visual.attn_pool = None
     (height, width), block = visual.image_size, stack[0]
     if height != width:
         raise UserError(f"{where}: takes {height} x {width} pixels; only square inputs are supported.")
@@ -79,12 +88,14 @@ def load(
             f"open_clip, {type(block).__name__}, {block.attn.num_heads} heads, "
             f"{type(block.mlp.gelu).__name__}, patch {visual.patch_size[0]}"
         ),
+        words=words,
     )
 
 
-def _create(where: str, weights: str, tag: str | None, image_size: int | None) -> Any:
-    """The image tower with its weights; the text tower is dropped."""
-    source, options = _source(where, weights, tag)
+def _create(
+    where: str, source: str, options: dict[str, Any], weights: str, tag: str | None, image_size: int | None
+) -> Any:
+    """The whole model with its weights."""
     if image_size is not None:
         options["force_image_size"] = check_size(where, image_size)
     try:
@@ -94,7 +105,7 @@ def _create(where: str, weights: str, tag: str | None, image_size: int | None) -
         if tag is not None and "Failed to download" in str(error):
             raise sources.unreachable(NAME, f"{weights} {tag}") from None
         raise UserError(f"{where}: cannot be loaded: {sources.one_line(error)}.") from None
-    return model.visual
+    return model
 
 
 def _source(where: str, weights: str, tag: str | None) -> tuple[str, dict[str, Any]]:

@@ -8,10 +8,13 @@ from framework.models.experts.traits import declare
 from framework.registry import register
 
 if TYPE_CHECKING:
+    from framework.models.backbones.base import Backbone
+    from framework.models.experts.anomalyclip import AnomalyCLIP
     from framework.models.experts.linear_probe import LinearProbe
     from framework.models.experts.look_twice import LookTwice
     from framework.models.experts.musc import MuSc
     from framework.models.experts.nearest_normal import NearestNormal
+    from framework.models.experts.winclip import WinCLIP
 
 
 @register("expert", "look_twice")
@@ -111,3 +114,63 @@ def musc(
     from framework.models.experts.musc import MuSc
 
     return MuSc(width, patches, levels, degrees, share, neighbours, limit_mib)
+
+
+@register("expert", "winclip")
+@declare(fits="never", reads="pixels", categories=True)
+def winclip(
+    width: int,
+    patches: int,
+    levels: int,
+    backbone: Backbone,
+    names: dict[str, str] | None = None,
+    scales: list[int] = [2, 3],  # noqa: B006, never changed
+    temperature: float = 0.07,
+) -> WinCLIP:
+    """WinCLIP, zero-shot by texts: pictures and windows of patches against sentences about the category.
+
+    Args:
+        width: of the backbone, not used.
+        patches: of the backbone, not used.
+        levels: of the backbone, not used.
+        backbone: open_clip with ``text: true``.
+        names: category: what it is called in sentences, such as ``{pcb1: printed circuit board}``; others by their own
+            name, or "object" where that says nothing.
+        scales: sides of the windows in patches.
+        temperature: of the softmax.
+    """
+    from framework.models.experts.winclip import WinCLIP
+
+    return WinCLIP(backbone, names, scales, temperature)
+
+
+@register("expert", "anomalyclip")
+@declare(reads="pixels", masks=True)
+def anomalyclip(
+    width: int,
+    patches: int,
+    levels: int,
+    backbone: Backbone,
+    length: int = 12,
+    depth: int = 9,
+    tokens: int = 4,
+    second_path: int | None = None,
+    temperature: float = 0.07,
+) -> AnomalyCLIP:
+    """AnomalyCLIP: two learned texts for whatever the object is, trained on scores and masks.
+
+    Args:
+        width: of the backbone, not used.
+        patches: of the backbone, not used.
+        levels: of the backbone, not used.
+        backbone: open_clip with ``text: true``; its ``blocks`` are the levels of the maps.
+        length: learned tokens in front of a text.
+        depth: blocks of the text tower that read learned tokens.
+        tokens: learned tokens before each of them but the first.
+        second_path: last blocks of the image tower that attend values with values for the maps; null: 19 of 24, or in
+            proportion.
+        temperature: of the softmax.
+    """
+    from framework.models.experts.anomalyclip import AnomalyCLIP
+
+    return AnomalyCLIP(backbone, length, depth, tokens, second_path, temperature)

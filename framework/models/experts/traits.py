@@ -15,8 +15,9 @@ from framework import registry
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.optim import Optimizer
 
-    from framework.types import Features, Verdict
+    from framework.types import Batch, Features, Verdict
 
 SIZES = 3  # width, patches, levels: what every builder is given first
 T = TypeVar("T", bound=Callable[..., Any])
@@ -31,12 +32,33 @@ class Traits:
         transductive: it scores the samples of a category of a test set against each other, all of them at once.
         reads: "features" of the backbone, or "pixels": ``(N, 3, S, S)`` uint8 crops in their place.
         needs: which samples the train sets must have: "both" classes, or "normal" ones.
+        categories: ``forward`` takes a third argument, the category of each of M views, "" where it has none.
+        masks: it reads pixels and trains on their truth, by losses and an optimizer of its own, see ``Taught``.
     """
 
     fits: Literal["gradient", "once", "never"] = "gradient"
     transductive: bool = False
     reads: Literal["features", "pixels"] = "features"
     needs: Literal["both", "normal"] = "both"
+    categories: bool = False
+    masks: bool = False
+
+
+class Taught(Protocol):
+    """An expert that is trained on masks, as its authors train it."""
+
+    def losses(self, pixels: Tensor, batch: Batch) -> Tensor:
+        """``(M,)``, one for each view; those of a step are averaged over all ranks.
+
+        Args:
+            pixels: ``(N, 3, S, S)`` uint8 crops.
+            batch: with targets of M views and masks of N crops.
+        """
+        ...
+
+    def optimizer(self, lr: float) -> Optimizer:
+        """Of what is to be trained; ``lr`` is that of the experiment, and stays."""
+        ...
 
 
 class Once(Protocol):
@@ -83,11 +105,13 @@ def declare(
     transductive: bool = False,
     reads: Literal["features", "pixels"] = "features",
     needs: Literal["both", "normal"] = "both",
+    categories: bool = False,
+    masks: bool = False,
 ) -> Callable[[T], T]:
     """Mark a builder, or a class of experts, with its traits."""
 
     def mark(thing: T) -> T:
-        thing.traits = Traits(fits, transductive, reads, needs)  # type: ignore[attr-defined]
+        thing.traits = Traits(fits, transductive, reads, needs, categories, masks)  # type: ignore[attr-defined]
         return thing
 
     return mark
