@@ -19,7 +19,9 @@ import base64
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -31,7 +33,10 @@ from framework.types import Record
 SIDE = 32  # cells of a look, a side
 CELLS = SIDE * SIDE
 LOW = 16  # coefficients of a code, a side
-BITS, PEAK = 28, 0.32  # how far two looks of one picture may differ: bits of the code, and standard deviations in a cell
+BITS, PEAK = (
+    28,
+    0.32,
+)  # how far two looks of one picture may differ: bits of the code, and standard deviations in a cell
 STRUCTURE = 3.0  # greys: a standard deviation below this is a plain surface
 AT_ONCE, SECOND = 1 << 22, 1 << 12  # pairs that are compared at a time: their codes, and their looks
 
@@ -52,14 +57,30 @@ def looks(records: Sequence[Record]) -> np.ndarray:
     return found
 
 
+def near(known: Sequence[str], records: Sequence[Record]) -> list[bool]:
+    """For each record, whether its picture looks like one of the ``known``, ``packed``; none is read where none is."""
+    others = np.concatenate([unpacked(text) for text in known if text] or [np.zeros((0, CELLS), np.uint8)])
+    found = {i for i, _ in copies(looks(records), others)} if len(others) else set()
+    return [i in found for i in range(len(records))]
+
+
 def look(path: Path) -> np.ndarray:
+    """That of one file, ``(CELLS,)`` uint8; a process reads a file once, unless it changes."""
+    try:
+        told = path.stat()
+    except OSError:
+        return np.zeros(CELLS, np.uint8)
+    return _look(path, told.st_mtime_ns, told.st_size)
+
+
+def look_of(file: Path | BinaryIO) -> np.ndarray:
     """``(CELLS,)`` uint8, the picture in grey, resized to 32 x 32 by a triangle filter; all 0 where it has no look.
 
     Pixels of more than 8 bits are spread from the least to the most of the picture; of a JPEG the nearest of its
     reduced sizes is decoded.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             image.draft("L", (8 * SIDE, 8 * SIDE))
             grey = _grey(image)
     except BROKEN:
@@ -118,6 +139,11 @@ def packed(found: np.ndarray) -> str:
 def unpacked(text: str) -> np.ndarray:
     """``(n, CELLS)`` uint8 of ``packed``; of "" none."""
     return np.frombuffer(base64.b85decode(text), np.uint8).reshape(-1, CELLS)
+
+
+@lru_cache(maxsize=1 << 16)  # 80 MB at most
+def _look(path: Path, _changed: int, _size: int) -> np.ndarray:
+    return look_of(path)
 
 
 def _peak(a: np.ndarray, b: np.ndarray, product: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ WORDS = {  # what is anomalous where high scores are, and where low ones are
 }
 COLUMNS = {
     "model": "",
+    "known": "",
     "experiment": "controls",
     "backbone": "none",
     "weights": "none",
@@ -54,7 +55,7 @@ def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
         turned = {category for category, c in _curves(lines, scores).items() if c.auroc is not None and c.auroc < 0.5}
         scores = np.array([-s if line["category"] in turned else s for s, line in zip(scores, lines, strict=True)])
         note = f"{level.note}; {_side(high, low, lines, turned)}"
-        untaught = {"seen": False, "related": False}
+        untaught = {"seen": False, "related": False, "near": False}
         scored = [line | untaught | {"logit": s} for line, s in zip(lines, scores.tolist(), strict=True)]
         made = Level(level.name, level.element, _curves(lines, scores), scored, note, not lacking and level.whole)
         found.append((made, COLUMNS | {"model": CONTROL + name}))

@@ -116,7 +116,7 @@ def grouped(lines: Sequence[dict[str, Any]], rule: str) -> list[dict[str, Any]]:
     found = []
     for (category, group), own in members.items():
         logit = float(pool(torch.tensor([line["logit"] for line in own]), [len(own)], rule)[0])
-        told = {key: any(line[key] for line in own) for key in ("label", "seen", "related")}
+        told = {key: any(line.get(key, False) for line in own) for key in ("label", "seen", "related", "near")}
         found.append({"category": category, "group": group, "logit": logit} | told)
     return found
 

@@ -15,6 +15,8 @@ from framework.config import digest
 from framework.data.fingerprint import digests, fingerprint, seen
 from framework.data.index import Index
 from framework.data.kinship import related
+from framework.data.known import known
+from framework.data.looks import near
 from framework.errors import UserError
 from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, VIEWED, Row, averaged, chance_level
 from framework.leaderboard.statistics import Interval, element_interval, sample_interval
@@ -45,7 +47,7 @@ REGIONS = {  # what makes one region of AUPRO
     "voxel": "regions 26-connected among the voxels scored",
     "point": "regions of points within 3 sampling pitches",
 }
-UNSAVED = ("position", "alone", "seen", "related", "grid", "views", "cues", "found")  # of a line
+UNSAVED = ("position", "alone", "seen", "related", "near", "grid", "views", "cues", "found")  # of a line
 OWN_REGIONS = "regions as its domain numbers them"
 
 
@@ -62,7 +64,8 @@ def report(task: Detect) -> Path | None:
         index = evaluation.index
         contents = digests(index.records)
         lines = _taught(lines, task.card["trained_on"], index, contents)
-        rows += _set_rows(index, levels(index, curves, lines, task.config.model.pool), common, contents)
+        columns = common | {"known": _published(task, index)}
+        rows += _set_rows(index, levels(index, curves, lines, task.config.model.pool), columns, contents)
         samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
@@ -78,10 +81,19 @@ def report(task: Detect) -> Path | None:
 def _taught(
     lines: list[dict[str, Any]], origins: list[dict[str, Any]], index: Index, contents: list[str]
 ) -> list[dict[str, Any]]:
-    """The lines with what the model was trained on: the sample itself (``seen``), and of its group (``related``)."""
+    """The lines with what the model was trained on.
+
+    That is the sample itself (``seen``), others of its group (``related``), the same picture stored again (``near``).
+    """
     same = seen({digest for origin in origins for digest in origin["digests"]}, contents)
-    kin = related(origins, index)
-    return [line | {"seen": same[i], "related": kin[i]} for line in lines for i in (line["position"],)]
+    kin, again = related(origins, index), near([o.get("looks", "") for o in origins], index.records)
+    told = [{"seen": s, "related": k, "near": a} for s, k, a in zip(same, kin, again, strict=True)]
+    return [line | told[line["position"]] for line in lines]
+
+
+def _published(task: Detect, index: Index) -> str:
+    """What is published of an overlap with what the model was trained on, or the expert that it began from."""
+    return known(task.card["trained_on"], index, task.config.model.expert.weights)
 
 
 def _set_rows(index: Index, found: list[Level], common: dict[str, Any], contents: list[str]) -> list[Row]:
@@ -158,6 +170,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
     anomalous = sum(line["label"] for line in lines)
     overlap = sum(line["seen"] for line in lines)
     kin = sum(line["related"] and not line["seen"] for line in lines)
+    near = sum(line.get("near", False) and not line["seen"] for line in lines)
     chances = [chance_level(metric, c.positives / (c.positives + c.negatives)) for c in curves]
     by_element = level.name in ("element", "grid")
     return Row(
@@ -176,9 +189,10 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         anomalous=anomalous,
         elements=sum(c.positives + c.negatives for c in curves) if by_element else None,
         anomalous_elements=sum(c.positives for c in curves) if by_element else None,
-        in_domain=overlap + kin > 0,
+        in_domain=overlap + kin + near > 0 or bool(columns.get("known")),
         overlap=overlap,
         related=kin,
+        near=near,
         protocol=_protocol(metric, level) + ending,
     )
 
@@ -225,7 +239,7 @@ def _stacked(lines: list[dict[str, Any]], name: str) -> np.ndarray:
 def _run(task: Detect, common: dict[str, Any]) -> dict[str, Any]:
     """``run.json``: everything once that the rows repeat or leave out."""
     card = {k: v for k, v in task.card.items() if k != "trained_on"}
-    origins = [{k: v for k, v in o.items() if k not in ("digests", "groups")} for o in task.card["trained_on"]]
+    origins = [{k: v for k, v in o.items() if k not in ("digests", "groups", "looks")} for o in task.card["trained_on"]]
     return common | {
         "checkpoint": task.config.checkpoint,
         "card": card,

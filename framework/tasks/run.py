@@ -18,10 +18,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from framework import provenance, registry
 from framework.config import Config, digest
-from framework.data import kinship
+from framework.data import kinship, looks
 from framework.data.datamodule import DomainData
 from framework.data.fingerprint import digests, fingerprint
 from framework.data.index import Index
+from framework.data.overlap import stored_again
 from framework.errors import UserError
 from framework.files import check_writable
 from framework.leaderboard.rows import ALL
@@ -68,6 +69,9 @@ def fit(config: Config) -> Outcome:
     card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
     task = Detect(config, backbone, expert, card)
     data = DomainData(config, train, test, backbone)
+    if trainer.is_global_zero:
+        for line in stored_again(train, test):
+            say(line)
     with held(work, config.name, trainer.is_global_zero):
         last = work / "last.ckpt"
         if last.is_file():
@@ -184,7 +188,8 @@ def _refused(error: Exception) -> UserError:
 def _origin(index: Index) -> Origin:
     found = digests(index.records)  # which reads every file: once
     whole, reader = fingerprint(index.records, found), trained.plain(index.config.reader)
-    return Origin(index.name, index.source, whole, sorted(found), reader, kinship.home(index), kinship.hashed(index))
+    home, groups, seen = kinship.home(index), kinship.hashed(index), looks.packed(looks.looks(index.records))
+    return Origin(index.name, index.source, whole, sorted(found), reader, home, groups, seen)
 
 
 def _run_card(config: Config) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def changed(path: Path, make: Callable[[Image.Image], tuple[Image.Image, dict[st
         picture, options = make(image.convert("RGB"))
     buffer = io.BytesIO()
     picture.save(buffer, **options)
-    return looks.look(buffer)
+    return looks.look_of(buffer)
 
 
 def pairs(name: str, files: list[Path], own: np.ndarray) -> None:
@@ -111,6 +111,7 @@ def searched(size: int) -> None:
 
 def read(files: list[Path]) -> None:
     """How long the looks of files take."""
+    looks._look.cache_clear()
     start = time.perf_counter()
     looks.looks([Record(f, False, "") for f in files])
     seconds = time.perf_counter() - start
