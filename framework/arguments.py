@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,6 +35,12 @@ def parser(verbs: Mapping[str, Verb]) -> Parser:
         made.set_defaults(run=verbs[name])
         add(made)
     return found
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """The same arguments, those of a verb of two words (``leaderboard verify``) with that verb as one."""
+    both = " ".join(arguments[:2])
+    return [both, *arguments[2:]] if both in ARGUMENTS else list(arguments)
 
 
 def _version() -> str:
@@ -170,8 +176,24 @@ def _names(text: str) -> list[str]:
 
 def _leaderboard(p: argparse.ArgumentParser) -> None:
     p.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="run folders, or folders of them")
-    p.add_argument("--format", choices=["markdown", "csv", "latex", "html"], default="markdown")
-    p.add_argument("--out", type=Path, default=None, help="file to write instead of printing")
+    formats = ["markdown", "csv", "latex", "html", "parquet", "every_eval_ever"]
+    p.add_argument("--format", choices=formats, default="markdown")
+    p.add_argument("--out", type=Path, default=None, help="file (every_eval_ever: folder) to write instead of printing")
+    p.epilog = "Also: leaderboard verify, leaderboard merge; see their --help."
+
+
+def _verify(p: argparse.ArgumentParser) -> None:
+    p.add_argument("folder", type=Path, metavar="RUN", help="a run folder")
+    p.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="for example trainer.devices=1")
+    text = "only this test set; any number of times"
+    p.add_argument("--set", dest="sets", action="append", default=[], metavar="NAME", help=text)
+    text = "difference, in [0, 1], up to which a row holds (default: half of the last digit shown, 0.0005)"
+    p.add_argument("--tolerance", type=float, default=5e-4, help=text)
+
+
+def _merge(p: argparse.ArgumentParser) -> None:
+    p.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="run folders, or folders of them")
+    p.add_argument("--out", type=Path, required=True, help="folder of runs to copy them to")
 
 
 ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
@@ -187,4 +209,6 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "serve": _serve,
     "synthesize": _synthesize,
     "leaderboard": _leaderboard,
+    "leaderboard verify": _verify,
+    "leaderboard merge": _merge,
 }

@@ -11,7 +11,7 @@ from collections.abc import Sized
 
 from framework import config as configs
 from framework import reading, reasoning
-from framework.arguments import parser
+from framework.arguments import joined, parser
 from framework.errors import UserError
 
 ASKER = ("device", "dtype", "views", "base", "captions")  # options of `ask` and `serve` that load the model
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         Ctrl-C.
     """
     try:
-        arguments = parser(VERBS).parse_args(argv)
+        arguments = parser(VERBS).parse_args(joined(sys.argv[1:] if argv is None else argv))
         return int(arguments.run(arguments) or 0)
     except UserError as error:
         print(f"anomaly-ov: {one_line(error)}", file=sys.stderr)
@@ -209,10 +209,31 @@ def leaderboard(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def verify(arguments: argparse.Namespace) -> int:
+    """Run again what made a run, and say of every row whether it holds."""
+    from framework.tasks.verify import verify
+
+    found = verify(arguments.folder, arguments.overrides, arguments.sets, arguments.tolerance)
+    for checked in found:
+        print(checked)
+    wrong = sum(bool(checked.problem) for checked in found)
+    print(f"{len(found) - wrong} of {len(found)} rows hold")
+    return 1 if wrong else 0
+
+
+def merge(arguments: argparse.Namespace) -> int:
+    """Copy runs of several folders into one, each whole and unchanged."""
+    from framework.leaderboard.merging import merge
+
+    copied, there = merge(arguments.paths, arguments.out)
+    print(f"{arguments.out}: {copied} runs copied, {there} were there already")
+    return 0
+
+
 VERBS = {
     run.__name__: run
     for run in (quickstart, check, fit, test, datasets, predict, convert, instruct, ask, serve, synthesize, leaderboard)
-}
+} | {"leaderboard verify": verify, "leaderboard merge": merge}
 
 
 if __name__ == "__main__":

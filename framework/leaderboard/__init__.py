@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from framework.errors import UserError
 from framework.files import write_whole
 
-Format = Literal["markdown", "csv", "latex", "html"]
+if TYPE_CHECKING:
+    from framework.leaderboard.rows import Row
+
+Format = Literal["markdown", "csv", "latex", "html", "parquet", "every_eval_ever"]
+
+BINARY = ("parquet", "every_eval_ever")
 
 
 def leaderboard(
     paths: Sequence[Path], fmt: Format, out: Path | None, title: str = "Leaderboard", notes: Sequence[str] = ()
 ) -> str:
     """Merge the rows of many runs into one table and transfer matrix.
+
+    "parquet" and "every_eval_ever" need ``out``: the first writes all rows as one file, which is read again like a run,
+    the second a folder of files of the Every Eval Ever schema.
 
     Args:
         paths: run folders, folders of runs, or Parquet files of rows.
@@ -25,7 +33,7 @@ def leaderboard(
         notes: sentences under it.
 
     Returns:
-        The text, also where it was written to ``out``.
+        The text, also where it was written to ``out``; of these two formats a line that says what was written.
 
     Raises:
         UserError: nothing to read, a file that cannot be read, rows that cannot be compared, ``out`` not writable.
@@ -35,10 +43,12 @@ def leaderboard(
     from framework.leaderboard.render.page import page
     from framework.leaderboard.store import load, load_gallery
 
-    if out is not None and out.is_dir():
-        raise UserError(f"{out}: is a folder; name the file to write.")
     if fmt not in get_args(Format):
         raise UserError(f"leaderboard: no format {fmt!r}. Known: {', '.join(get_args(Format))}.")
+    if fmt in BINARY:
+        return _write(load(paths), fmt, out)
+    if out is not None and out.is_dir():
+        raise UserError(f"{out}: is a folder; name the file to write.")
     rows = load(paths)
     if fmt == "html":
         current = {row.run for row in newest(rows)}
@@ -49,3 +59,16 @@ def leaderboard(
     if out is not None:
         write_whole(out, text.encode())
     return text
+
+
+def _write(rows: list[Row], fmt: Format, out: Path | None) -> str:
+    """What is no text."""
+    from framework.leaderboard.columns import write_rows
+    from framework.leaderboard.exchange import export
+
+    if out is None:
+        raise UserError(f"leaderboard: --format {fmt} needs --out, {'a file' if fmt == 'parquet' else 'a folder'}.")
+    if fmt == "every_eval_ever":
+        return f"{out}: {len(rows)} results in {len(export(rows, out))} files of the Every Eval Ever schema"
+    write_rows(rows, out)
+    return f"{out}: {len(rows)} rows"

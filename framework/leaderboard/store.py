@@ -9,60 +9,19 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from framework.errors import UnreadableError, UserError
-from framework.leaderboard.rows import SCHEMA, Row
+from framework.leaderboard import columns, seal
+from framework.leaderboard.rows import Row
 
 PARTIAL = ".partial-"  # a folder of this prefix is a run that was killed while it was written
-_KEY = b"anomaly-ov"  # of the entry in a Parquet footer that says what the file holds
-_KINDS = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "bytes": pa.binary()}
-_COLUMNS = {
-    "rows": {field.name: str(field.type) for field in fields(Row)},
-    "samples": {
-        "run": "str",
-        "id": "str",
-        "category": "str",
-        "group": "str",
-        "label": "bool",
-        "score": "float",
-        "logit": "float",
-        "tested_on": "str",
-        "hist": "bytes | None",
-        "regions": "int | None",
-    },
-    "gallery": {
-        "run": "str",
-        "tested_on": "str",
-        "trained_on": "str",
-        "domain": "str",
-        "id": "str",
-        "category": "str",
-        "label": "bool",
-        "defect": "str",
-        "score": "float",
-        "wrongness": "float",
-        "view": "bytes",
-        "overlay": "bytes",
-        "truth": "bytes | None",
-        "title": "str | None",
-    },
-}
-_LATER = {
-    "title": None,
-    "related": 0,
-    "near": 0,
-    "known": "",
-    "recipe": "",
-    "selection": "",
-    "transductive": False,
-}  # columns that files of this schema may lack, and what these then hold
+
+_THERE = "{}: this run is there already, and runs are never overwritten; give it another name."
 
 
 def write_run(
@@ -100,24 +59,27 @@ def write_run(
         )
     final, partial = out / name, out / f"{PARTIAL}{uuid.uuid4().hex}"
     tables = {
-        "rows": _table("rows", [asdict(row) for row in rows]),
-        "samples": _table("samples", [{"run": name, **item} for item in samples]),
-        "gallery": _table("gallery", [{"run": name, **item} for item in gallery]),
+        "rows": columns.table("rows", [asdict(row) for row in rows]),
+        "samples": columns.table("samples", [{"run": name, **item} for item in samples]),
+        "gallery": columns.table("gallery", [{"run": name, **item} for item in gallery]),
     }
-    provenance = json.dumps(run, indent=2, allow_nan=False) + "\n"
+    json.dumps(run, allow_nan=False)  # what JSON has no word for is refused before anything is written
     if final.exists():
-        raise UserError(f"{final}: this run is there already, and runs are never overwritten; give it another name.")
+        raise UserError(_THERE.format(final))
     try:
         partial.mkdir(parents=True)
-        (partial / "run.json").write_text(provenance, encoding="utf-8")
         for kind, table in tables.items():
             pq.write_table(table, partial / f"{kind}.parquet", compression="zstd")
         for extra, write in (attached or {}).items():
             write(partial / extra)
+        record = json.dumps(seal.sealed(run, partial.iterdir()), indent=2, allow_nan=False)
+        (partial / seal.RECORD).write_text(record + "\n", encoding="utf-8")
         _sync([*partial.iterdir(), partial])
         partial.rename(final)
         _sync([out])
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
+            raise UserError(_THERE.format(final)) from None
         why = "the disk is full; free space" if error.errno == errno.ENOSPC else f"{error.strerror}; mend that"
         raise UserError(f"{final}: run not written, {why} and run again.") from error
     finally:
@@ -141,7 +103,7 @@ def load(paths: Sequence[Path]) -> list[Row]:
             f"{', '.join(map(str, paths)) or 'leaderboard'}: no runs found; give run folders or their parent."
         )
     rows: list[Row] = []
-    for file, entries in _read(files, "rows"):
+    for file, entries in _checked(files, "rows"):
         try:
             rows += [Row(**entry) for entry in entries]
         except ValueError as error:
@@ -162,7 +124,18 @@ def load_gallery(paths: Sequence[Path]) -> list[dict[str, Any]]:
 def _beside(paths: Sequence[Path], kind: str) -> list[dict[str, Any]]:
     """Entries of the files that lie beside the rows; a Parquet file of rows alone has none."""
     files = [file.with_name(f"{kind}.parquet") for path in paths for file in _files(path)]
-    return [entry for _, entries in _read([file for file in files if file.exists()], kind) for entry in entries]
+    return [entry for _, entries in _checked(files, kind) for entry in entries]
+
+
+def load_runs(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """The records of the runs that ``load`` finds, by run id; rows on their own have none."""
+    found = [seal.read(folder) for folder in folders(paths) if (folder / seal.RECORD).is_file()]
+    return {str(record.get("run", "")): record for record in found}
+
+
+def folders(paths: Sequence[Path]) -> list[Path]:
+    """The run folders that ``load`` finds, each once."""
+    return list(dict.fromkeys(file.parent for path in paths for file in _files(path) if file.name == "rows.parquet"))
 
 
 def _files(path: Path) -> list[Path]:
@@ -175,51 +148,11 @@ def _files(path: Path) -> list[Path]:
     return [file for file in found if not any(part.startswith(PARTIAL) for part in file.parts)]
 
 
-def _read(files: Iterable[Path], kind: str) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
-    """Each file once, with its entries. One thread: most of the time goes into Python objects."""
-    with duckdb.connect(config={"threads": 1}) as connection:
-        for file in dict.fromkeys(files):
-            yield file, _entries(connection, file, kind)
-
-
-def _entries(connection: duckdb.DuckDBPyConnection, file: Path, kind: str) -> list[dict[str, Any]]:
-    """Every entry of one file, checked against the schema of its kind. Raises UserError with its name."""
-    expected = _schema(kind)
-    try:
-        found = pq.read_schema(file)
-        names = [name for name in expected.names if name in found.names or name not in _LATER]
-        if (found.metadata or {}).get(_KEY) != expected.metadata[_KEY] or found.names != names:
-            raise UserError(
-                f"{file}: holds no {kind} of schema {SCHEMA}; test again, or read it with the version that wrote it."
-            )
-        columns = ", ".join(f'"{name}"' for name in names)
-        sql = f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false)"  # or a folder a=b becomes a column
-        literal = re.sub(r"([*?\[])", r"[\1]", str(file))  # DuckDB takes names for patterns
-        entries = connection.execute(sql, [literal]).fetchall()
-    except (pa.ArrowException, duckdb.Error, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UnreadableError(f"{file}: not a readable Parquet file ({reason}). Remove or restore this run.") from None
-    empty = {name: _LATER[name] for name in expected.names if name not in names}
-    return [dict(zip(names, entry, strict=True)) | empty for entry in entries]
-
-
-def _schema(kind: str) -> pa.Schema:
-    """Arrow schema of one kind of file; its metadata say the kind and the version."""
-    entries = []
-    for name, annotation in _COLUMNS[kind].items():
-        base, _, optional = annotation.partition(" | ")
-        entries.append(pa.field(name, _KINDS[base], nullable=bool(optional)))
-    return pa.schema(entries, metadata={_KEY: f"{kind}/{SCHEMA}".encode()})
-
-
-def _table(kind: str, items: list[dict[str, Any]]) -> pa.Table:
-    """The items as columns. Raises ValueError where a key is missing, unknown, or of another type."""
-    schema = _schema(kind)
-    optional = {field.name: None for field in schema if field.nullable}
-    for item in items:
-        if set(optional | item) != set(schema.names):
-            raise ValueError(f"{kind}: keys {sorted(item)}, expected {schema.names}")
-    return pa.Table.from_pylist([optional | item for item in items], schema=schema)
+def _checked(files: Iterable[Path], kind: str) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
+    """Each file that is there once, with its entries, if it is what was written."""
+    for file in (files := list(dict.fromkeys(files))):
+        seal.check(file)
+    return columns.read([file for file in files if file.exists()], kind)
 
 
 def _sync(paths: Iterable[Path]) -> None:

@@ -16,9 +16,32 @@ from fake_rows import item, row, sample
 
 from framework.errors import UnreadableError, UserError
 from framework.leaderboard import store
-from framework.leaderboard.store import load, load_gallery, load_samples, write_run
+from framework.leaderboard.store import load, load_gallery, load_runs, load_samples, write_run
 
 ROWS = [row(), row(level="element", element="pixel", elements=64, anomalous_elements=3, low=None, high=None)]
+
+
+def unsealed(folder: Path) -> Path:
+    """A run folder as it was written before there were seals, so that its files may be changed."""
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({k: v for k, v in record.items() if k not in ("files", "seal")}))
+    return folder
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from fake_rows import row
+from framework.errors import UserError
+from framework.leaderboard.store import write_run
+write_run(Path(sys.argv[1]), {"run": sys.argv[3]}, [row(run=sys.argv[3])], [], [])
+try:
+    write_run(Path(sys.argv[1]), {"run": "shared"}, [row(run="shared")], [], [])
+    print("written")
+except UserError as error:
+    print("there already" if "is there already" in str(error) else error)
+"""
 
 KILLED = """
 import os, signal, sys
@@ -42,21 +65,23 @@ def test_a_run_is_read_back_as_it_was_written(tmp_path):
         "run.json",
         "samples.parquet",
     ]
-    assert json.loads((folder / "run.json").read_text()) == {"run": "r1", "config": {"seed": 0}}
+    record = json.loads((folder / "run.json").read_text())
+    assert {k: v for k, v in record.items() if k not in ("files", "seal")} == {"run": "r1", "config": {"seed": 0}}
+    assert load_runs([tmp_path]) == {"r1": record}
     assert load([folder]) == ROWS
     assert load_samples([folder]) == [{"run": "r1", "hist": None, "regions": None} | s for s in samples]
     assert load_gallery([folder]) == [{"run": "r1"} | i for i in (item(truth=b"\x89PNG"), item())]
 
 
 def test_rows_from_before_patients_were_counted_are_read(tmp_path):
-    file = write_run(tmp_path, {"run": "r1"}, [row(related=3)], [], []) / "rows.parquet"
+    file = unsealed(write_run(tmp_path, {"run": "r1"}, [row(related=3)], [], [])) / "rows.parquet"
     assert load([tmp_path]) == [row(related=3)]
     pq.write_table(pq.read_table(file).drop_columns(["related"]), file)
     assert load([tmp_path]) == [row()]
 
 
 def test_a_gallery_from_before_there_were_titles_is_read(tmp_path):
-    file = write_run(tmp_path, {"run": "r1"}, [row()], [], [item(title="bolt 0")]) / "gallery.parquet"
+    file = unsealed(write_run(tmp_path, {"run": "r1"}, [row()], [], [item(title="bolt 0")])) / "gallery.parquet"
     assert [i["title"] for i in load_gallery([tmp_path])] == ["bolt 0"]
     pq.write_table(pq.read_table(file).drop_columns(["title"]), file)
     assert load_gallery([tmp_path]) == [{"run": "r1"} | item()]
@@ -155,7 +180,7 @@ def test_what_is_missing_or_empty_is_named(tmp_path):
 
 
 def test_rows_of_another_schema_are_refused_by_name(tmp_path):
-    file = write_run(tmp_path, {"run": "r1"}, [row()], [], []) / "rows.parquet"
+    file = unsealed(write_run(tmp_path, {"run": "r1"}, [row()], [], [])) / "rows.parquet"
     table = pq.read_table(file)
     pq.write_table(table.replace_schema_metadata({b"anomaly-ov": b"rows/99"}), file)
     with pytest.raises(UserError, match=r"r1/rows.parquet: holds no rows of schema 1"):
@@ -168,7 +193,7 @@ def test_rows_of_another_schema_are_refused_by_name(tmp_path):
 
 
 def test_values_that_no_row_can_have_are_refused_by_name(tmp_path):
-    file = write_run(tmp_path, {"run": "r1"}, [row()], [], []) / "rows.parquet"
+    file = unsealed(write_run(tmp_path, {"run": "r1"}, [row()], [], [])) / "rows.parquet"
     table = pq.read_table(file)
     place = table.schema.get_field_index("value")
     pq.write_table(table.set_column(place, table.schema.field(place), pa.array([7.0])), file)
@@ -179,10 +204,81 @@ def test_values_that_no_row_can_have_are_refused_by_name(tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "empty", "scrambled"])
 def test_a_corrupt_file_is_named_in_one_line(tmp_path, damage):
     write_run(tmp_path, {"run": "r2"}, [row(run="r2")], [], [])
-    file = write_run(tmp_path, {"run": "r1"}, [row()], [], []) / "rows.parquet"
+    file = unsealed(write_run(tmp_path, {"run": "r1"}, [row()], [], [])) / "rows.parquet"
     whole = file.read_bytes()
     damaged = {"cut": whole[: len(whole) // 2], "empty": b"", "scrambled": whole[:4] + b"\xff" * 600 + whole[604:]}
     file.write_bytes(damaged[damage])
     with pytest.raises(UnreadableError, match=r"r1/rows.parquet: not a readable Parquet file") as error:
         load([tmp_path])
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "samples.parquet", "gallery.parquet"])
+def test_a_file_that_was_changed_cut_off_or_removed_is_noticed(tmp_path, name):
+    file = write_run(tmp_path, {"run": "r1"}, [row()], [sample()], [item()]) / name
+    reader = {"rows": load, "samples": load_samples, "gallery": load_gallery}[file.stem]
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    with pytest.raises(UnreadableError, match=rf"r1/{name}: has {len(whole) - 1:,} bytes, {len(whole):,} were written"):
+        reader([tmp_path])
+    file.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
+    with pytest.raises(UnreadableError, match=rf"r1/{name}: was changed after the run was written"):
+        reader([tmp_path])
+    file.write_bytes(whole)
+    assert len(reader([tmp_path])) == 1
+    if name != "rows.parquet":  # a folder without rows is no run
+        file.unlink()
+        with pytest.raises(UnreadableError, match=rf"r1/{name}: is missing, though the run had it"):
+            reader([tmp_path])
+
+
+def test_rows_that_are_valid_but_not_what_was_measured_are_noticed(tmp_path):
+    file = write_run(tmp_path, {"run": "r1"}, [row()], [], []) / "rows.parquet"
+    better = write_run(tmp_path / "elsewhere", {"run": "r1"}, [row(value=0.99, high=1.0)], [], []) / "rows.parquet"
+    file.write_bytes(better.read_bytes())
+    with pytest.raises(UnreadableError, match=r"r1/rows.parquet: .* Restore this run or take it out"):
+        load([tmp_path / "r1"])
+
+
+def test_a_record_that_was_edited_is_noticed_but_not_one_that_was_indented(tmp_path):
+    record = write_run(tmp_path, {"run": "r1", "seed": 1}, [row()], [], []) / "run.json"
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps(content, indent=8))
+    assert len(load([tmp_path])) == 1
+    record.write_text(json.dumps(content | {"seed": 22}))
+    with pytest.raises(UnreadableError, match=r"r1/run.json: was changed after the run was written"):
+        load([tmp_path])
+    record.write_text("{")
+    with pytest.raises(UnreadableError, match=r"r1/run.json: not a readable run record"):
+        load([tmp_path])
+
+
+def test_a_file_that_was_added_is_noticed(tmp_path):
+    folder = write_run(tmp_path, {"run": "r1"}, [row()], [], [])
+    record = json.loads((folder / "run.json").read_text())
+    del record["files"]["samples.parquet"], record["seal"]
+    (folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(UnreadableError, match=r"samples.parquet: was added after the run was written"):
+        load_samples([tmp_path])
+
+
+def test_several_writers_at_once_lose_nothing(tmp_path):
+    """Four processes write a run each, and all of them one run more: three are told that it is there."""
+    tests, out = str(Path(__file__).parents[1]), tmp_path / "runs"
+    started = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(out), tests, f"r{i}"], stdout=subprocess.PIPE, text=True)
+        for i in range(4)
+    ]
+    said = [process.communicate()[0].strip() for process in started]
+    assert sorted(r.run for r in load([out])) == ["r0", "r1", "r2", "r3", "shared"]
+    assert sorted(said) == ["there already"] * 3 + ["written"]
+    assert sorted(p.name for p in out.iterdir()) == ["r0", "r1", "r2", "r3", "shared"]
+
+
+def test_a_run_that_another_writer_finished_first_is_not_overwritten(tmp_path, monkeypatch):
+    real = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: path.name != "r1" and real(path))  # seen too early
+    write_run(tmp_path, {"run": "r1"}, [row()], [], [])
+    with pytest.raises(UserError, match=r"r1: this run is there already"):
+        write_run(tmp_path, {"run": "r1"}, [row(value=0.1, low=None, high=None)], [], [])
+    assert load([tmp_path]) == [row()] and [p.name for p in tmp_path.iterdir()] == ["r1"]
