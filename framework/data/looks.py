@@ -9,7 +9,7 @@ Two looks are the same where two tests agree:
 - **Peak.** Fitted to the other by gain and offset, no cell differs by more than ``PEAK`` standard deviations of it.
 
 Both limits are measured: ``tests/benchmarks/leaks.py``. Not found are pictures that were cropped, turned, mirrored or
-changed in one place by hand. A cloud has no look, nor has a volume or a slice of one: their formats are those of their
+changed in one place by hand, nor some that are all blur. A cloud has no look, nor has a volume or a slice of one: their formats are those of their
 domains. Nor has a picture without structure, as all of these look alike, or one that cannot be opened.
 """
 
@@ -33,10 +33,7 @@ from framework.types import Record
 SIDE = 32  # cells of a look, a side
 CELLS = SIDE * SIDE
 LOW = 16  # coefficients of a code, a side
-BITS, PEAK = (
-    28,
-    0.32,
-)  # how far two looks of one picture may differ: bits of the code, and standard deviations in a cell
+BITS, PEAK = 28, 0.32  # how far looks of one picture may differ: bits of the code, standard deviations in a cell
 STRUCTURE = 3.0  # greys: a standard deviation below this is a plain surface
 AT_ONCE, SECOND = 1 << 22, 1 << 12  # pairs that are compared at a time: their codes, and their looks
 

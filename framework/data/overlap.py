@@ -70,7 +70,7 @@ def stored_again(train: Sequence[Index], test: Sequence[Index]) -> list[str]:
 
 
 def within(index: Index) -> list[str]:
-    """A line where a set holds one picture in several files that are not equal; and how many of these differ in label."""
+    """A line where a set holds one picture in several files that are not equal, and one where their labels differ."""
     alike = [(a, b) for a, b in _copies(index, index) if a < b]
     content = {r.path: c for r, c in zip(*_opened(index), strict=True)}
     pairs = [(index.records[a], index.records[b]) for a, b in alike]
@@ -79,9 +79,9 @@ def within(index: Index) -> list[str]:
         return []
     line = f"{_pairs_of(len(pairs))} of its files show one picture, stored again: {_equal(pairs, index, index)}."
     differ = [(a, b) for a, b in pairs if a.anomalous != b.anomalous]
-    return [line, f"{_pairs_of(len(differ))} of them have two labels: {_equal(differ, index, index)}."][
-        : 1 + bool(differ)
-    ]
+    if not differ:
+        return [line]
+    return [line, f"{_pairs_of(len(differ))} of them have two labels: {_equal(differ, index, index)}."]
 
 
 def across_splits(index: Index) -> list[str]:
@@ -146,9 +146,9 @@ def _again(index: Index, other: Index, told: set[Path]) -> list[str]:
     count = len({a.path for a, _ in pairs})
     lines = [f"{count:,} more of its pictures are there in other files, stored again: {_equal(pairs, index, other)}."]
     differ = [(a, b) for a, b in pairs if a.anomalous != b.anomalous]
-    return lines + (
-        [f"{_pairs_of(len(differ))} of these have two labels: {_equal(differ, index, other)}."] * bool(differ)
-    )
+    if differ:
+        lines.append(f"{_pairs_of(len(differ))} of these have two labels: {_equal(differ, index, other)}.")
+    return lines
 
 
 def _copies(index: Index, other: Index) -> list[tuple[int, int]]:

@@ -35,7 +35,8 @@ class Line:
         category: of it.
         group: what intervals resample.
         label: whether it is anomalous.
-        seen: whether the model was trained on it; related: on a sample of its group; near: on its picture, stored again.
+        seen: whether the model was trained on it; related: on a sample of its group; near: on its
+            picture, stored again.
         logit: of the expert.
         answers: of the language model, one a question.
     """

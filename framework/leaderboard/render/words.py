@@ -113,7 +113,8 @@ def legend(rows: Sequence[Row]) -> list[str]:
         "has a single group, or where scores crowd so that the histograms that are resampled miss the value. Of "
         "several seeds: means.",
         f"{DAGGER} in-domain: the model was trained on samples of this test set, also such as were stored again, or on "
-        f"others of its patients or objects, or is known to have been. {NEAR_CHANCE} the interval holds chance, the value of random scores; {BELOW_CHANCE} it lies below: "
+        f"others of its patients or objects, or is known to have been. {NEAR_CHANCE} the interval holds "
+        f"chance, the value of random scores; {BELOW_CHANCE} it lies below: "
         "the scores are upside down.",
         *([CONTROLS] if any(row.control for row in rows) else []),
     ]
