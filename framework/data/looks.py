@@ -9,8 +9,9 @@ Two looks are the same where two tests agree:
 - **Peak.** Fitted to the other by gain and offset, no cell differs by more than ``PEAK`` standard deviations of it.
 
 Both limits are measured: ``tests/benchmarks/leaks.py``. Not found are pictures that were cropped, turned, mirrored or
-changed in one place by hand, nor some that are all blur. A cloud has no look, nor has a volume or a slice of one: their formats are those of their
-domains. Nor has a picture without structure, as all of these look alike, or one that cannot be opened.
+changed in one place by hand, nor some that are all blur. A cloud has no look, nor has a volume or a slice of one: their
+formats are those of their domains. Nor has a picture without structure, as all of these look alike, or one that cannot
+be opened.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ def stored_again(train: Sequence[Index], test: Sequence[Index]) -> list[str]:
     lines = []
     for i, target in enumerate(test):
         for source in (*train, *test[:i]):
-            mine = {a for a, _ in _copies(target, source)}
+            places, others = _places(target), set(_places(source))
+            mine = {a for a, _ in _copies(target, source) if places[a] not in others}
             if not mine:
                 continue
             named = some([_first([target.records[a]], target) for a in sorted(mine)])

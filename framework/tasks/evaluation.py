@@ -17,7 +17,7 @@ from framework.metrics.dice import Dice
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse, components, shown_components
 from framework.models.scoring import on_grid, per_sample
-from framework.tasks.cues import cues, joined
+from framework.tasks.cues import cues, joined, plain
 from framework.tasks.gallery import KEPT, Gallery
 from framework.tasks.pooling import score
 from framework.types import Batch, Record, Sample, Verdict
@@ -119,9 +119,9 @@ class Evaluation(nn.Module):
         return found_coarse(counted).tobytes()
 
     def _apart(self, sample: Sample, logits: Tensor) -> dict[str, Any]:
-        """What is known of single views, where these are units of their own, such as slices."""
+        """What is known of it without a look, and of its single views where these are units of their own, as slices."""
         if not getattr(self.index.reader, "view", ""):
-            return {"views": [], "cues": None}
+            return {"views": [], "cues": plain(sample, self.index.reader.element)}
         known = cues(sample)
         if len(logits) == 1 and (sample.back is None or sample.record.slice is not None):  # a picture or one slice
             return {"views": [], "cues": known[0]}

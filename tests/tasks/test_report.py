@@ -121,8 +121,8 @@ def test_the_files_of_a_set_are_hashed_once_for_all_its_rows(tmp_path, monkeypat
         record.path.write_bytes(record.path.name.encode())
         record.truth_path.write_bytes(b"mask")
     lines = [
-        {"category": "a", "group": str(i), "label": r.anomalous, "seen": False, "related": False, "logit": float(i)}
-        | {"cues": {"stack": str(i), "mean intensity": float(i), "file size": i % 3}}
+        {"category": "a", "group": str(i), "id": str(i), "label": r.anomalous, "seen": False, "related": False}
+        | {"logit": float(i), "cues": {"stack": str(i), "mean intensity": float(i), "file size": i % 3}}
         for i, r in enumerate(records)
     ]
     index = Index(
@@ -134,7 +134,7 @@ def test_the_files_of_a_set_are_hashed_once_for_all_its_rows(tmp_path, monkeypat
     contents = fingerprint.digests(records)
     found = [Level(*kind, curves_of(lines), lines, "") for kind in (("sample", ""), ("view", "slice"))]
     rows = _set_rows(index, found, {name: getattr(row(), name) for name in COLUMNS}, contents)
-    assert len({r.model for r in rows}) == 3 and {r.level for r in rows} == {"sample", "view"}
+    assert len({r.model for r in rows}) == 4 and {r.level for r in rows} == {"sample", "view"}
     assert {r.fingerprint for r in rows} == {fingerprint.fingerprint(records, contents)}
     assert sorted(opened)[:6] == sorted(r.path for r in records)
     assert all(opened.count(r.path) == 1 for r in records)
@@ -174,6 +174,7 @@ def test_a_level_that_knows_fewer_categories_than_the_set_says_so(tmp_path):
         {
             "category": r.category,
             "group": r.path.name,
+            "id": r.path.name,
             "label": r.anomalous,
             "seen": False,
             "related": False,
