@@ -63,22 +63,22 @@ def report(task: Detect) -> Path | None:
     for evaluation, curves, lines, items in collected:
         index = evaluation.index
         contents = digests(index.records)
-        lines = _taught(lines, task.card["trained_on"], index, contents)
+        lines = taught(lines, task.card["trained_on"], index, contents)
         columns = common | {"known": _published(task, index)}
-        rows += _set_rows(index, levels(index, curves, lines, task.config.model.pool), columns, contents)
+        rows += set_rows(index, levels(index, curves, lines, task.config.model.pool), columns, contents)
         samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
         raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")
     attached = {CHECKPOINT: partial(trained.save, expert=task.expert, card=task.card)} if task.trained else {}
     folder = write_run(Path(task.config.out), _run(task, common), rows, samples, pictures, attached)
-    for line in _summary(rows):
+    for line in summary(rows):
         say(line)
     say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
     return folder
 
 
-def _taught(
+def taught(
     lines: list[dict[str, Any]], origins: list[dict[str, Any]], index: Index, contents: list[str]
 ) -> list[dict[str, Any]]:
     """The lines with what the model was trained on.
@@ -96,11 +96,16 @@ def _published(task: Detect, index: Index) -> str:
     return known(task.card["trained_on"], index, task.config.model.expert.weights)
 
 
-def _set_rows(index: Index, found: list[Level], common: dict[str, Any], contents: list[str]) -> list[Row]:
-    """Rows of all levels of a set, each beside its controls; ``contents`` are the digests of its records."""
+def set_rows(
+    index: Index, found: list[Level], common: dict[str, Any], contents: list[str], fitted: str = ""
+) -> list[Row]:
+    """Rows of all levels of a set, each beside its controls.
+
+    ``contents`` are the digests of its records, ``fitted`` says how maps came to the size of the views.
+    """
     rows: list[Row] = []
     columns = common | _tested(index, contents)
-    views = index.views
+    views = ", ".join(filter(None, [index.views or ("as read" if fitted else ""), fitted]))
     viewed = f"{VIEWED}{views}" if views else ""
     for level in found:
         rows += level_rows(level, columns, viewed, len(index.categories))
@@ -197,7 +202,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
     )
 
 
-def _summary(rows: list[Row]) -> list[str]:
+def summary(rows: list[Row]) -> list[str]:
     """One line a set under test: its AUROC at both levels, over its categories."""
     found: dict[str, list[str]] = {}
     for row in rows:

@@ -18,10 +18,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from framework import provenance, registry
 from framework.config import Config, digest
-from framework.data import kinship, looks
 from framework.data.datamodule import DomainData
-from framework.data.fingerprint import digests, fingerprint
-from framework.data.index import Index
 from framework.data.overlap import stored_again
 from framework.errors import UserError
 from framework.files import check_writable
@@ -30,11 +27,12 @@ from framework.leaderboard.store import load
 from framework.locks import held
 from framework.models import trained
 from framework.models.backbones.sources import one_line
-from framework.models.trained import KEY, Origin
+from framework.models.trained import KEY
 from framework.plan import open_checked
 from framework.progress import say
 from framework.reasoning import Reasoning
 from framework.tasks.detect import Detect
+from framework.tasks.origins import origin_of
 from framework.tasks.report import CHECKPOINT, report
 
 
@@ -66,7 +64,7 @@ def fit(config: Config) -> Outcome:
     trainer = make_trainer(config, [saving])
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(config.model)
-    card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
+    card = trained.describe(config.model, backbone.identity, [origin_of(i) for i in train], _run_card(config))
     task = Detect(config, backbone, expert, card)
     data = DomainData(config, train, test, backbone)
     if trainer.is_global_zero:
@@ -183,13 +181,6 @@ def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, wo
 def _refused(error: Exception) -> UserError:
     """What Lightning says of the experiment's ``trainer``, its first line."""
     return UserError(f"trainer: {str(error).strip().splitlines()[0]}")
-
-
-def _origin(index: Index) -> Origin:
-    found = digests(index.records)  # which reads every file: once
-    whole, reader = fingerprint(index.records, found), trained.plain(index.config.reader)
-    home, groups, seen = kinship.home(index), kinship.hashed(index), looks.packed(looks.looks(index.records))
-    return Origin(index.name, index.source, whole, sorted(found), reader, home, groups, seen)
 
 
 def _run_card(config: Config) -> dict[str, Any]:
