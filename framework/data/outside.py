@@ -75,9 +75,8 @@ def matched(lines: Sequence[Given], index: Index, path: Path) -> list[Given]:
         found[line.path] = line
     missing = [name for name in wanted if name not in found]
     if missing:
-        raise UserError(
-            f"{path}: {len(missing):,} of {len(wanted):,} samples of {index.name} lack, first {missing[0]}."
-        )
+        count = f"{len(missing):,} of {len(wanted):,}"
+        raise UserError(f"{path}: {count} samples of {index.name} lack, first {missing[0]}.")
     some = [name for name in wanted if found[name].map is None]
     if some and len(some) < len(wanted):
         raise UserError(f"{path}: {some[0]} has no map and others have. Give one of every sample of a set, or of none.")

@@ -158,7 +158,7 @@ class Rated:
         if scores.numel() != sample.elements:
             raise UserError(
                 f"{name}: its map is {tuple(values.shape)}, the sample has {sample.elements:,} "
-                f"{self.index.reader.element}s. Give a number for each, in their order; that of a picture may have any size."
+                f"{self.index.reader.element}s. Give each a number; only maps of pictures are resized."
             )
         return scores.reshape(-1)
 
