@@ -71,6 +71,23 @@ def _rate(p: argparse.ArgumentParser) -> None:
     p.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=text)
 
 
+def _transfer(p: argparse.ArgumentParser) -> None:
+    p.add_argument("matrix", type=Path, help="a YAML file, see experiments/transfer/")
+    p.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="for example seeds=[0,1]")
+    p.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at once, sharing the cores (default: 1)")
+    text = "only every N-th cell from the I-th (default: as SLURM's job array says, or all)"
+    p.add_argument("--part", type=_part, default=None, metavar="I/N", help=text)
+    p.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)  # what --jobs starts
+
+
+def _part(text: str) -> tuple[int, int]:
+    """The text 2/8 -> (2, 8)."""
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N, for example 1/8")
+    return int(number), int(of)
+
+
 def _datasets(p: argparse.ArgumentParser) -> None:
     text = "module of your own that registers sets or domains, on PYTHONPATH"
     p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help=text)
@@ -186,6 +203,8 @@ def _leaderboard(p: argparse.ArgumentParser) -> None:
     formats = ["markdown", "csv", "latex", "html", "parquet", "every_eval_ever"]
     p.add_argument("--format", choices=formats, default="markdown")
     p.add_argument("--out", type=Path, default=None, help="file (every_eval_ever: folder) to write instead of printing")
+    text = "published numbers to print beside: a name (table2) or a file, see experiments/published/"
+    p.add_argument("--beside", default="", metavar="NAME", help=text)
     p.epilog = "Also: leaderboard verify, leaderboard merge; see their --help."
 
 
@@ -209,6 +228,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "fit": _experiment,
     "test": _experiment,
     "rate": _rate,
+    "transfer": _transfer,
     "datasets": _datasets,
     "predict": _predict,
     "convert": _convert,

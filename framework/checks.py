@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 PRECISIONS = ("32-true", "32", "16-mixed", "bf16-mixed", "16", "bf16", "16-true", "bf16-true", "64-true", "64")
 CHOICES = {  # a strategy is for Lightning to judge: plug-ins of its own add names
     "model.crops": ("base", "anyres", "base-fast", "anyres-fast"),
+    "model.score": ("own", "max", "top1%", "half_max_half_own"),
     "optim.labels": ("view", "sample"),
+    "select.by": ("none", "source"),
+    "averaging": ("category", "pooled"),
     "store.mode": ("auto", "always", "never"),
     "store.dtype": ("float16", "float32"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
@@ -27,6 +30,7 @@ POSITIVE = (
     *("trainer.max_epochs", "trainer.num_nodes", "trainer.accumulate_grad_batches"),
 )
 NOT_NEGATIVE = ("seed", "workers", "optim.weight_decay", "trainer.gradient_clip_val")
+SMOOTHED = ("model.smooth", "model.smooth_on")  # which stage 2 has not
 FILLED = ("out", "store.path")  # "" would be the current folder, which nobody means
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_test_batches")
 HIGHEST_SEED = 2**32 - 1  # of NumPy
@@ -59,7 +63,7 @@ def check_values(config: Config, path: Path) -> None:
     for key in POSITIVE:
         if not 0 < _at(config, key) < math.inf:
             raise UserError(f"{path}: {key}: must be positive and finite, is {_at(config, key)}.")
-    for key in NOT_NEGATIVE:
+    for key in (*NOT_NEGATIVE, *SMOOTHED):
         if not 0 <= _at(config, key) < math.inf:
             raise UserError(f"{path}: {key}: must be 0 or more and finite, is {_at(config, key)}.")
     if config.seed > HIGHEST_SEED:
@@ -69,6 +73,12 @@ def check_values(config: Config, path: Path) -> None:
         raise UserError(f"{path}: model.pool: {config.model.pool!r} is none of {known}.")
     if not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", config.name):
         raise UserError(f"{path}: name: {config.name!r} names folders; use letters, digits and . _ - = + only.")
+    if not 0 < config.select.share < 1:
+        raise UserError(f"{path}: select.share: must lie between 0 and 1, is {config.select.share}.")
+    if config.model.smooth_on and not config.model.smooth:
+        raise UserError(
+            f"{path}: model.smooth_on: says on what model.smooth is measured, which is 0. Set both or none."
+        )
     _check_filled(config, path)
     _check_shares(config, path)
     _check_trainer(config, path)

@@ -77,10 +77,32 @@ def check(arguments: argparse.Namespace) -> int:
 
         print(plan_language.plan(reasoning.load(arguments.experiment, arguments.overrides)))
         return 0
+    if reading.is_transfer(arguments.experiment):
+        from framework import plan_transfer
+        from framework import transfer as matrices
+
+        print(plan_transfer.plan(matrices.load(arguments.experiment, arguments.overrides)))
+        return 0
     from framework.plan import plan
 
     print(plan(configs.load(arguments.experiment, arguments.overrides)))
     return 0
+
+
+def transfer(arguments: argparse.Namespace) -> int:
+    """Train every method on every source and test it on every target, going on where an earlier call stopped."""
+    from framework import transfer as matrices
+
+    matrix = matrices.load(arguments.matrix, arguments.overrides)
+    if arguments.jobs < 1:
+        raise UserError(f"--jobs {arguments.jobs}: must be 1 or more.")
+    number, of = arguments.part or matrices.array(os.environ)
+    matrices.part([], number, of)
+    from framework.tasks.transfer import serve, transfer
+
+    if arguments.serve:
+        return serve(matrix)
+    return transfer(matrix, [str(arguments.matrix), *arguments.overrides], arguments.jobs, number, of)
 
 
 def datasets(arguments: argparse.Namespace) -> int:
@@ -218,7 +240,7 @@ def leaderboard(arguments: argparse.Namespace) -> int:
     """Merge the rows of many runs into one table and matrix."""
     from framework.leaderboard import leaderboard
 
-    text = leaderboard(arguments.paths, arguments.format, arguments.out)
+    text = leaderboard(arguments.paths, arguments.format, arguments.out, beside=arguments.beside)
     if arguments.out is None:
         print(text)
     return 0
@@ -253,6 +275,7 @@ VERBS = {
         fit,
         test,
         rate,
+        transfer,
         datasets,
         predict,
         convert,

@@ -52,6 +52,11 @@ class ModelConfig:
     expert: ExpertConfig = field(default_factory=ExpertConfig)
     crops: str = "anyres"  # anyres: base crop and tiles as published; base: the whole view only; -fast: within 2 of 255
     pool: str = "top3"  # views -> sample: max, mean or topK (of the K highest logits); half_max_half_mean of PointAD
+    smooth: float = (
+        0.0  # sigma of a Gaussian over each view's map, in pixels, before it returns to pixels, points, voxels
+    )
+    smooth_on: int = 0  # side of the square map that sigma is measured on, as papers do (518); 0: the view's own pixels
+    score: str = "own"  # of a view: own (the expert's), or of its map: max, top1% (mean of), half_max_half_own
 
 
 @dataclass
@@ -63,6 +68,14 @@ class OptimConfig:
     batch_size: int = 128  # samples in a step, over all devices together
     restart: float = 0.5  # epochs between warm restarts of the cosine
     labels: str = "view"  # view: a view's own truth where the set has it; sample: the sample's label for all its views
+
+
+@dataclass
+class SelectConfig:
+    """Which epoch is kept, and where the threshold of ``f1_source`` is found: on source data only, no test set."""
+
+    by: str = "none"  # none: the last epoch; source: the best by sample AUROC on a share of the source that is held out
+    share: float = 0.2  # of the groups of each training set, held out where by is source
 
 
 @dataclass
@@ -100,10 +113,12 @@ class Config:
 
     name: str = MISSING  # of the experiment, in rows and folder names
     seed: int = 0
+    protocol: str = ""  # a paper's, of experiments/protocols, or a file like those: its settings go beneath these keys
     model: ModelConfig = field(default_factory=ModelConfig)
     train: dict[str, DataConfig] = field(default_factory=dict)
     test: dict[str, DataConfig] = field(default_factory=dict)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     one_vs_rest: list[str] = field(default_factory=list)  # train on each of these classes alone, test on the others
@@ -113,6 +128,8 @@ class Config:
     out: str = "runs"  # folder that run folders are added to
     plugins: list[str] = field(default_factory=list)  # modules of other repositories to import
     expect: dict[str, list[float]] = field(default_factory=dict)  # "<test>.<level>_<metric>": [low, high]
+    averaging: str = "category"  # which rows are the headline: category (mean over categories) or pooled
+    beside: str = ""  # published numbers, of experiments/published, or a file like those, to print beside these
 
 
 def load(path: Path, overrides: list[str]) -> Config:
@@ -129,4 +146,4 @@ def load(path: Path, overrides: list[str]) -> Config:
 def digest(config: Config) -> str:
     """Sha256 of what the numbers follow from: everything but where files go and how progress is shown."""
     shown = {"store": ["path", "views"], "trainer": ["enable_progress_bar"]}
-    return sha(asdict(config), ("out", "workers", "expect", "checkpoint"), shown)
+    return sha(asdict(config), ("out", "workers", "expect", "checkpoint", "averaging", "beside"), shown)

@@ -20,6 +20,10 @@ PATIENCE = 10.0  # seconds; the workers of a process that was killed see it with
 _PAUSE = 0.2  # seconds
 
 
+class BusyError(UserError):
+    """Another process works in that folder."""
+
+
 @contextmanager
 def held(folder: Path, name: str, mine: bool = True) -> Iterator[None]:
     """Make a folder and work in it alone.
@@ -33,7 +37,7 @@ def held(folder: Path, name: str, mine: bool = True) -> Iterator[None]:
         mine: whether this process holds it for its job, as the first of several does.
 
     Raises:
-        UserError: another process holds it; says which, and since when.
+        BusyError: another process holds it; says which, and since when.
     """
     make_folder(folder)
     if not mine:
@@ -64,7 +68,7 @@ def _locked(path: Path, name: str) -> TextIOWrapper:
             who = _note(path)
             lock.close()
             if _alive(who) or time.monotonic() > end:
-                raise UserError(
+                raise BusyError(
                     f"{name}: this experiment runs already, in process {who.get('process', 'of an unknown number')}"
                     f"{' on ' + str(who['on']) if 'on' in who else ''} since {who.get('since', 'just now')}. "
                     "Wait for it, or give this one another out or name."

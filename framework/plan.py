@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framework import registry
+from framework import protocols, registry
 from framework.config import Config, DataConfig
 from framework.data.index import Index, open_all
 from framework.errors import UserError
@@ -12,6 +12,7 @@ from framework.folds import folds, means_of
 from framework.leaderboard.rows import METRICS, SCORED
 from framework.models.backbones.sources import local
 from framework.models.experts import embedded
+from framework.reading import PUBLISHED, named
 
 _MEASURED = [(level, m) for level in SCORED for m in METRICS if (level, m) != ("sample", "aupro")]
 FEW = 50  # optimiser steps: at the published rate of 1e-4, AdamW moves a weight by some 0.005 in as many
@@ -33,15 +34,20 @@ def plan(config: Config) -> str:
         f"experiment  {config.name}, seed {config.seed}",
         f"model       {model.expert.name} on {model.backbone.name} {model.backbone.options or ''}".rstrip(),
         f"            {model.crops} crops, views pooled by {model.pool}",
+        *([f"scores      {how}"] if (how := _how(config)) else []),
         f"expert      {_start(config)}",
-        *_sets("train", train),
+        *protocols.shown(config),
+        *sets("train", train),
     ]
     if config.one_vs_rest:
         lines.append(f"one-vs-rest a run for each of {', '.join(config.one_vs_rest)}, and one of their means")
     if train:
         lines += _training(config, sum(len(i.records) for i in train))
+        if config.select.by == "source":
+            share = f"{100 * config.select.share:g} % of the groups of each"
+            lines.append(f"selects     the best epoch by sample AUROC on {share} train set, held out")
         lines.append(f"features    store.mode={config.store.mode} in {config.store.path}")
-    lines += _sets("test", test)
+    lines += sets("test", test)
     lines.append(f"devices     {t.accelerator} x {t.devices}, {t.num_nodes} node(s), strategy {t.strategy}")
     lines.append(f"writes      a run folder in {config.out}/")
     return "\n".join(lines)
@@ -71,6 +77,9 @@ def check_names(config: Config, fit: bool = True) -> None:
         UserError: an unknown domain, dataset, backbone, expert, option or number to expect; a value of another type.
     """
     registry.load_plugins(config.plugins)
+    protocols.check(config)
+    if config.beside:
+        named(PUBLISHED, config.beside)
     for part in ("train", "test") if fit else ("test",):
         for name, data in getattr(config, part).items():
             try:
@@ -129,6 +138,17 @@ def _check_measured(config: Config, test: list[Index]) -> None:
                 raise UserError(f"expect.{key}: {index.name} has {lacking[level]}, so there will be no such number.")
 
 
+def _how(config: Config) -> str:
+    """What is done to the maps and scores of views after the expert; "" for nothing."""
+    model, parts = config.model, []
+    if model.smooth:
+        on = f" of a map of {model.smooth_on}" if model.smooth_on else ""
+        parts.append(f"maps of views smoothed by a Gaussian of {model.smooth:g} pixels{on}")
+    if model.score != "own":
+        parts.append(f"score of a view: {model.score}")
+    return ", ".join(parts)
+
+
 def _start(config: Config) -> str:
     """What the expert starts from, and its options where it has any."""
     if config.checkpoint and not config.train:
@@ -156,9 +176,10 @@ def _training(config: Config, samples: int) -> list[str]:
     return lines
 
 
-def _sets(title: str, sets: list[Index]) -> list[str]:
+def sets(title: str, found: list[Index]) -> list[str]:
+    """A line for each set: what it is, where, and how large."""
     lines = []
-    for i, index in enumerate(sets):
+    for i, index in enumerate(found):
         normal, anomalous = index.counts
         truth = f"{index.reader.element} truth" if index.has_truth else "labels only"
         lines.append(

@@ -27,6 +27,16 @@ def tell(text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Nothing is said or shown meanwhile, by this process."""
+    before, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = before
+
+
 def track(items: Iterable[T], total: int, title: str) -> Iterator[T]:
     """The items, under a bar with what is done, all there is and the time left.
 

@@ -16,6 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 from framework.checks import plainly
 from framework.errors import UserError
 
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+PROTOCOLS, PUBLISHED = "protocols", "published"  # folders of it whose files are called by name
 SECOND = ("tune", "answer", "questions", "text", "model.path")  # keys that only an experiment of stage 2 has
 T = TypeVar("T")
 
@@ -43,9 +45,13 @@ def stage(path: Path) -> int:
 
 def load_as(schema: type[T], path: Path, overrides: list[str]) -> T:
     """``load`` for the dataclass ``schema``, whose values are not checked but for their types."""
-    merged = _merge(OmegaConf.structured(schema), _read(path, ()), schema, str(path))
+    content = _read(path, ())
+    _check_kind(content, schema, path)
+    merged = _merge(OmegaConf.structured(schema), content, schema, str(path))
     for text in overrides:
         key, equals, value = text.partition("=")
+        if key == "protocol" and value.strip() and any(f.name == "protocol" for f in fields(schema)):  # type: ignore[arg-type]
+            merged = _merge(merged, _settings(value.strip()), schema, f"protocol {value}")
         if not equals or not key.strip("[]. "):
             raise UserError(f"override {text!r}: write key=value, for example optim.lr=1e-3.")
         try:  # nothing on the right is the empty text, as in a shell; OmegaConf would take it for null
@@ -58,6 +64,49 @@ def load_as(schema: type[T], path: Path, overrides: list[str]) -> T:
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "top level"
         raise UserError(f"{path}: {key}: {plainly(error)}") from None
+
+
+def named(folder: str, name: str) -> Path:
+    """The file that a name such as "anomalyclip" means: one of ``experiments/<folder>``, or a YAML file by its path.
+
+    Raises:
+        UserError: there is neither.
+    """
+    path, own = Path(name).expanduser(), EXPERIMENTS / folder / f"{name}.yaml"
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path
+    if not own.is_file() or "/" in name:
+        known = sorted(p.stem for p in (EXPERIMENTS / folder).glob("*.yaml"))
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise UserError(f"{folder}: no file {name}, nor one of that name.{hint} Known: {', '.join(known)}.")
+    return own
+
+
+def _settings(name: str) -> DictConfig:
+    """The keys of an experiment that a protocol sets."""
+    found = _read(named(PROTOCOLS, name), ()).get("settings", OmegaConf.create())
+    if not isinstance(found, DictConfig):
+        raise UserError(f"{named(PROTOCOLS, name)}: settings: write a mapping of an experiment's keys, not {found!r}.")
+    return found
+
+
+def changed(thing: T, change: dict[str, Any], source: str) -> T:
+    """A dataclass of settings with some keys changed, every key and type checked; ``source`` is named in messages."""
+    merged = _merge(OmegaConf.structured(thing), OmegaConf.create(change), type(thing), source)
+    try:
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise UserError(f"{source}: {getattr(error, 'full_key', None) or 'top level'}: {plainly(error)}") from None
+
+
+def is_transfer(path: Path) -> bool:
+    """Whether a file is a transfer matrix and not a single experiment: it names sources, targets or methods.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    return any(key in _read(path, ()) for key in ("sources", "targets", "methods"))
 
 
 def options(pairs: list[str]) -> dict[str, Any]:
@@ -102,6 +151,9 @@ def _read(path: Path, seen: tuple[Path, ...]) -> DictConfig:
     if not isinstance(content, DictConfig):
         raise UserError(f"{path}: an experiment is a mapping of keys, see experiments/README.md.")
     bases = [_read(path.parent / parent, (*seen, path.resolve())) for parent in _parents(content, path)]
+    protocol = content.get("protocol")
+    if isinstance(protocol, str) and protocol:  # over what is included, beneath what the file itself says
+        bases.append(_settings(protocol))
     return OmegaConf.merge(*bases, content)  # type: ignore[return-value]
 
 
@@ -133,8 +185,18 @@ def _leave_out(base: Any, change: DictConfig, schema: type) -> None:
     for key, hint in get_type_hints(schema).items():
         if get_origin(hint) is dict and is_dataclass(get_args(hint)[1]) and OmegaConf.is_dict(change.get(key)):
             for name in [name for name, value in change[key].items_ex(resolve=False) if value is None]:
-                change[key].pop(name)
-                base[key].pop(name, None)
+                del change[key][name]
+                if name in base[key].keys():  # noqa: SIM118, a mapping holds no reference to a set that is left out
+                    del base[key][name]
+
+
+def _check_kind(content: DictConfig, schema: type, path: Path) -> None:
+    """Say of a matrix that is read as an experiment, or the other way round, which command it is for."""
+    known = {f.name for f in fields(schema)}
+    if "sources" in content and {"train", "test"} <= known:
+        raise UserError(f"{path}: is a matrix of many experiments. Run it with `anomaly-ov transfer {path}`.")
+    if "methods" in known and {"train", "test"} & content.keys():
+        raise UserError(f"{path}: is a single experiment, with train and test. Run it with `anomaly-ov fit {path}`.")
 
 
 def _check_keys(content: Any, schema: Any, prefix: str, source: str) -> None:

@@ -26,13 +26,17 @@ class Record:
         truth_path: file with the element truth, or None where only the label is known.
         defect: kind of anomaly, "" for normal or unknown.
         probability: chance in [0, 1] that the sample is anomalous where annotators gave one, else None.
-        frame: which slice of ``path`` this sample is, or None where the sample is the whole file.
+        frame: which slice or part of ``path`` this sample is, or None where the sample is the whole file.
         nth: where among the slices of its ``group`` a picture lies that is a file of its own, or None where it is no
             slice or nobody knows; of a ``frame`` that is the frame itself.
         along: which way the frames of ``path`` are counted, as the reader names it; "" where nobody says.
         beside: other files that are read with ``path``, such as the photograph of a scan; part of what the sample is.
         marks: which values of the truth file are anomalous, where it also marks what is not, such as the organ around a
             tumour; empty: all that its format takes for marked.
+        more_truth: further files of element truth, of the kind of ``truth_path``; an element is anomalous where any of
+            them says so.
+        box: left, top, right and bottom pixel of the part of the picture that is the sample, right and bottom not in
+            it; ``frame`` then numbers the parts. None: all of it.
     """
 
     path: Path
@@ -47,11 +51,13 @@ class Record:
     along: str = ""
     beside: tuple[Path, ...] = ()
     marks: tuple[int, ...] = ()
+    more_truth: tuple[Path, ...] = ()
+    box: tuple[int, int, int, int] | None = None
 
     @property
     def slice(self) -> int | None:
         """Where among the slices of its group the sample lies; None where it is no slice."""
-        return self.frame if self.nth is None else self.nth
+        return self.frame if self.nth is None and self.box is None else self.nth
 
     @property
     def id(self) -> str:

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SEAMS = {"framework.types", "framework.registry", "framework.errors", "framework.files", "framework.pictures"}
+SEAMS = {f"framework.{name}" for name in ("types", "registry", "errors", "files", "pictures", "meta_lists")}
 HEAVY = {"torch", "lightning", "open3d", "monai", "transformers", "timm", "open_clip", "torchmetrics"}
 LAYERS = [  # an import points at the same line or at one further down
     {"cli"},
     {"quickstart", "web"},
     {"tasks"},
-    {"plan", "plan_language"},
+    {"plan", "plan_language", "plan_transfer"},
     {"models", "data", "metrics", "leaderboard"},
     {"viewer"},
     {"lift", "provenance", "pictures", "sheets", "pdf", "colours", "files", "progress", "processes", "locks"},
-    {"reasoning", "folds"},
+    {"reasoning", "folds", "protocols", "transfer"},
     {"config", "checks", "arguments", "reading"},
+    {"meta_lists"},
     {"registry", "signatures", "types"},
     {"errors"},
 ]

@@ -1,4 +1,4 @@
-"""A picture file -> 8-bit RGB or a mask."""
+"""A picture file -> 8-bit RGB, a mask, or its size."""
 
 from __future__ import annotations
 
@@ -68,11 +68,18 @@ def read_mask(path: Path) -> np.ndarray:
     return np.any(values > 127 if image.format == "JPEG" else values != 0, axis=2)
 
 
-def _open(path: Path) -> Image.Image:
-    """A decoded picture, or one line that says why there is none."""
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width in pixels as the header says; decodes nothing. Raises UnreadableError as ``read_rgb``."""
+    image = _open(path, decode=False)
+    return image.height, image.width
+
+
+def _open(path: Path, decode: bool = True) -> Image.Image:
+    """A picture, decoded or only its header, or one line that says why there is none."""
     try:
         with Image.open(path, formats=FORMATS) as image:
-            image.load()
+            if decode:
+                image.load()
             return image
     except FileNotFoundError:
         raise UnreadableError(f"{path}: no such file.") from None

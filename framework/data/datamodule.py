@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
@@ -24,15 +25,28 @@ class DomainData(LightningDataModule):
         train: sets to train on, may be empty.
         test: sets to test on, may be empty.
         backbone: the frozen backbone that the stores are filled with.
+        held: parts of the train sets that are held out to select by, may be empty.
+        keep: whether batches of the source carry their samples, where scores are made of maps.
     """
 
-    def __init__(self, config: Config, train: list[Index], test: list[Index], backbone: nn.Module) -> None:
+    def __init__(
+        self,
+        config: Config,
+        train: list[Index],
+        test: list[Index],
+        backbone: nn.Module,
+        held: Sequence[Index] = (),
+        keep: bool = False,
+    ) -> None:
         super().__init__()
         self.config, self.train_sets, self.test_sets, self.backbone = config, train, test, backbone
+        self.held, self.keep = list(held), keep
         self.stores: dict[str, Store] = {}
 
     def setup(self, stage: str) -> None:
         """Fill the stores, each rank its share. Called on every rank, before any loader is made."""
+        if stage == "validate":  # of what was trained on just now, whose stores are there
+            return
         stage = "fit" if stage == "fit" else "test"  # Lightning's is an enumeration that prints otherwise
         sets = self.train_sets if stage == "fit" else self.test_sets if self.config.store.test else []
         if not sets or self.config.store.mode == "never" or self.trainer is None:
@@ -47,15 +61,17 @@ class DomainData(LightningDataModule):
             ranks,
         )
         epochs = self.config.trainer.max_epochs if stage == "fit" else 3  # a stored test set serves many experiments
-        pays = rank == 0 and all(builder.probe(index, epochs) for index in sets)
+        held = self.held if stage == "fit" else []
+        pays = rank == 0 and all(builder.probe(index, epochs) for index in (*sets, *held))
         if not self.trainer.strategy.broadcast(pays):
             return
         self.trainer.strategy.barrier()
-        stores = {index.name: builder.build(index) for index in sets}
+        stores = {f"{stage}/{index.name}": builder.build(index) for index in sets}
+        stores |= {f"held/{index.name}": builder.build(index) for index in held}
         self.trainer.strategy.barrier()
         for store in stores.values():
             store.refresh()
-        self.stores |= {f"{stage}/{name}": store for name, store in stores.items()}
+        self.stores |= stores
 
     def train_dataloader(self) -> DataLoader[Any]:
         trainer = self.trainer
@@ -71,14 +87,22 @@ class DomainData(LightningDataModule):
         )
         return loader(joined, batches, self.config.optim.labels, self.config.workers)
 
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        """What is held out of the source; once training is over, all of the source where nothing is."""
+        assert self.trainer is not None
+        if self.trainer.state.fn == "fit" and not self.held:
+            return []
+        return [self._scoring(i, "held" if self.held else "fit", self.keep) for i in self.held or self.train_sets]
+
     def test_dataloader(self) -> list[DataLoader[Any]]:
-        trainer, size = self.trainer, self.config.test_batch_size
-        assert trainer is not None
-        loaders = []
-        for index in self.test_sets:
-            batches = ScoringBatches(len(index.records), size, trainer.global_rank, trainer.world_size)
-            loaders.append(loader(self._dataset(index, "test", keep=True), batches, "sample", self.config.workers))
-        return loaders
+        return [self._scoring(index, "test", keep=True) for index in self.test_sets]
+
+    def _scoring(self, index: Index, stage: str, keep: bool) -> DataLoader[Any]:
+        """Every sample of a set once, over all ranks together."""
+        assert self.trainer is not None
+        size, rank, ranks = self.config.test_batch_size, self.trainer.global_rank, self.trainer.world_size
+        batches = ScoringBatches(len(index.records), size, rank, ranks)
+        return loader(self._dataset(index, stage, keep), batches, "sample", self.config.workers)
 
     def _dataset(self, index: Index, stage: str, keep: bool) -> Dataset[Any]:
         store = self.stores.get(f"{stage}/{index.name}")

@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 from framework.errors import TruthError, UnreadableError
@@ -70,7 +71,8 @@ def _lines(records: Sequence[Record], known: Sequence[str] | None) -> list[str]:
     samples = digests(records) if known is None else known
     others = _contents(path for r in records for path in r.beside)
     try:
-        truths = _contents(r.truth_path for r in records if r.truth_path is not None and r.truth_path != r.path)
+        first = [r.truth_path for r in records if r.truth_path is not None and r.truth_path != r.path]
+        truths = _contents([*first, *(path for r in records for path in r.more_truth)])
     except UnreadableError as error:
         raise TruthError(str(error)) from None
     lines = []
@@ -79,9 +81,11 @@ def _lines(records: Sequence[Record], known: Sequence[str] | None) -> list[str]:
             truth = "label only"
         else:
             truth = "none anomalous" if record.truth_path == record.path else truths[record.truth_path]
+            truth += "".join(f" {truths[path]}" for path in record.more_truth)
             truth += f" {record.marks}" if record.marks else ""
         beside = "".join(f" {others[path]}" for path in record.beside)
         along = f" {record.along}" if record.along else ""
+        along += f" {record.box}" if record.box else ""
         lines.append(f"{sample}{along} {int(record.anomalous)} {record.probability} {truth}{beside}")
     return lines
 
@@ -113,7 +117,14 @@ def _contents(paths: Iterable[Path]) -> dict[Path, str]:
 
 def _content(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        status = path.stat()
+        return _hashed(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise UnreadableError(f"{path}: cannot be opened ({error.strerror}).") from None
+
+
+@lru_cache(maxsize=2**18)
+def _hashed(path: Path, size: int, changed_ns: int) -> str:
+    """Sha256 of a file, read once in a process as long as its size and time stay: cells of a matrix share sets."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -189,8 +189,9 @@ def _check_files(index: Index) -> None:
         for path in (record.path, *record.beside):
             if not path.is_file():
                 raise UserError(f"{index.name}: no file {path}, which its index names.")
-        if record.truth_path is not None and not record.truth_path.is_file():
-            raise TruthError(f"{record.path}: its ground truth {record.truth_path} is missing.")
+        for truth in filter(None, (record.truth_path, *record.more_truth)):
+            if not truth.is_file():
+                raise TruthError(f"{record.path}: its ground truth {truth} is missing.")
 
 
 def _check_train(train: list[Index], labels: str) -> None:

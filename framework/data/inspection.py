@@ -214,7 +214,7 @@ def _compare(records: list[Record], report: Report) -> None:
             report.problems.append(f"same content, different labels: {listed}")
         else:
             report.warnings.append(f"same content: {listed}")
-    truths = [r.truth_path for r in records if r.truth_path is not None]
+    truths = [path for r in records for path in (r.truth_path, *r.more_truth) if path is not None]
     if len(present) == len(records) and all(_can_open(t) for t in truths):
         report.fingerprint = fingerprint(records, contents)
 

@@ -9,8 +9,8 @@ Two looks are the same where two tests agree:
 - **Peak.** Fitted to the other by gain and offset, no cell differs by more than ``PEAK`` standard deviations of it.
 
 Both limits are measured: ``tests/benchmarks/leaks.py``. Not found are pictures that were cropped, turned, mirrored or
-changed in one place by hand, nor some that are all blur. A cloud has no look, nor has a volume or a slice of one: their
-formats are those of their domains. Nor has a picture without structure, as all of these look alike, or one that cannot
+changed in one place by hand, nor some that are all blur. A cloud has no look, nor has a volume, a slice of one or a
+part of a picture. Nor has a picture without structure, as all of these look alike, or one that cannot
 be opened.
 """
 
@@ -45,12 +45,12 @@ def looks(records: Sequence[Record]) -> np.ndarray:
     Returns:
         ``(n, CELLS)`` uint8 in the order of ``records``, greys of 0 to 255; all 0 where a sample has no look.
     """
-    files = list(dict.fromkeys(r.path for r in records if r.frame is None))
+    files = list(dict.fromkeys(r.path for r in records if _whole(r)))
     with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 2)) as pool:
         known = dict(zip(files, pool.map(look, files), strict=True))
     found = np.zeros((len(records), CELLS), np.uint8)
     for i, record in enumerate(records):
-        if record.frame is None:
+        if _whole(record):
             found[i] = known[record.path]
     return found
 
@@ -137,6 +137,11 @@ def packed(found: np.ndarray) -> str:
 def unpacked(text: str) -> np.ndarray:
     """``(n, CELLS)`` uint8 of ``packed``; of "" none."""
     return np.frombuffer(base64.b85decode(text), np.uint8).reshape(-1, CELLS)
+
+
+def _whole(record: Record) -> bool:
+    """Whether the sample is its whole file."""
+    return record.frame is None and record.box is None
 
 
 @lru_cache(maxsize=1 << 16)  # 80 MB at most

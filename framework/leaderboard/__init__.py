@@ -18,7 +18,12 @@ BINARY = ("parquet", "every_eval_ever")
 
 
 def leaderboard(
-    paths: Sequence[Path], fmt: Format, out: Path | None, title: str = "Leaderboard", notes: Sequence[str] = ()
+    paths: Sequence[Path],
+    fmt: Format,
+    out: Path | None,
+    title: str = "Leaderboard",
+    notes: Sequence[str] = (),
+    beside: str = "",
 ) -> str:
     """Merge the rows of many runs into one table and transfer matrix.
 
@@ -31,6 +36,7 @@ def leaderboard(
         out: file to write, whole or not at all; None writes none.
         title: headline of the HTML page.
         notes: sentences under it.
+        beside: published numbers to make a table with instead, a name or a file; not as a page.
 
     Returns:
         The text, also where it was written to ``out``; of these two formats a line that says what was written.
@@ -41,21 +47,27 @@ def leaderboard(
     from framework.leaderboard.matrix import newest
     from framework.leaderboard.render import tables
     from framework.leaderboard.render.page import page
-    from framework.leaderboard.store import load, load_gallery
+    from framework.leaderboard.store import load, load_gallery, load_samples
 
     if fmt not in get_args(Format):
         raise UserError(f"leaderboard: no format {fmt!r}. Known: {', '.join(get_args(Format))}.")
+    if beside and fmt not in ("markdown", "latex", "csv"):
+        raise UserError(f"--beside: goes with markdown, latex or csv, not with {fmt!r}.")
     if fmt in BINARY:
         return _write(load(paths), fmt, out)
     if out is not None and out.is_dir():
         raise UserError(f"{out}: is a folder; name the file to write.")
     rows = load(paths)
-    if fmt == "html":
+    if beside:
+        from framework.leaderboard.render.beside import beside as set_beside
+
+        text = set_beside(rows, beside, fmt)
+    elif fmt == "html":
         current = {row.run for row in newest(rows)}
         gallery = [item for item in load_gallery(paths) if item["run"] in current]
         text = page(rows, gallery, title, list(notes))
     else:
-        text = {"markdown": tables.markdown, "csv": tables.csv, "latex": tables.latex}[fmt](rows)
+        text = {"markdown": tables.markdown, "csv": tables.csv, "latex": tables.latex}[fmt](rows, load_samples(paths))
     if out is not None:
         write_whole(out, text.encode())
     return text

@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from framework.errors import UserError
 from framework.leaderboard.rows import ALL, ANSWERS, LEVELS, METRICS, NOTHING, Row
+from framework.leaderboard.statistics.seeds import mean_interval
 
 _METHOD = ("trained_on", "experiment", "model", "backbone")
 _method = attrgetter(*_METHOD)  # what the rows of one line of a matrix share
@@ -39,13 +40,22 @@ class Cell:
 
     @property
     def low(self) -> float | None:
-        """Mean over the seeds of the lower bound, None where a seed has none: the error of sampling the test set."""
-        return _mean([row.low for row in self.rows])
+        """Lower end of the interval of the mean, which holds the error of sampling the test set and that of the seeds.
+
+        None where a seed has none.
+        """
+        return None if self._span is None else self._span[0]
 
     @property
     def high(self) -> float | None:
-        """Mean over the seeds of the upper bound, None where a seed has none."""
-        return _mean([row.high for row in self.rows])
+        """Upper end, as ``low``."""
+        return None if self._span is None else self._span[1]
+
+    @property
+    def _span(self) -> tuple[float, float] | None:
+        lows = [row.low for row in self.rows if row.low is not None]
+        highs = [row.high for row in self.rows if row.high is not None]
+        return mean_interval([row.value for row in self.rows], lows, highs) if len(lows) == len(self.rows) else None
 
     @property
     def spread(self) -> float | None:
@@ -58,6 +68,11 @@ class Cell:
     def in_domain(self) -> bool:
         """Whether a model behind this was trained on samples of the test set."""
         return any(row.in_domain for row in self.rows)
+
+    @property
+    def transductive(self) -> bool:
+        """Whether a model behind this looked at other samples of the test set before it scored one."""
+        return any(row.transductive for row in self.rows)
 
     @property
     def diagonal(self) -> bool:
@@ -115,19 +130,20 @@ def newest(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if last[_identity(row)] is row]
 
 
-def transfer_matrix(rows: Iterable[Row], metric: str, level: str) -> Matrix:
+def transfer_matrix(rows: Iterable[Row], metric: str, level: str, category: str = ALL) -> Matrix:
     """The newest rows of category "all" as a matrix; of other categories it is told where a control reaches a method.
 
     Args:
         rows: of any runs, metrics and levels.
         metric: one of ``METRICS`` or ``ANSWERS``.
         level: one of ``LEVELS``.
+        category: which rows, "all" or "pooled".
 
     Raises:
         UserError: one column would mix different test data or different definitions of the metric.
     """
     every = newest(r for r in rows if (r.metric, r.level) == (metric, level))
-    kept = [row for row in every if row.category == ALL]
+    kept = [row for row in every if row.category == category]
     for name in sorted({row.tested_on for row in kept}):
         _same([row for row in kept if row.tested_on == name])
     labels = _labels(kept)
@@ -223,9 +239,3 @@ def _place(row: Row, tested: list[str]) -> tuple[int, int]:
     if row.trained_on == NOTHING:
         return 2, 0
     return (0, tested.index(row.trained_on)) if row.trained_on in tested else (1, 0)
-
-
-def _mean(bounds: list[float | None]) -> float | None:
-    """Mean, or None where one is missing."""
-    known = [bound for bound in bounds if bound is not None]
-    return math.fsum(known) / len(known) if len(known) == len(bounds) else None

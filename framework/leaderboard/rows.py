@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 SCHEMA = 1  # raise it when a field of Row is added, removed, or changes its meaning
 RANKED = ("auroc", "ap", "f1_max", "aupro")  # of scores, in the order they are shown
 SCANNED = ("dice_best", "dice_fixed", "sensitivity")  # of the voxels of scans: see ``metrics/dice``, ``detections``
-METRICS = (*RANKED, *SCANNED)
+FIXED = ("f1_source",)  # at a threshold that was found on the source
+METRICS = (*RANKED, *FIXED, *SCANNED)
 ANSWERS = (  # of what a language model says
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "coverage"),
     *("rouge_l", "similarity", "judge", "judge_coverage", "judge_agreement"),
@@ -215,7 +216,8 @@ def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float | 
     harmonic mean 2pr/(p + r) grows with the recall r, so the best threshold flags everything: 2p/(1 + p). AUPRO:
     every region is covered as fast as the background, so the curve is the diagonal; its area up to ``limit`` is
     limit^2/2, which the normalisation by ``limit`` makes limit/2, that is 0.15 at 0.3. Of ``SCANNED`` it depends on how
-    scores lie in space, so there is none.
+    scores lie in space, so there is none,
+    nor of ``FIXED``, where scores without information say nothing of the threshold.
 
     Args:
         metric: one of ``METRICS``.
@@ -225,7 +227,7 @@ def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float | 
     Raises:
         ValueError: an unknown metric, or an argument out of range.
     """
-    if metric in SCANNED:
+    if metric in (*SCANNED, *FIXED):
         return None
     if metric not in RANKED or not 0 <= prevalence <= 1 or not 0 < limit <= 1:
         raise ValueError(f"no chance level for {metric!r} at prevalence {prevalence} and limit {limit}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -13,6 +13,30 @@ from torch import Tensor, nn
 from framework.data import crops as cropping
 from framework.lift import lift
 from framework.types import Batch, Grid, Sample, Verdict
+
+OWN, HIGHEST, TOP, HALVES = "own", "max", "top1%", "half_max_half_own"
+TOP_PART = 100  # the highest 1 % of the pixels of a view are one in so many, rounded up
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What is done to maps and scores of views after the expert; see ``ModelConfig`` for the three fields."""
+
+    smooth: float = 0.0
+    smooth_on: int = 0
+    score: str = OWN
+
+    @property
+    def words(self) -> str:
+        """For a row's protocol and its method; "" where nothing is done."""
+        on = f" of a map of {self.smooth_on}" if self.smooth_on else ""
+        smoothed = f"maps smoothed by a Gaussian of {self.smooth:g} px{on}" if self.smooth else ""
+        named = {OWN: "", HIGHEST: "the highest of its map", TOP: "the mean of the highest 1 % of its map"}
+        score = named.get(self.score, "half the highest of its map, half its own probability")
+        return ", ".join(filter(None, [smoothed, f"a view's score {score}" if score else ""]))
+
+
+PLAIN = Scoring()
 
 
 @torch.no_grad()
@@ -73,30 +97,74 @@ class ViewMaps(Sequence[Tensor]):
         width: of the views in pixels.
         size: side of a crop in pixels.
         mode: "base" or "anyres", how the views were cut.
+        scoring: how each map is smoothed.
     """
 
-    def __init__(self, maps: Tensor, crops: list[int], height: int, width: int, size: int, mode: str) -> None:
-        self.parts = maps.split(crops)
+    def __init__(
+        self, maps: Tensor, crops: list[int], height: int, width: int, size: int, mode: str, scoring: Scoring = PLAIN
+    ) -> None:
+        self.parts, self.scoring = maps.split(crops), scoring
         self.height, self.width, self.size, self.mode = height, width, size, mode
 
     def __len__(self) -> int:
         return len(self.parts)
 
     def __getitem__(self, view: int) -> Tensor:  # type: ignore[override]
-        return cropping.merge(self.parts[view], self.height, self.width, self.size, self.mode).clamp(0, 1)
+        merged = cropping.merge(self.parts[view], self.height, self.width, self.size, self.mode).clamp(0, 1)
+        return smoothed(merged, self.scoring)
 
     def stack(self) -> Tensor:
         """``(V, H, W)`` of all views."""
         return torch.stack(list(self))
 
 
-def per_sample(batch: Batch, verdict: Verdict, size: int, mode: str) -> Iterator[tuple[Sample, ViewMaps, Tensor]]:
+def smoothed(view: Tensor, scoring: Scoring) -> Tensor:
+    """A view's map ``(H, W)`` in [0, 1] after the Gaussian, as scipy computes it (edges mirrored, cut at 4 sigma).
+
+    A paper that stretches every picture to a square of ``smooth_on`` pixels smooths that square: on a view of another
+    size it is a Gaussian of ``smooth * H / smooth_on`` rows and ``smooth * W / smooth_on`` columns. Clouds and scans
+    are smoothed view by view before the views return to points and voxels: never across views or slices.
+    """
+    if not scoring.smooth:
+        return view
+    on = scoring.smooth_on
+    sigmas = [scoring.smooth * side / on if on else scoring.smooth for side in view.shape]
+    return torch.from_numpy(gaussian_filter(view.cpu().numpy(), sigmas).clip(0, 1)).to(view)
+
+
+def view_logits(logits: Tensor, maps: Sequence[Tensor], scoring: Scoring) -> Tensor:
+    """The logit of each view of a sample by the rule ``scoring.score``; the published one is the expert's own.
+
+    Args:
+        logits: ``(V,)``, the expert's own.
+        maps: V of ``(H, W)`` in [0, 1], smoothed already.
+        scoring: with the rule.
+
+    Returns:
+        ``(V,)`` float32.
+
+    Source: max: PaDiM, PatchCore, MVFA's medical maps; top1%: VisualAD test.py; half and half: AA-CLIP
+    forward_utils.py, industrial.
+    """
+    if scoring.score == OWN:
+        return logits
+    found = []
+    for own, view in zip(logits, maps, strict=True):
+        flat = view.double().flatten()
+        highest = flat.topk(-(-len(flat) // TOP_PART) if scoring.score == TOP else 1).values.mean()
+        found.append((highest + own.double().sigmoid()) / 2 if scoring.score == HALVES else highest)
+    return torch.stack(found).logit(eps=1e-9).to(logits)
+
+
+def per_sample(
+    batch: Batch, verdict: Verdict, size: int, mode: str, scoring: Scoring = PLAIN
+) -> Iterator[tuple[Sample, ViewMaps, Tensor]]:
     """Each sample of a batch with its V view maps ``(H, W)`` and its element scores ``(E,)``, both in [0, 1]."""
     crop, view = 0, 0
     for sample, views in zip(batch.samples, batch.views, strict=True):
         crops = batch.crops[view : view + views]
         height, width = sample.views.shape[-2:]
-        maps = ViewMaps(verdict.maps[crop : crop + sum(crops)], crops, height, width, size, mode)
+        maps = ViewMaps(verdict.maps[crop : crop + sum(crops)], crops, height, width, size, mode, scoring)
         yield sample, maps, lift(maps, sample)
         crop, view = crop + sum(crops), view + views
 

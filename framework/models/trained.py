@@ -21,6 +21,7 @@ from framework.models.experts import embedded
 
 KEY = "anomaly_ov"
 SCHEMA = 1  # of the card; raise it when a key of ``describe`` is added, removed, or changes its meaning
+SCORING = ("smooth", "smooth_on", "score")  # of ``ModelConfig``, in the card since protocols are data
 CARD = {  # what ``describe`` writes and a reader of the card relies on
     "backbone": {"name": str, "options": dict, "identity": dict},
     "expert": {"name": str, "options": dict},
@@ -55,13 +56,19 @@ class Origin:
     looks: str = ""
 
 
-def build_model(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
+def build_model(config: ModelConfig, backbone: nn.Module | None = None) -> tuple[nn.Module, nn.Module]:
     """The frozen backbone and a fresh expert that fits it.
+
+    Args:
+        config: of the model.
+        backbone: where it is loaded already, as by a matrix of many cells; None loads it.
 
     Raises:
         UserError: unknown names or options, weights that are missing or of another model.
     """
-    backbone = registry.build("backbone", config.backbone.name, **config.backbone.options)
+    if backbone is None:
+        with torch.random.fork_rng(devices=[]):  # so that the expert is drawn alike where the backbone is at hand
+            backbone = registry.build("backbone", config.backbone.name, **config.backbone.options)
     options, patches = embedded.options(config.expert), math.prod(backbone.grid)
     expert = registry.build("expert", config.expert.name, backbone.width, patches, backbone.depth, **options)
     if config.expert.weights:
@@ -95,6 +102,7 @@ def describe(
         "expert": {"name": config.expert.name, "options": embedded.options(config.expert)},
         "crops": config.crops,
         "pool": config.pool,
+        "scoring": {key: getattr(config, key) for key in SCORING},
         "trained_on": [
             {
                 "name": o.name,
@@ -228,4 +236,6 @@ def model_config(content: dict[str, Any], weights: str = "") -> ModelConfig:
         config.backbone.options["weights"] = weights
     config.expert.name, config.expert.options = known["expert"]["name"], dict(known["expert"]["options"])
     config.crops, config.pool = known["crops"], known["pool"]
+    for key, value in known.get("scoring", {}).items():
+        setattr(config, key, value)
     return config

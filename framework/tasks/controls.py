@@ -34,6 +34,8 @@ COLUMNS = {
     "weights": "none",
     "trained_on": NOTHING,
     "seed": 0,
+    "recipe": "",
+    "selection": "which end is anomalous, by the labels of the test set",
 }
 
 

@@ -14,8 +14,9 @@ from framework.config import Config
 from framework.models.scoring import judge
 from framework.models.trained import KEY
 from framework.tasks.evaluation import Evaluation
-from framework.tasks.pooling import balanced_bce, class_totals, pool
+from framework.tasks.pooling import balanced_bce, class_totals, pool, scoring_of
 from framework.tasks.report import report
+from framework.tasks.selection import MEASURE, SourceScores, best_threshold, sample_logits, source_auroc
 from framework.types import Batch, Features, Verdict
 
 
@@ -36,6 +37,8 @@ class Detect(LightningModule):
         self.evaluations = nn.ModuleList()
         self.trained = False  # by this process: its checkpoint goes into the run folder
         self.folder: Path | None = None  # of the run, once tested
+        self.source = SourceScores()
+        self.measured: dict[str, float] = {}  # of the source, by the weights of now
 
     def forward(self, batch: Batch) -> Verdict:
         """The expert's verdict on all crops of a batch."""
@@ -73,6 +76,20 @@ class Detect(LightningModule):
         self.log("loss", part, prog_bar=True, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch.views))
         return part
 
+    def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
+        """Score samples of the source, to select an epoch and a threshold by."""
+        model, size = self.config.model, self.backbone.image_size
+        verdict = judge(self.backbone, self.expert, batch, size, model.crops)
+        found = batch.targets.split(batch.views)
+        labels = [bool(targets[0] > 0) for targets in found]  # of the sample: the loader has been told so
+        self.source.add(dataloader_idx, batch, sample_logits(batch, verdict, model, size), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """What the source gives with the weights of now: how well it is told apart, and its best threshold."""
+        logits, labels = self.source.gather()
+        self.measured = {"auroc": source_auroc(logits, labels), "threshold": best_threshold(logits, labels)}
+        self.log(MEASURE, self.measured["auroc"])
+
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW and a cosine that restarts, as published: T_0 = half an epoch of steps."""
         o = self.config.optim
@@ -97,7 +114,7 @@ class Detect(LightningModule):
         """Score samples and elements; collectives wait for the end, so ranks need not have equal counts."""
         model, size = self.config.model, self.backbone.image_size
         verdict = judge(self.backbone, self.expert, batch, size, model.crops)
-        self.evaluations[dataloader_idx].update(batch, verdict, model.pool, size, model.crops)
+        self.evaluations[dataloader_idx].update(batch, verdict, model.pool, size, model.crops, scoring_of(model))
 
     def on_test_epoch_end(self) -> None:
         """Reduce over ranks, make rows, and let the first process write the run."""

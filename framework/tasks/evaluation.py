@@ -16,7 +16,7 @@ from framework.metrics.detections import Detections, found_coarse, tally
 from framework.metrics.dice import Dice
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse, components
-from framework.models.scoring import on_grid, per_sample
+from framework.models.scoring import PLAIN, Scoring, on_grid, per_sample, view_logits
 from framework.tasks.cues import cues, joined, plain
 from framework.tasks.gallery import KEPT, Gallery
 from framework.tasks.pooling import score
@@ -42,7 +42,7 @@ class Evaluation(nn.Module):
         self.lines: list[dict[str, Any]] = []
         self.gallery = Gallery(index.name, index.config.domain)
 
-    def update(self, batch: Batch, verdict: Verdict, rule: str, size: int, mode: str) -> None:
+    def update(self, batch: Batch, verdict: Verdict, rule: str, size: int, mode: str, scoring: Scoring = PLAIN) -> None:
         """Add the samples of a batch.
 
         Args:
@@ -51,10 +51,11 @@ class Evaluation(nn.Module):
             rule: how views become a sample, see ``pooling.score``.
             size: side of a crop in pixels.
             mode: how views were cut, "base" or "anyres".
+            scoring: what is done to maps and to the scores of views.
         """
         view, called = 0, getattr(self.index.reader, "called", None)
-        for b, (sample, maps, scores) in enumerate(per_sample(batch, verdict, size, mode)):
-            shown = verdict.logits[view : view + batch.views[b]]
+        for b, (sample, maps, scores) in enumerate(per_sample(batch, verdict, size, mode, scoring)):
+            shown = view_logits(verdict.logits[view : view + batch.views[b]], maps, scoring)
             view += batch.views[b]
             position = batch.index[b]
             record = self.index.records[position]  # its id is the set's own: a made sample's does not say which it is

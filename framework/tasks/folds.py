@@ -119,16 +119,17 @@ def _finished(config: Config, train: list[Index], test: list[Index]) -> Path | N
     for path in sorted(Path(config.out).glob("[!.]*/run.json"), reverse=True):
         run = json.loads(path.read_text(encoding="utf-8"))
         same = (run.get("config"), run.get("commit"), run.get("dirty"), dirty) == (wanted, commit, False, False)
-        if same and _of(run, path.parent) == [_contents(train), _contents(test)]:
+        if same and of_run(run, path.parent) == [contents(train), contents(test)]:
             return path.parent
     return None
 
 
-def _of(run: dict[str, Any], folder: Path) -> list[dict[str, str]]:
+def of_run(run: dict[str, Any], folder: Path) -> list[dict[str, str]]:
     """Fingerprints of what a run was trained and tested on, by name."""
     trained = {origin["name"]: origin["fingerprint"] for origin in run["trained_sets"]}
     return [trained, {row.tested_on: row.fingerprint for row in load([folder])}]
 
 
-def _contents(sets: list[Index]) -> dict[str, str]:
+def contents(sets: Sequence[Index]) -> dict[str, str]:
+    """The same of sets that are to be trained on, or tested."""
     return {index.name: fingerprint(index.records) for index in sets}

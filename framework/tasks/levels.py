@@ -25,7 +25,7 @@ class Level:
 
     name: str
     element: str
-    curves: Mapping[str, Curves | Scanned]
+    curves: Mapping[str, Any]  # ``Curves``, or others with counts and metrics of ``METRICS``
     lines: list[dict[str, Any]]
     note: str = ""  # how its scores were made, part of the metric's definition
     whole: bool = True  # whether its categories are all of the set's: else their mean is not the set's

@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from framework.config import ModelConfig
+from framework.models.scoring import Scoring
+
 HALVES = "half_max_half_mean"
+
+
+def scoring_of(model: ModelConfig) -> Scoring:
+    """What an experiment, or a checkpoint, says of smoothing and of the scores of views."""
+    return Scoring(model.smooth, model.smooth_on, model.score)
 
 
 def score(logits: Tensor, elements: Tensor, rule: str, say: np.ndarray | None = None) -> Tensor:

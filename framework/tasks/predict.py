@@ -16,11 +16,11 @@ from framework.data.loading import RawSamples, collate
 from framework.errors import UserError
 from framework.files import make_folder
 from framework.models import trained
-from framework.models.scoring import ViewMaps, judge, per_sample
+from framework.models.scoring import ViewMaps, judge, per_sample, view_logits
 from framework.models.trained import Origin
 from framework.progress import say, track
 from framework.tasks.devices import usable
-from framework.tasks.pooling import score
+from framework.tasks.pooling import score, scoring_of
 from framework.tasks.predictions import LINES, stems, taken, tidy
 from framework.tasks.showing import show
 from framework.types import Domain, Record, Sample
@@ -78,13 +78,15 @@ class Predictor:
         data = RawSamples(index, self.backbone.image_size, self.config.crops, keep=True)
         batch = collate([data[(0, 1.0)]])
         verdict = judge(self.backbone, self.expert, batch, self.backbone.image_size, self.config.crops)
-        ((sample, maps, elements),) = per_sample(batch, verdict, self.backbone.image_size, self.config.crops)
-        logit = score(verdict.logits, elements, self.config.pool, sample.say)
+        making = scoring_of(self.config)
+        ((sample, maps, elements),) = per_sample(batch, verdict, self.backbone.image_size, self.config.crops, making)
+        logits = view_logits(verdict.logits, maps, making)
+        logit = score(logits, elements, self.config.pool, sample.say)
         line = {
             "score": float(logit.double().sigmoid()),
             "logit": float(logit),
             "views": len(sample.views),
-            "view_scores": [round(s, 6) for s in verdict.logits.double().sigmoid().tolist()],
+            "view_scores": [round(s, 6) for s in logits.double().sigmoid().tolist()],
             "elements": sample.elements,
             "highest": float(elements.max()),
         }

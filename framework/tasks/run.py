@@ -15,6 +15,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.nn import Module
 
 from framework import provenance, registry
 from framework.config import Config, digest
@@ -22,6 +23,7 @@ from framework.data.datamodule import DomainData
 from framework.data.overlap import stored_again
 from framework.errors import UserError
 from framework.files import check_writable
+from framework.leaderboard.render.beside import beside
 from framework.leaderboard.rows import ALL
 from framework.leaderboard.store import load
 from framework.locks import held
@@ -34,6 +36,7 @@ from framework.reasoning import Reasoning
 from framework.tasks.detect import Detect
 from framework.tasks.origins import origin_of
 from framework.tasks.report import CHECKPOINT, report
+from framework.tasks.selection import MEASURE, hold_out, needs_maps, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +54,26 @@ class Outcome:
     status: int = 0
 
 
-def fit(config: Config) -> Outcome:
+def fit(config: Config, backbone: Module | None = None) -> Outcome:
     """Train, test, write. A run that was killed goes on at its last epoch when the same experiment is run again.
+
+    Args:
+        config: the experiment.
+        backbone: where it is loaded already; None loads it.
 
     Raises:
         UserError: anything the user can mend, before anything is trained; the same experiment is being trained already.
     """
     check_writable(Path(config.out))
     train, test = open_checked(config, fit=True)
+    kept, held_out = hold_out(config, train)
     work = Path(config.out) / f".training-{config.name}-{digest(config)[:12]}"
-    saving = ModelCheckpoint(work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
-    trainer = make_trainer(config, [saving])
+    trainer = make_trainer(config, _saving(work, bool(held_out)))
     seed_everything(config.seed, workers=True, verbose=False)
-    backbone, expert = trained.build_model(config.model)
+    backbone, expert = trained.build_model(config.model, backbone)
     card = trained.describe(config.model, backbone.identity, [origin_of(i) for i in train], _run_card(config))
     task = Detect(config, backbone, expert, card)
-    data = DomainData(config, train, test, backbone)
+    data = DomainData(config, kept, test, backbone, held_out, needs_maps(config.model))
     if trainer.is_global_zero:
         for line in stored_again(train, test):
             say(line)
@@ -77,12 +84,17 @@ def fit(config: Config) -> Outcome:
             say(f"going on from {last}")
         with told(trainer):
             trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+            _select(config, trainer, task, data)
         task.trained = True
         return _finish(config, trainer, task, data, work)
 
 
-def test(config: Config) -> Outcome:
+def test(config: Config, backbone: Module | None = None) -> Outcome:
     """Test the trained expert in ``checkpoint``, else a published one in ``model.expert.weights``; write a run.
+
+    Args:
+        config: the experiment.
+        backbone: where it is loaded already; None loads it.
 
     Raises:
         UserError: anything the user can mend, before anything is scored.
@@ -97,7 +109,7 @@ def test(config: Config) -> Outcome:
     content = trained.read(Path(config.checkpoint)) if config.checkpoint else None
     model = replace(config.model, expert=trained.model_config(content).expert) if content else config.model
     seed_everything(config.seed, workers=True, verbose=False)
-    backbone, expert = trained.build_model(model)
+    backbone, expert = trained.build_model(model, backbone)
     if content is None:
         card = trained.describe(model, backbone.identity, [], _run_card(config))
     else:
@@ -163,6 +175,28 @@ def expectations(config: Config | Reasoning, folder: Path) -> int:
     return int(missed)
 
 
+def _saving(work: Path, selecting: bool) -> list[Callback]:
+    """Keep the last epoch, to go on from, and where one is selected the best so far."""
+    common: dict[str, Any] = {"save_top_k": 1, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    found: list[Callback] = [ModelCheckpoint(work, filename="last", every_n_epochs=1, **common)]
+    if selecting:
+        found.append(ModelCheckpoint(work, filename="best", monitor=MEASURE, mode="max", **common))
+    return found
+
+
+def _select(config: Config, trainer: Trainer, task: Detect, data: DomainData) -> None:
+    """Take the epoch that is best on what was held out of the source, and the threshold that the source gives."""
+    best = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor == MEASURE]
+    for callback in best:
+        path = Path(callback.best_model_path)
+        content = trained.read(path)
+        trained.load_expert(path, content, task.backbone, task.expert)
+    trainer.validate(task, datamodule=data, verbose=False)
+    task.card["selection"] = {"words": words(config)} | task.measured
+    if best:
+        task.card["selection"] |= {"epoch": 1 + int(content["epoch"]), "epochs": config.trainer.max_epochs}
+
+
 def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, work: Path | None) -> Outcome:
     """Test where there is something to test, write the run, clear the training folder."""
     if data.test_sets:
@@ -174,6 +208,8 @@ def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, wo
         return Outcome(None, None)
     if work is not None:
         shutil.rmtree(work)
+    if config.beside:
+        print(beside(load([task.folder]), config.beside, "markdown"))
     checkpoint = task.folder / CHECKPOINT
     return Outcome(task.folder, checkpoint if checkpoint.exists() else None, expectations(config, task.folder))
 

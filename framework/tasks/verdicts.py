@@ -18,7 +18,7 @@ from framework.metrics.text import mmad
 from framework.metrics.text.answers import anchored, choice, legacy_choice, substring
 from framework.metrics.text.detection import Detection, detection
 from framework.tasks.levels import Level
-from framework.tasks.report import INTERVAL, level_rows
+from framework.tasks.report import level_rows
 
 STRICT, PUBLISHED = "answer", "published answer"
 RULES: dict[str, Callable[[str], bool | None]] = {STRICT: anchored, PUBLISHED: substring}
@@ -201,7 +201,7 @@ def _row(
         error=0.0,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
-        interval=INTERVAL if interval else "",
+        interval=interval.how if interval else "",
         groups=len({line.group for line in lines}),
         chance=chance,
         normal=len(lines) - anomalous,

@@ -45,12 +45,14 @@ def test_a_fingerprint_knows_content_labels_probabilities_truth_and_frames(tmp_p
         [first, replace(second, probability=0.5)],
         [first, replace(second, truth_path=None)],
         [first, replace(second, truth_path=second.path)],
+        [first, replace(second, more_truth=(second.path,))],
+        [first, replace(second, box=(0, 0, 1, 1))],
         [first, replace(second, frame=0)],
         [first, replace(second, frame=0, along="axial")],
         [first, replace(second, frame=0, along="coronal")],
     ]
     prints = {fingerprint(o) for o in [[first, second], *others]}
-    assert len(prints) == len({content(o) for o in [[first, second], *others]}) == 10
+    assert len(prints) == len({content(o) for o in [[first, second], *others]}) == 12
     (tmp_path / "set" / "m").write_bytes(b"another mask")
     assert fingerprint([first, second]) not in prints
 

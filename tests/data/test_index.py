@@ -1,10 +1,12 @@
 """One-vs-rest: a class to train on, and all but it to test on."""
 
 import pytest
+from fake import Reader
 
 from framework.config import DataConfig
-from framework.data.index import open_index
-from framework.errors import UserError
+from framework.data.index import Index, _check_files, open_index
+from framework.errors import TruthError, UserError
+from framework.types import Record
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,13 @@ def test_a_set_made_to_train_on_takes_its_split_by_its_use(tmp_path, trained, sp
     made = open_index("s", DataConfig("medical", "synthetic", str(tmp_path)), trained=trained)
     given = open_index("s", DataConfig("medical", "synthetic", str(tmp_path), split))
     assert made.config.split == split and made.records == given.records
+
+
+def test_every_file_of_element_truth_must_be_there(tmp_path):
+    for name in ("a.png", "m1.png"):
+        (tmp_path / name).touch()
+    record = Record(tmp_path / "a.png", True, "x", truth_path=tmp_path / "m1.png", more_truth=(tmp_path / "m2.png",))
+    with pytest.raises(TruthError, match=r"a\.png: its ground truth .*m2\.png is missing"):
+        _check_files(Index("s", DataConfig("fake", "s", str(tmp_path)), [record], Reader()))
+    (tmp_path / "m2.png").touch()
+    _check_files(Index("s", DataConfig("fake", "s", str(tmp_path)), [record], Reader()))

@@ -65,9 +65,11 @@ def test_no_answer_is_a_wrong_one():
     labels = [True, False] * 20
     groups = [str(i) for i in range(40)]
     silent = answer_interval(labels, [None] * 40, groups, None, "accuracy")
-    assert (silent.low, silent.high) == (0, 0)
+    assert silent is None  # 40 wrong ones do not say that the next is wrong for certain
     wrong = answer_interval(labels, [not label for label in labels], groups, None, "f1")
-    assert (wrong.low, wrong.high) == (0, 0)
+    assert wrong is None
+    few = answer_interval(labels, [None] * 30 + labels[30:], groups, None, "accuracy")
+    assert 0 < few.low < few.centre == 0.25 < few.high
 
 
 def test_a_class_of_one_group_has_no_interval():

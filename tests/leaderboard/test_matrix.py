@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from fake_rows import row
 from numpy.testing import assert_allclose
+from scipy.stats import t as student
 
 from framework.errors import UserError
 from framework.leaderboard.matrix import matrices, newest, reached, transfer_matrix
@@ -27,12 +29,17 @@ def test_rows_that_differ_in_what_they_measure_do_not_replace_each_other():
 
 
 def test_seeds_are_averaged_and_their_spread_is_kept():
-    values = [(0.75, 0.5, 0.875), (0.875, 0.625, 1.0), (0.25, 0.125, 0.375)]
+    values = [(0.75, 0.65, 0.8), (0.71, 0.61, 0.76), (0.73, 0.63, 0.78)]
     rows = [row(run=f"r{seed}", seed=seed, value=v, low=a, high=b) for seed, (v, a, b) in enumerate(values)]
     cell = transfer_matrix(rows[::-1], "auroc", "sample").cells["parts", "parts"]
     assert [r.seed for r in cell.rows] == [0, 1, 2]
-    assert_allclose([cell.value, cell.low, cell.high], [0.625, 1.25 / 3, 0.75])
-    assert_allclose(cell.spread, 0.330718913883)  # by hand: sqrt((1/64 + 1/16 + 9/64) / 2)
+    assert_allclose([cell.value, cell.spread], [0.73, 0.02])
+    between = 0.02**2 / 3  # variance of the mean of three seeds, on 2 degrees of freedom
+    for end, reach in ((cell.low, -0.1), (cell.high, 0.05)):
+        total = (reach / 1.959964) ** 2 + between
+        freedom = 2 * (total / between) ** 2
+        assert_allclose(end, 0.73 + np.sign(reach) * student.ppf(0.975, freedom) * total**0.5, rtol=1e-6)
+    assert cell.low < 0.63 and cell.high > 0.78  # wider than of the test set alone
 
 
 def test_one_seed_has_no_spread_and_a_missing_bound_stays_missing():

@@ -7,12 +7,13 @@ import re
 
 import numpy as np
 import pytest
-from fake_rows import row
+from fake_rows import row, sample
 
 from framework.errors import UserError
 from framework.leaderboard.render.tables import csv, latex, markdown
 from framework.leaderboard.render.words import METRIC_NAMES, heat, luminance
 from framework.leaderboard.rows import ANSWERS, COLUMNS, METRICS
+from framework.leaderboard.statistics import auroc
 
 PAIR = [
     row(in_domain=True, overlap=3),
@@ -30,11 +31,11 @@ def test_markdown_shows_the_matrix_with_interval_marks_and_chance():
     assert "## Sample AUROC" in text
     head = text[text.index("## Sample AUROC") :].splitlines()[2:7]
     assert head == [
-        r"| trained on \\ tested on | parts | cups |",
-        "| --- | --- | --- |",
-        "| **parts** | 87.5† (81.2–93.8) | – |",
-        "| **nothing** | 56.2≈ (43.8–68.8) | 100.0 (–) |",
-        "| **chance** | 50.0 | 50.0 |",
+        r"| trained on \\ tested on | parts | cups | mean of 2 sets |",
+        "| --- | --- | --- | --- |",
+        "| **parts** | 87.5† (81.2–93.8) | – | – |",
+        "| **nothing** | 56.2≈ (43.8–68.8) | 100.0 (–) | 78.1 (–) |",
+        "| **chance** | 50.0 | 50.0 | – |",
     ]
     assert (
         "† in-domain: the model was trained on samples of this test set, also such as were stored again, or on "
@@ -53,8 +54,8 @@ def test_markdown_lists_every_row_and_says_which_are_superseded():
 
 
 def test_markdown_says_how_several_seeds_spread():
-    text = markdown([row(value=0.75), row(seed=1, value=0.875)])
-    assert "| **parts** | 81.2 ± 8.8 (2 seeds) (81.2–93.8) |" in text
+    text = markdown([row(value=0.75, low=0.7, high=0.8), row(seed=1, value=0.875, low=0.825, high=0.925)])
+    assert "| **parts** | 81.2≈ ± 8.8 (2 seeds) (34.3–100.0) |" in text  # two seeds so far apart say little
 
 
 def test_element_rows_name_their_elements_and_certified_error():
@@ -74,7 +75,7 @@ def test_csv_is_one_table_in_full_precision_that_rebuilds_the_matrix():
     rows = [row(value=1 / 3, low=0.1, high=0.9), row(category="bolt"), row(metric="ap"), row(seed=1, value=0.5)]
     rows.append(row(run="old", date="2025-01-01T00:00:00+00:00", value=0.25, low=None, high=None))
     read = list(comma.DictReader(csv(rows).splitlines()))
-    assert list(read[0]) == [*COLUMNS, "superseded", "in_matrix"]
+    assert list(read[0]) == [*COLUMNS, "superseded", "in_matrix", "line", "rank", "better_than", "worse_than"]
     assert [float(r["value"]) for r in read] == [r.value for r in rows]
     assert [r["superseded"] for r in read] == ["False"] * 4 + ["True"]
     assert [r["in_matrix"] for r in read] == ["True", "False", "True", "True", "False"]
@@ -98,8 +99,8 @@ def test_latex_closes_what_it_opens_and_keeps_its_columns():
     plain = re.sub(r"\\[{}]", "", text)
     assert plain.count("{") == plain.count("}")
     first = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
-    assert {line.count(" & ") for line in first.splitlines() if line.endswith(r"\\")} == {2}
-    assert "nothing & \\cellcolor" in first and first.count(" & -- ") == 1
+    assert {line.count(" & ") for line in first.splitlines() if line.endswith(r"\\")} == {3}
+    assert "nothing & \\cellcolor" in first and first.count(" & -- ") == 2
 
 
 @pytest.mark.parametrize("write", [markdown, csv, latex])
@@ -177,3 +178,56 @@ def test_slices_and_patients_are_called_so():
     text = markdown([row(), *rows, row(level="view", element="frame", tested_on="films", metric="ap")])
     for heading in ("## Sample AUROC", "## Slice AUROC", "## Frame AP", "## Patient AUROC"):
         assert f"{heading}\n" in text
+
+
+def scored(name, gain, tested="parts", **told):
+    """A row and the samples it is of."""
+    labels = np.arange(60) % 3 == 0
+    logits = gain * labels + np.random.default_rng(len(name)).normal(size=60)
+    made = row(run=name, trained_on=name, tested_on=tested, value=auroc(logits, labels), low=0.0, high=1.0, **told)
+    told = {"run": name, "tested_on": tested, "hist": None, "regions": None}
+    facts = zip(labels.tolist(), logits.tolist(), strict=True)
+    return made, [sample(id=f"{i}", group=f"{i}", label=y, logit=s, **told) for i, (y, s) in enumerate(facts)]
+
+
+RANKED = [scored("parts", 3, in_domain=True, overlap=2), scored("bb", 2.9), scored("c", -1), scored("dd dd", 2.95)]
+
+
+def test_ranks_stand_beside_values_and_pairs_below():
+    rows, samples = [made for made, _ in RANKED], [line for _, lines in RANKED for line in lines]
+    text = markdown(rows, samples)
+    matrix = text[text.index("## Sample AUROC") : text.index("## Who")]
+    assert re.findall(r"\*\*(.+?)\*\*.*, rank (\S+) \|", matrix) == [
+        ("parts", "(1)"),
+        ("bb", "1"),
+        ("c", "3"),
+        ("dd dd", "1"),
+    ]
+    pairs = lines(text[text.index("## Who is better: Sample AUROC") : text.index("## All rows")], "| parts |")
+    assert len(pairs) == 6 and sum("| better than | c |" in line for line in pairs) == 3
+    assert "- Tests: paired DeLong. Seeds are" in text
+    assert r"Who is better: Sample AUROC" in latex(rows, samples) and ", rank (1)}" in latex(rows, samples)
+    assert latex(rows, samples).isascii()
+    read = {r["line"]: r for r in comma.DictReader(csv(rows, samples).splitlines())}
+    assert [read[n]["rank"] for n in ("parts", "bb", "c")] == ["1", "1", "3"]
+    assert read["c"]["worse_than"] == "parts; bb; dd dd" and read["bb"]["better_than"] == "c"
+
+
+def test_of_many_methods_only_pairs_with_the_best_are_told():
+    made = [*RANKED, *(scored("m" * k, 1.5) for k in range(6, 10))]
+    rows, samples = [own for own, _ in made], [line for _, part in made for line in part]
+    text = markdown(rows, samples)
+    pairs = lines(text[text.index("## Who is better") : text.index("## All rows")], "| parts |")
+    best = max((own for own in rows if not own.in_domain), key=lambda own: own.value).trained_on
+    assert len(pairs) == 7 and all(f"| {best} |" in line for line in pairs)
+
+
+def test_without_saved_scores_there_are_neither_ranks_nor_pairs():
+    text = markdown([made for made, _ in RANKED])
+    assert "rank 1" not in text and "Rank: " not in text and "Who is better" not in text
+
+
+def test_transductive_methods_are_marked():
+    text = markdown([row(transductive=True)])
+    assert "| **parts** | 87.5§ (81.2–93.8) |" in text and "§ transductive: the method looked at other" in text
+    assert r"87.5\S{} (" in latex([row(transductive=True)])

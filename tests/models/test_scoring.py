@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.testing import assert_close
 
 from framework.data import crops
-from framework.models.scoring import ViewMaps, judge, per_sample
+from framework.models.scoring import PLAIN, Scoring, ViewMaps, judge, per_sample, view_logits
 from framework.types import Batch, Features, Record, Sample, Verdict
 
 SIZE = 16
@@ -133,3 +134,58 @@ def test_features_from_a_store_are_not_computed_again():
     batch = a_batch("base", (2,), True)
     batch.features = Features([], torch.tensor([[[3.0]], [[5.0]]]), (1, 1))
     assert judge(Tower(), expert, batch, SIZE, "base").logits.tolist() == [3, 5]
+
+
+def test_a_map_is_smoothed_as_scipy_does_view_by_view():
+    maps = torch.rand(2, 3, 3, generator=torch.manual_seed(0))
+    plain = ViewMaps(maps, [1, 1], 24, 36, SIZE, "base").stack()
+    found = ViewMaps(maps, [1, 1], 24, 36, SIZE, "base", Scoring(smooth=2.0)).stack()
+    assert_close(found, torch.from_numpy(np.stack([gaussian_filter(view.numpy(), 2.0) for view in plain])))
+    assert (found - plain).abs().max() > 0.01
+    assert_close(ViewMaps(maps, [1, 1], 24, 36, SIZE, "base", PLAIN).stack(), plain)
+
+
+def test_a_sigma_that_is_measured_on_a_square_is_stretched_with_it():
+    """Smoothing a square of 48 by 4 and shrinking it is smoothing the view of 24 x 12 by 2 rows and 1 column."""
+    maps = torch.rand(1, 3, 3, generator=torch.manual_seed(1))
+    plain = ViewMaps(maps, [1], 24, 12, SIZE, "base")[0]
+    found = ViewMaps(maps, [1], 24, 12, SIZE, "base", Scoring(smooth=4.0, smooth_on=48))[0]
+    assert_close(found, torch.from_numpy(gaussian_filter(plain.numpy(), (2.0, 1.0))))
+
+
+def test_points_get_the_smoothed_maps_of_their_views():
+    owner = np.full((1, 8, 8), -1, np.int32)
+    owner[0, 3, 4] = 0
+    maps = torch.rand(1, 4, 4, generator=torch.manual_seed(2))
+    one = sample("a", 1, 8, 8, owner, np.zeros(1, np.bool_))
+    ((_, views, scores),) = per_sample(batch_of([one], [1]), verdict_of(maps), SIZE, "base", Scoring(smooth=1.0))
+    assert_close(scores, views[0][3, 4][None])
+    assert scores[0] != ViewMaps(maps, [1], 8, 8, SIZE, "base")[0][3, 4]
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        ("own", [0.5, 0.25]),
+        ("max", [0.99, 0.5]),
+        ("top1%", [(0.99 + 0.98) / 2, 0.5]),
+        ("half_max_half_own", [0.745, 0.375]),
+    ],
+)
+def test_the_score_of_a_view_follows_the_rule(rule, wanted):
+    """Of 150 pixels the highest 1 % are two."""
+    maps = [torch.arange(150).remainder(100).div(100).sort().values.view(10, 15), torch.full((3, 3), 0.5)]
+    maps[0][-1, -3:] = torch.tensor([0.97, 0.98, 0.99])
+    maps[0][-1, :-3] = 0
+    maps[0][:-1] *= 0.5
+    found = view_logits(torch.tensor([0.5, 0.25]).logit(), maps, Scoring(score=rule)).sigmoid()
+    assert_close(found, torch.tensor(wanted), atol=1e-6, rtol=0)
+
+
+def test_what_was_done_to_maps_is_said():
+    assert PLAIN.words == ""
+    said = Scoring(4.0, 518, "top1%").words
+    assert (
+        said
+        == "maps smoothed by a Gaussian of 4 px of a map of 518, a view's score the mean of the highest 1 % of its map"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from domains.industrial import Industrial
-from domains.industrial.described import sdls, visa
+from domains.industrial.datasets.described import sdls, visa
 from framework.data.inspection import inspect
 from framework.data.questions import mmad
 from framework.data.questions import sdls as described

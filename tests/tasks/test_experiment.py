@@ -61,7 +61,7 @@ def run(root):
 def test_a_run_has_rows_samples_pictures_and_the_expert(run):
     rows = numbers(run)
     assert {(level, metric) for _, level, metric in rows} == {
-        *(("sample", m) for m in ("auroc", "ap", "f1_max")),
+        *(("sample", m) for m in ("auroc", "ap", "f1_max", "f1_source")),
         *(("element", m) for m in ("auroc", "ap", "f1_max", "aupro")),
     }
     row = rows["all", "sample", "auroc"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from domains.medical import pictures
 from domains.medical.datasets.listing import folders, listed, paired
+from framework import meta_lists
 from framework.errors import UserError
 from framework.registry import register
 from framework.types import Record
@@ -16,7 +15,6 @@ from framework.types import Record
 _ISIC = {"train": "Training", "test": "Test"}
 _TN3K = {"train": "trainval", "test": "test"}
 _PAIRS = (("images", "masks"), ("image", "mask"), ("Original", "Ground Truth"))
-_FIELDS = ("img_path", "cls_name", "anomaly")
 
 
 @register("dataset", "medical/isic")
@@ -81,39 +79,7 @@ def meta_json(root: Path, split: str = "test") -> Iterator[Record]:
     Raises:
         UserError: there is no ``meta.json``, or it holds something else.
     """
-    table = root / "meta.json"
-    try:
-        splits = json.loads(table.read_text(encoding="utf-8"))
-        classes = {name.lower(): found for name, found in splits.items()}.get(split.lower(), {})
-        lines = [line for name in sorted(classes) for line in classes[name]]
-    except (OSError, UnicodeDecodeError, ValueError, AttributeError, TypeError) as error:
-        raise UserError(f"{table}: cannot be read ({error}). Set root to the folder that holds it.") from None
-    for number, line in enumerate(lines):
-        if not _is_entry(line):
-            raise UserError(f"{table}: entry {number} of {split} is not {{{', '.join(_FIELDS)}: 0 or 1}}: {line!r}.")
-    lines = [line for line in lines if line["img_path"].lower().endswith(pictures.SUFFIXES)]
-    masked = {line["cls_name"] for line in lines if line.get("mask_path")}
-    for line in lines:
-        yield _listed_line(root, line, line["cls_name"] in masked)
-
-
-def _is_entry(line: Any) -> bool:
-    """Whether this is an object with a path, a class and a label."""
-    if not isinstance(line, dict) or any(key not in line for key in _FIELDS):
-        return False
-    return all(isinstance(line[key], str) for key in _FIELDS[:2]) and line["anomaly"] in (0, 1)
-
-
-def _listed_line(root: Path, line: dict[str, Any], masked: bool) -> Record:
-    """The record of one entry of ``meta.json``."""
-    path, anomalous = root / line["img_path"], bool(line["anomaly"])
-    truth = None
-    if masked and not anomalous:
-        truth = path
-    elif line.get("mask_path"):
-        truth = root / line["mask_path"]
-    defect = str(line.get("specie_name", "")) if anomalous else ""
-    return Record(path, anomalous, line["cls_name"], truth_path=truth, defect=defect)
+    yield from meta_lists.records(root, split, pictures.SUFFIXES)
 
 
 def _all_anomalous(found: Path, masks: Path, category: str, defect: str, tail: str = "") -> Iterator[Record]:

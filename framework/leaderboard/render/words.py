@@ -11,6 +11,7 @@ from framework.leaderboard.rows import Row
 
 METRIC_NAMES = {
     **{"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO"},
+    **{"f1_source": "F1 at the source's threshold"},
     **{"dice_best": "Dice, best threshold", "dice_fixed": "Dice at 0.5", "sensitivity": "sensitivity at 1 FP a scan"},
     **{"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "precision": "precision", "recall": "recall"},
     **{"f1": "F1", "coverage": "coverage", "rouge_l": "ROUGE-L", "similarity": "similarity", "judge": "judge"},
@@ -20,12 +21,13 @@ HEADS = (
     *("trained on", "tested on", "category", "level", "metric", "value", "interval", "chance", "error", "samples"),
     *("method", "seed", "run", "date", "commit", "fingerprint", "protocol", "note"),
 )
-DAGGER, REACHED, NEAR_CHANCE, BELOW_CHANCE, MISSING = "†", "‡", "≈", "↓", "–"
+DAGGER, TRANSDUCTIVE, REACHED, NEAR_CHANCE, BELOW_CHANCE, MISSING = "†", "§", "‡", "≈", "↓", "–"
 CONTROLS = (
     f"{REACHED} a control is as good, on the set or on one of its categories: where a slice lies, how bright or how "
     "large it is, tells as much as the method. A control looks at no picture, and which of its two directions is "
     "anomalous is chosen by the labels of each category, so it is as strong as it can be."
 )
+TRANSDUCED = f"{TRANSDUCTIVE} transductive: the method looked at other samples of the test set before it scored one."
 FLOORS = {"auroc": 0.5, "balanced_accuracy": 0.5}  # where the colours of a metric begin; else at 0
 VIRIDIS = (  # eleven even steps of matplotlib's viridis (CC0); lightness rises evenly
     ["440154", "482475", "414487", "355f8d", "2a788e", "21918c", "22a884", "44bf70", "7ad151", "bddf26", "fde725"]
@@ -91,9 +93,10 @@ def column(matrix: Matrix, tested: str) -> str:
 
 
 def marks(cell: Cell) -> str:
-    """† for in-domain, ‡ where a control is as good, ≈ where the interval holds chance, ↓ where it lies below."""
+    """† in-domain, § transductive, ‡ where a control is as good, ≈ where the interval holds chance, ↓ where below."""
     against = BELOW_CHANCE if cell.below_chance else "" if cell.above_chance else NEAR_CHANCE
-    return (DAGGER if cell.in_domain else "") + (REACHED if cell.reached else "") + against
+    told = ((DAGGER, cell.in_domain), (TRANSDUCTIVE, cell.transductive), (REACHED, cell.reached))
+    return "".join(mark for mark, holds in told if holds) + against
 
 
 def chance(matrix: Matrix, tested: str) -> float | None:
@@ -110,22 +113,26 @@ def legend(rows: Sequence[Row]) -> list[str]:
         "A matrix shows the unweighted mean over the categories of a test set; its rows are what a model was trained "
         "on, its columns what it was tested on. An empty entry was not measured.",
         f"The range beside a value is its interval ({'; '.join(methods) or 'none given'}). There is none where a class "
-        "has a single group, or where scores crowd so that the histograms that are resampled miss the value. Of "
-        "several seeds: means.",
+        "has a single group, where every resample has the same value, or where scores crowd so that the histograms "
+        "that are resampled miss the value. Of several seeds: means, whose interval holds the sampling of the test set "
+        "and that of the seeds.",
         f"{DAGGER} in-domain: the model was trained on samples of this test set, also such as were stored again, or on "
         f"others of its patients or objects, or is known to have been. {NEAR_CHANCE} the interval holds "
         f"chance, the value of random scores; {BELOW_CHANCE} it lies below: "
         "the scores are upside down.",
+        *([TRANSDUCED] if any(row.transductive for row in rows) else []),
         *([CONTROLS] if any(row.control for row in rows) else []),
     ]
 
 
-def grid(matrix: Matrix, show: Callable[[Cell], str]) -> list[list[str]]:
-    """Head, a line per training set and a line of chance levels; ``show`` writes a cell."""
+def grid(matrix: Matrix, show: Callable[[Cell, str, str], str]) -> list[list[str]]:
+    """Head, a line per training set and a line of chance levels; ``show`` writes a cell of a line and a column."""
     lines = [["trained on \\ tested on", *(column(matrix, tested) for tested in matrix.tested)]]
     for trained in matrix.trained:
         cells = [matrix.cells.get((trained, tested)) for tested in matrix.tested]
-        lines.append([trained, *(show(cell) if cell else MISSING for cell in cells)])
+        lines.append(
+            [trained, *(show(c, trained, t) if c else MISSING for c, t in zip(cells, matrix.tested, strict=True))]
+        )
     return [*lines, ["chance", *(percent(chance(matrix, tested)) for tested in matrix.tested)]]
 
 

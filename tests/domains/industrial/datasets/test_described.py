@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from domains.industrial import Industrial
-from domains.industrial.described import sdls, visa
+from domains.industrial.datasets.described import sdls, visa
 from framework.data.inspection import inspect
 from framework.errors import TruthError, UnreadableError, UserError
 

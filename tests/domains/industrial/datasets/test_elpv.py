@@ -1,50 +1,20 @@
-"""Folders in the layouts of MVTec AD, ELPV and plain sets -> records; what is wrong in them -> one line."""
+"""The table of ELPV -> records; what is wrong in it -> one line."""
 
 from pathlib import Path
 
 import pytest
+from sklearn.model_selection import train_test_split
 
 from domains.industrial import Industrial
-from domains.industrial.datasets import elpv, folder, mvtec
+from domains.industrial.datasets import elpv
 from framework.data.inspection import inspect
 from framework.errors import UnreadableError, UserError
 
 
-def touch(root: Path, *names: str) -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-
-
-def test_mvtec_lists_one_split_with_labels_masks_and_categories(tmp_path: Path) -> None:
-    touch(tmp_path, "nut/test/good/000.png", "nut/test/bent/001.png", "nut/train/good/009.png", "nut/readme.txt")
-    touch(tmp_path, "nut/ground_truth/bent/001_mask.png", "cup/test/good/000.JPG", "cup/test/good/._000.JPG")
-    cup, bent, good = mvtec(tmp_path)
-    assert (good.anomalous, good.category, good.defect, good.truth_path) == (False, "nut", "", good.path)
-    assert (bent.anomalous, bent.category, bent.defect) == (True, "nut", "bent")
-    assert bent.truth_path == tmp_path / "nut/ground_truth/bent/001_mask.png"
-    assert (cup.path, cup.truth_path) == (tmp_path / "cup/test/good/000.JPG", None)  # no masks: labels only
-    assert [r.path.name for r in mvtec(tmp_path, "train")] == ["009.png"]
-
-
-def test_mvtec_reads_the_categories_asked_for_and_names_those_it_has(tmp_path: Path) -> None:
-    touch(tmp_path, "nut/test/good/000.png", "cup/test/good/000.png")
-    assert [r.category for r in mvtec(tmp_path, categories=["nut"])] == ["nut"]
-    with pytest.raises(UserError, match=r"no category called 'nuts'\. Did you mean 'nut'\? Known: cup, nut"):
-        list(mvtec(tmp_path, categories=["nuts"]))
-
-
-def test_a_defect_whose_mask_is_missing_still_names_the_mask_it_should_have(tmp_path: Path) -> None:
-    touch(tmp_path, "nut/test/bent/001.png", "nut/ground_truth/bent/002_mask.png")
-    assert next(mvtec(tmp_path)).truth_path == tmp_path / "nut/ground_truth/bent/001_mask.png"
-
-
-def test_an_empty_folder_has_no_records(tmp_path: Path) -> None:
-    assert list(mvtec(tmp_path)) == [] and list(folder(tmp_path)) == []
-
-
 def write_elpv(root: Path, *lines: str) -> Path:
-    touch(root, *(f"images/cell{i}.png" for i in range(4)))
+    (root / "images").mkdir()
+    for i in range(4):
+        (root / f"images/cell{i}.png").touch()
     (root / "labels.csv").write_text("\n".join(lines) + "\n")
     return root
 
@@ -105,11 +75,15 @@ def test_a_missing_or_unreadable_labels_csv_is_named(tmp_path: Path) -> None:
 def test_a_choice_that_elpv_does_not_know_names_those_it_does(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'kept'.*Did you mean 'keep'"):
         list(elpv(tmp_path, uncertain="kept"))
+    with pytest.raises(UserError, match="value of normals called 'half'"):
+        list(elpv(tmp_path, normals="half"))
 
 
-def test_a_plain_folder_is_normal_by_its_name_and_defective_by_any_other(tmp_path: Path) -> None:
-    root = tmp_path / "lids"
-    touch(root, "OK/1.png", "dent/2.png", "ground_truth/dent/2_mask.png")
-    normal, dent = folder(root)
-    assert (normal.anomalous, normal.category, normal.truth_path) == (False, "lids", normal.path)
-    assert (dent.anomalous, dent.defect, dent.truth_path) == (True, "dent", root / "ground_truth/dent/2_mask.png")
+def test_a_quarter_of_the_normal_cells_is_tested_as_scikit_learn_draws_it(tmp_path: Path) -> None:
+    root = write_elpv(tmp_path, *(f"images/cell{i}.png {float(i % 5 == 0)} mono" for i in range(50)))
+    names = [f"cell{i}.png" for i in range(50) if i % 5]
+    train, test = train_test_split(names, test_size=0.25, random_state=42)
+    assert {r.path.name for r in elpv(root, "train", normals="quarter")} == set(train)
+    tested = list(elpv(root, normals="quarter"))
+    assert {r.path.name for r in tested if not r.anomalous} == set(test) and len(test) == 10
+    assert sum(r.anomalous for r in tested) == 10

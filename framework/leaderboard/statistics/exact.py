@@ -1,0 +1,89 @@
+"""Scores and labels, or masses over falling thresholds -> AUROC, AP, F1-max and AUPRO, of many resamples at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SAMPLE_METRICS = ("auroc", "ap", "f1_max")
+ELEMENT_METRICS = (*SAMPLE_METRICS, "aupro")
+
+
+def auroc(scores: np.ndarray, labels: np.ndarray) -> float | None:
+    """Area under the ROC curve, ties count half. ``(n,)`` scores of any range and 0/1 labels; None for one class."""
+    return _exact(scores, labels, "auroc")
+
+
+def average_precision(scores: np.ndarray, labels: np.ndarray) -> float | None:
+    """Sum of (recall step) * precision over the distinct scores, as scikit-learn; None for one class."""
+    return _exact(scores, labels, "ap")
+
+
+def f1_max(scores: np.ndarray, labels: np.ndarray) -> float | None:
+    """Best F1 over all thresholds; None for one class."""
+    return _exact(scores, labels, "f1_max")
+
+
+def checked(scores: np.ndarray, labels: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """``(n,)`` float64 scores and bool labels. Raises ValueError for other shapes, NaN or an unknown metric."""
+    scores, labels = np.asarray(scores, np.float64), np.asarray(labels).astype(bool)
+    if scores.shape != labels.shape or scores.ndim != 1 or np.isnan(scores).any() or metric not in SAMPLE_METRICS:
+        raise ValueError(f"{metric}: scores {scores.shape}, {np.isnan(scores).sum()} NaN, labels {labels.shape}")
+    return scores, labels
+
+
+def thresholds(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order of falling scores, and the position of the last of each tie."""
+    order = np.argsort(-scores, kind="stable")
+    return order, np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+
+
+def steps(weights: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """``(b, n)`` weights in the order of scores -> ``(b, T)``, summed over ties."""
+    if len(ends) == weights.shape[1]:
+        return weights
+    return np.diff(weights.cumsum(1)[:, ends], axis=1, prepend=weights.dtype.type(0))
+
+
+def values(
+    negatives: np.ndarray,
+    positives: np.ndarray,
+    metrics: tuple[str, ...],
+    shares: np.ndarray | None = None,
+    regions: np.ndarray | None = None,
+    limit: float = 0.3,
+) -> np.ndarray:
+    """``(M, b)`` values of ``(b, T)`` masses, highest scores first. Shares and ``(b,)`` region counts: histograms."""
+    fp, tp = negatives.cumsum(1), positives.cumsum(1)
+    whole = tp[:, -1]
+    found = np.empty((len(metrics), len(fp)))
+    for i, metric in enumerate(metrics):
+        if metric == "auroc":
+            found[i] = np.einsum("bt,bt->b", negatives, tp - positives / 2) / (fp[:, -1].astype(np.float64) * whole)
+        elif metric == "f1_max":
+            found[i] = (2 * tp / (whole[:, None] + tp + fp)).max(1)
+        elif metric == "ap":
+            hits, every = tp, tp + fp
+            if shares is not None:  # a tie counts at its end; a bin of a histogram at its middle
+                hits, every = tp - positives / 2, every - (positives + negatives) / 2
+            precision = np.divide(hits, every, out=np.zeros_like(tp), where=every > 0)
+            found[i] = np.einsum("bt,bt->b", positives, precision) / whole
+        else:
+            assert shares is not None and regions is not None
+            found[i] = _aupro(negatives / fp[:, -1:], shares / regions[:, None], limit)
+    return found
+
+
+def _aupro(across: np.ndarray, up: np.ndarray, limit: float) -> np.ndarray:
+    """``(b,)`` area under coverage over false-positive rate, from the steps of both, ``(b, T)``."""
+    width = np.clip(limit - (across.cumsum(1) - across), 0, across)
+    share = np.divide(width, across, out=np.zeros_like(width), where=across > 0)
+    return np.einsum("bt,bt->b", width, up.cumsum(1) - up + share * up / 2) / limit
+
+
+def _exact(scores: np.ndarray, labels: np.ndarray, metric: str) -> float | None:
+    scores, labels = checked(scores, labels, metric)
+    if labels.all() or not labels.any():
+        return None
+    order, ends = thresholds(scores)
+    negatives, positives = (steps(side[None, order].astype(np.float64), ends) for side in (~labels, labels))
+    return float(values(negatives, positives, (metric,))[0, 0])
