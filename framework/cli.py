@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sized
 
 from framework import config as configs
-from framework import reading, reasoning
+from framework import provenance, reading, reasoning
 from framework.arguments import joined, parser
 from framework.errors import UserError
 
@@ -38,8 +38,10 @@ def main(argv: list[str] | None = None) -> int:
         Ctrl-C.
     """
     try:
-        arguments = parser(VERBS).parse_args(joined(sys.argv[1:] if argv is None else argv))
-        return int(arguments.run(arguments) or 0)
+        given = sys.argv[1:] if argv is None else argv
+        arguments = parser(VERBS).parse_args(joined(given))
+        with provenance.typed(given):
+            return int(arguments.run(arguments) or 0)
     except UserError as error:
         print(f"anomaly-ov: {one_line(error)}", file=sys.stderr)
         return 2

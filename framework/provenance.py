@@ -6,11 +6,15 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parents[1]
+_typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
 PACKAGES = ("torch", "lightning", "torchmetrics", "transformers", "timm", "open_clip_torch", "open3d", "monai", "numpy")
 
 
@@ -18,6 +22,21 @@ def commit() -> tuple[str, bool]:
     """Short commit of the project's checkout, or "unknown", and whether files differ from it."""
     head = _git("rev-parse", "--short=12", "HEAD")
     return (head or "unknown"), bool(_git("status", "--porcelain"))
+
+
+@contextmanager
+def typed(arguments: Sequence[str]) -> Iterator[None]:
+    """While a command runs: what was typed after ``anomaly-ov``, for the records of the runs it makes."""
+    token = _typed.set(tuple(arguments))
+    try:
+        yield
+    finally:
+        _typed.reset(token)
+
+
+def command() -> list[str]:
+    """The arguments after ``anomaly-ov`` of the command that runs now; none where a program calls the framework."""
+    return list(_typed.get())
 
 
 def stamp(experiment: str, config: str) -> dict[str, Any]:

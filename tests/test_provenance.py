@@ -69,3 +69,10 @@ def test_asking_loads_no_torch():
         "import sys; from framework import provenance as p; p.packages(), p.commit(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=provenance.PROJECT, check=True)
+
+
+def test_a_run_knows_the_command_that_makes_it_and_no_other():
+    assert provenance.command() == []
+    with provenance.typed(["fit", "x.yaml", "seed=3"]):
+        assert provenance.command() == ["fit", "x.yaml", "seed=3"]
+    assert provenance.command() == []

@@ -121,6 +121,17 @@ def load_gallery(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return _beside(paths, "gallery")
 
 
+def load_records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """``run.json`` of the runs that ``load`` finds, by run; rows on their own (``--format parquet``) have none.
+
+    Raises:
+        UnreadableError: a record that was changed or cut off, named.
+    """
+    folders = dict.fromkeys(file.parent for path in paths for file in _files(path))
+    records = [seal.read(folder) for folder in folders if (folder / seal.RECORD).is_file()]
+    return {str(record["run"]): record for record in records if "run" in record}
+
+
 def _beside(paths: Sequence[Path], kind: str) -> list[dict[str, Any]]:
     """Entries of the files that lie beside the rows; a Parquet file of rows alone has none."""
     files = [file.with_name(f"{kind}.parquet") for path in paths for file in _files(path)]

@@ -63,7 +63,12 @@ def write(
     if checkpoint.is_file():
         attached[tuned.FILE] = partial(shutil.copyfile, checkpoint)
     shown = {k: v for k, v in (card or {}).items() if k != "trained_on"}
-    run = common | {"checkpoint": str(checkpoint), "settings": asdict(config), "card": shown}
+    run = common | {
+        "command": provenance.command(),
+        "checkpoint": str(checkpoint),
+        "settings": asdict(config),
+        "card": shown,
+    }
     folder = write_run(Path(config.out), run, rows, samples, [], attached)
     for row in rows:
         if row.category == ALL and row.metric in SHOWN:

@@ -45,7 +45,7 @@ def fit_folds(config: Config) -> Outcome:
         return Outcome(None, None)
     stamp = provenance.stamp(config.name, digest(config))
     rows = mean_rows(config, [load([folder]) for folder in folders], stamp)
-    told = {"settings": asdict(config), "runs": [folder.name for folder in folders]}
+    told = {"command": provenance.command(), "settings": asdict(config), "runs": [folder.name for folder in folders]}
     folder = write_run(Path(config.out), stamp | told, rows, [], [])
     for row in rows:
         if row.metric == "auroc":

@@ -284,6 +284,7 @@ def _run(task: Detect, common: dict[str, Any]) -> dict[str, Any]:
     card = {k: v for k, v in task.card.items() if k != "trained_on"}
     origins = [{k: v for k, v in o.items() if k not in ("digests", "groups", "looks")} for o in task.card["trained_on"]]
     return common | {
+        "command": provenance.command(),
         "checkpoint": task.config.checkpoint,
         "card": card,
         "trained_sets": origins,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from fake_page import contents
 from fake_rows import item, row
 
 from framework.errors import UserError
@@ -29,8 +30,29 @@ def test_the_gallery_of_a_superseded_run_is_left_out(tmp_path):
     write_run(tmp_path, {"run": "r1"}, [row()], [], [item(id="old.png")])
     write_run(tmp_path, {"run": "r2"}, [row(run="r2", date="2027-01-01T00:00:00+00:00")], [], [item(id="new.png")])
     text = leaderboard([tmp_path], "html", None, "Two runs", ["A note."])
-    assert "new.png" in text and "old.png" not in text
+    assert [item["id"] for item in contents(text)[0]["gallery"]] == ["new.png"]
     assert "<h1>Two runs</h1>" in text and "A note." in text
+
+
+def test_the_page_tells_the_command_of_a_run_as_one_types_it(tmp_path):
+    command = ["fit", "my files/x.yaml", "seed=3"]
+    write_run(tmp_path, {"run": "r1", "command": command, "settings": {"seed": 3}}, [row()], [], [])
+    write_run(tmp_path, {"run": "r2", "command": []}, [row(run="r2", seed=1)], [], [])
+    write_run(tmp_path, {"run": "r3"}, [row(run="r3", seed=2)], [], [])
+    told = contents(leaderboard([tmp_path], "html", None))[0]["records"]
+    assert {run: record["command"] for run, record in told.items()} == {
+        "r1": "anomaly-ov fit 'my files/x.yaml' seed=3",
+        "r2": "",
+        "r3": None,
+    }
+    assert told["r1"]["settings"] == '{\n "seed": 3\n}' and told["r2"]["settings"] == ""
+
+
+def test_a_record_that_is_no_json_is_named(tmp_path):
+    (write_run(tmp_path, {"run": "r1"}, [row()], [], []) / "run.json").write_text("{")
+    with pytest.raises(UserError, match=r"run\.json: not a readable run record .*Restore this run") as error:
+        leaderboard([tmp_path], "html", None)
+    assert "\n" not in str(error.value)
 
 
 def test_a_place_that_cannot_be_written_is_named_in_one_line(tmp_path):

@@ -69,7 +69,8 @@ def test_a_run_has_rows_samples_pictures_and_the_expert(run):
     assert row.normal + row.anomalous == 15 and not row.in_domain and row.overlap == 0
     assert row.low <= row.value <= row.high
     assert len(load_samples([run])) == 15
-    assert json.loads((run / "run.json").read_text())["settings"]["name"] == "small"
+    record = json.loads((run / "run.json").read_text())
+    assert record["settings"]["name"] == "small" and record["command"][0] == "fit" and len(record["command"]) == 2
 
 
 def test_sample_auroc_equals_scikit_learn_on_the_saved_samples(run):

@@ -67,6 +67,7 @@ def test_every_class_is_trained_on_alone_and_left_out_where_it_was(runs):
 
 def test_the_mean_is_of_both_runs_and_one_matrix_holds_all(runs):
     *parts, mean = runs
+    assert all(load_run(folder)["command"][0] == "fit" for folder in runs)
     rows = {(r.tested_on, r.level, r.metric): r for r in load([mean])}
     assert {name for name, *_ in rows} == {"parts, one-vs-rest", "others"}
     for (name, level, metric), row in rows.items():

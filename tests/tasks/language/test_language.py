@@ -11,6 +11,7 @@ import pytest
 import torch
 from fake_asked import LABELLED, MMAD, VISA, experiment, run_of, visa
 from fake_cli import mistake, picture, runs_of
+from fake_page import contents
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -30,6 +31,7 @@ def test_sets_whose_files_have_the_same_names_have_answers_of_their_own(root, as
     sets = LABELLED.replace("test: {{", f"test: {{{{dark: {{{{domain: industrial, dataset: mvtec, root: {other}}}}}, ")
     _, folder = run_of(root, sets)
     assert len(asker.asked) == 8
+    assert json.loads((folder / "run.json").read_text())["command"][0] == "test"
     answers = json.loads((folder / "answers.json").read_text())
     logits = {name: [line["logit"] for line in lines] for name, lines in answers.items()}
     assert logits["dark"] != logits["parts"] and {line["answers"][0] for line in answers["dark"]} == {"No, nothing."}
@@ -102,9 +104,9 @@ def test_both_rows_stand_in_one_leaderboard_in_every_format(root, asker):
     assert "| answer | accuracy | 75.0 |" in text
     assert "published answer" in leaderboard([folder], "csv", None)
     assert r"\caption{Published answer F1}" in leaderboard([folder], "latex", None)
-    html = leaderboard([folder], "html", None)
-    assert 'data-level="published answer" data-metric="balanced_accuracy"' in html
-    assert "first word, strict/1" in html
+    told = contents(leaderboard([folder], "html", None))[0]
+    assert ("published answer", "balanced_accuracy") in {(m["level"], m["metric"]) for m in told["matrices"]}
+    assert any("first word, strict/1" in protocol for _, _, _, protocol, *_ in told["dictionaries"]["what"])
 
 
 def test_a_question_of_ones_own_is_asked_and_told(root, asker):
