@@ -64,6 +64,13 @@ def _experiment(p: argparse.ArgumentParser) -> None:
     p.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="for example optim.lr=1e-3")
 
 
+def _rate(p: argparse.ArgumentParser) -> None:
+    p.add_argument("experiment", type=Path, help="a YAML file that names the sets under test")
+    p.add_argument("scores", type=Path, help="csv with columns path, score and map, or npz with paths, scores and maps")
+    text = "model=NAME, what to call the method; trained_on=SET+SET; backbone=NAME; and overrides of the experiment"
+    p.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=text)
+
+
 def _transfer(p: argparse.ArgumentParser) -> None:
     p.add_argument("matrix", type=Path, help="a YAML file, see experiments/transfer/")
     p.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="for example seeds=[0,1]")
@@ -220,6 +227,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "check": _experiment,
     "fit": _experiment,
     "test": _experiment,
+    "rate": _rate,
     "transfer": _transfer,
     "datasets": _datasets,
     "predict": _predict,

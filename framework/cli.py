@@ -25,6 +25,7 @@ MAKER = (
     "format",
     "points",
 )  # options of `synthesize`, where a domain has them
+TOLD = ("model", "trained_on", "backbone")  # what `rate` is told of a method beside overrides of the experiment
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)  # faults of the place written to, not of the program
 
@@ -148,6 +149,20 @@ def test(arguments: argparse.Namespace) -> int:
     return test(config).status
 
 
+def rate(arguments: argparse.Namespace) -> int:
+    """Measure scores and maps that other code made of an experiment's test sets, and write a run."""
+    told = dict(text.partition("=")[::2] for text in arguments.overrides if text.partition("=")[0] in TOLD)
+    others = [text for text in arguments.overrides if text.partition("=")[0] not in TOLD]
+    if not told.get("model"):
+        raise UserError("rate: say what to call the method, model=NAME, for example model=patchcore.")
+    trained_on = [name for name in told.get("trained_on", "").split("+") if name]
+    config = configs.load(arguments.experiment, others)
+    from framework.tasks.outside import rate
+
+    rate(config, arguments.scores, told["model"], trained_on, told.get("backbone") or "not known")
+    return 0
+
+
 def convert(arguments: argparse.Namespace) -> int:
     """Turn published, llava-hf or tuned weights into one folder that loads whole."""
     from framework.tasks.convert import convert
@@ -261,6 +276,7 @@ VERBS = {
         check,
         fit,
         test,
+        rate,
         transfer,
         datasets,
         predict,

@@ -7,12 +7,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from framework.colours import overlay
 from framework.files import write_whole
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")  # Pillow goes by content, and would hand an EPS to Ghostscript
+BROKEN = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of half the pixels that Pillow refuses
 FULL = 65535  # what a score of 1 is in a file of scores
 

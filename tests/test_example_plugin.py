@@ -48,7 +48,7 @@ def test_every_verb_takes_it(root, capfd):
     assert main(["check", str(root / "x.yaml")]) == 0
     assert main(["fit", str(root / "x.yaml")]) == 0
     told = capfd.readouterr().err
-    rows = {(r.level, r.metric): r for r in load([root / "runs"]) if r.category == "all"}
+    rows = {(r.level, r.metric): r for r in load([root / "runs"]) if r.category == "all" and not r.control}
     row = rows["element", "aupro"]
     assert (row.element, row.unit, row.elements, row.anomalous_elements) == ("step", "machine", 8 * 160, 4 * 24)
     assert row.protocol.endswith("regions as its domain numbers them")

@@ -76,7 +76,8 @@ def test_it_fills_the_matrix_at_both_levels(out):
         cells = transfer_matrix(rows, "auroc", level).cells
         experts = {(a, b) for a in [*domains, "nothing"] for b in domains}
         others = {("industrial + talks", "industrial")}
-        others |= {(f"control: {cue}", "medical") for cue in ("mean intensity", "file size")}  # of its scans
+        others |= {(f"control: {cue}", d) for cue in ("random", "mean intensity", "file size") for d in domains}
+        others |= {("control: number of points", "pointcloud")}
         assert set(cells) == experts | (others if level == "sample" else set())
         assert not any(cell.in_domain for cell in cells.values())
     assert {r.element for r in rows} == {"", "pixel", "point", "slice", "voxel"}
@@ -122,4 +123,5 @@ def test_it_goes_on_without_a_domain_whose_package_is_missing(tmp_path, monkeypa
         ("industrial", "industrial"),
         ("nothing", "industrial"),
         ("industrial + talks", "industrial"),
+        *((f"control: {cue}", "industrial") for cue in ("random", "mean intensity", "file size")),
     }

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from framework.data.crops import LONGEST, capped, opened, resized
 from framework.errors import UnreadableError
-from framework.pictures import FORMATS
+from framework.pictures import BROKEN, FORMATS
 
 SPARE = 3  # pixels a side that a draft keeps for each pixel of the result, before the bicubic resize
 HALF = 1.9  # as SPARE, where a JPEG is only halved: 12 megapixels are about 4000 pixels a side
-BROKEN = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # of Pillow
 
 
 def size_of(path: Path) -> tuple[int, int]:

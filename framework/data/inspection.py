@@ -18,7 +18,7 @@ from framework import registry
 from framework.config import DataConfig
 from framework.data.fingerprint import digests, fingerprint
 from framework.data.index import Index, open_index
-from framework.data.overlap import across_splits, overlap
+from framework.data.overlap import across_splits, overlap, within
 from framework.errors import TruthError, UnreadableError, UserError
 from framework.types import Record
 
@@ -119,7 +119,7 @@ def inspect(
     )
     _read_all(index, report)
     _compare(index.records, report)
-    report.warnings += [*_alone(index), *across_splits(index)]
+    report.warnings += [*_alone(index), *across_splits(index), *within(index)]
     for other in others:
         report.warnings += overlap(index, other)
     if name in registry.names("checks"):  # what only the domain knows: published counts, units

@@ -53,13 +53,14 @@ class Row:
         unit: what one group is (patient, object, image); groups: how many were resampled.
         chance: value of random scores, None where unknown.
         normal, anomalous: samples; elements, anomalous_elements: the same at levels of elements, else None.
-        in_domain: the model was trained on some of the samples this row counts, or on others of their groups.
+        in_domain: the model was trained on some of the samples this row counts, on copies of them or on others of
+            their groups, or is known to have been.
         overlap: samples of this row that are in the training set by content.
         protocol: names the metric's definition, with its version, and after ``VIEWED`` how views were made.
         hardware, packages: where and with what it ran.
         related: samples of this row that are not in the training set, but others of their group (patient) are; 0 in
             rows that were written before this was counted. The fields that follow are younger still.
-        near: samples of this row of which a picture that is nearly the same, such as one stored again, was trained on.
+        near: samples of this row that are not in the training set by content, but the same picture stored again is.
         known: published overlaps of the training sets with this one, known by their names; "" for none.
         recipe: name of the published protocol that the experiment follows, such as "anomalyclip"; "" for none.
         selection: what chose the epoch and the thresholds, on which data; "" where nothing is known of it.
@@ -187,7 +188,12 @@ class Row:
             return f"{self.anomalous_elements} of {self.elements} elements are anomalous"
         if self.overlap > self.normal + self.anomalous:
             return f"{self.overlap} of {self.normal + self.anomalous} samples overlap"
-        return "overlap without in_domain" if self.overlap and not self.in_domain else ""
+        if self.overlap + self.near > self.normal + self.anomalous:
+            return f"{self.overlap} samples overlap and {self.near} are near copies, of {self.normal + self.anomalous}"
+        for name in ("overlap", "near", "known"):
+            if getattr(self, name) and not self.in_domain:
+                return f"{name} without in_domain"
+        return ""
 
 
 COLUMNS = tuple(field.name for field in fields(Row))

@@ -43,6 +43,7 @@ class Origin:
         digests: of every sample, sorted, to find overlap with a test set.
         reader: options its domain was read with.
         root, groups: the folder it lay in, and the hashes of its groups, see ``data/kinship.py``.
+        looks: of its pictures, packed, to find such as were stored again, see ``data/looks.py``.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Origin:
     reader: dict[str, Any] = field(default_factory=dict)
     root: str = ""
     groups: list[str] = field(default_factory=list)
+    looks: str = ""
 
 
 def build_model(config: ModelConfig, backbone: nn.Module | None = None) -> tuple[nn.Module, nn.Module]:
@@ -113,6 +115,7 @@ def describe(
                 "reader": dict(o.reader),
                 "root": o.root,
                 "groups": list(o.groups),
+                "looks": o.looks,
             }
             for o in origins
         ],
@@ -171,7 +174,7 @@ def _fault(content: dict[str, Any]) -> str:
     if missing:
         return f"its card has no {missing}"
     known = {f.name for f in fields(Origin)}
-    needed = known - {"reader", "root", "groups"}  # which have defaults
+    needed = known - {"reader", "root", "groups", "looks"}  # which have defaults
     for origin in card["trained_on"]:
         if not isinstance(origin, dict) or not needed <= origin.keys() <= known:
             return "its card lists trained_on in another form"

@@ -16,6 +16,8 @@ import torch
 from framework import provenance, reasoning
 from framework.data.fingerprint import digests, fingerprint, seen
 from framework.data.kinship import related
+from framework.data.known import behind, between, known, names
+from framework.data.looks import near
 from framework.leaderboard.answers import METRICS as ANSWERED
 from framework.leaderboard.rows import ALL, NOTHING, SEPARATOR, Row
 from framework.leaderboard.store import write_run
@@ -53,7 +55,7 @@ def write(
     for source, answered in zip(sets, found, strict=True):
         told = [line for line in answered if "error" not in line]
         lines = _lines(source, told, trained_on)
-        columns = common | _tested(source, told)
+        columns = common | _tested(source, told) | {"known": _published(source, trained_on, checkpoint)}
         rows += _rows(config, source, told, lines, columns)
         samples += [_sample(source, line, each) for line, each in zip(lines, told, strict=True)]
     answers = json.dumps({s.name: lines for s, lines in zip(sets, found, strict=True)}, indent=1)
@@ -114,13 +116,23 @@ def _lines(source: Tested, told: list[dict[str, Any]], trained_on: list[dict[str
     records = [source.record(line["position"]) for line in told]
     overlap = seen({digest for origin in trained_on for digest in origin["digests"]}, digests(records))
     kin = related(trained_on, source.index) if isinstance(source, Labelled) else [False] * len(source.quizzes)
+    again = near([origin.get("looks", "") for origin in trained_on], records)
     return [
         Line(
             *(r.category, r.group or line["id"], r.anomalous, o, float(line["logit"]), tuple(line["answers"])),
             related=kin[line["position"]],
+            near=a,
         )
-        for r, o, line in zip(records, overlap, told, strict=True)
+        for r, o, a, line in zip(records, overlap, again, told, strict=True)
     ]
+
+
+def _published(source: Tested, trained_on: list[dict[str, Any]], checkpoint: Path) -> str:
+    """What is published of an overlap of the set with the training sets, or with those of a published checkpoint."""
+    if isinstance(source, Labelled):
+        return known(trained_on, source.index, str(checkpoint))
+    trained = {name for o in trained_on for name in names(o["name"], o["source"], o.get("root", ""))}
+    return between(trained | behind(str(checkpoint)), names(source.name, source.kind, ""))
 
 
 def _sample(source: Tested, line: Line, told: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Slices that were scored -> the same scored without looking: by where each lies, how bright, how large it is.
+"""Samples that were scored -> the same scored without looking: by chance, by how bright, how large, where each is.
 
 On some sets of slices the distance from the middle one scores like a method (78.7 AUROC on BMAD Brain, 83.8 on RESC):
 a number on such a set means little without these beside it.
@@ -6,7 +6,8 @@ a number on such a set means little without these beside it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,16 +16,19 @@ import numpy as np
 from framework.leaderboard.rows import CONTROL, NOTHING
 from framework.leaderboard.statistics import auroc, average_precision, f1_max
 from framework.metrics.curves import Curves
-from framework.tasks.cues import BRIGHTNESS, POSITION, SIZE
+from framework.tasks.cues import BRIGHTNESS, POINTS, POSITION, SIZE
 from framework.tasks.levels import Level
 
 WORDS = {  # what is anomalous where high scores are, and where low ones are
     POSITION: ("near the median slice", "far from the median slice"),
     BRIGHTNESS: ("bright", "dark"),
     SIZE: ("large", "small"),
+    POINTS: ("of many points", "of few points"),
 }
+RANDOM = "random"
 COLUMNS = {
     "model": "",
+    "known": "",
     "experiment": "controls",
     "backbone": "none",
     "weights": "none",
@@ -39,15 +43,16 @@ COLUMNS = {
 def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
     """A level for each control, scored by it alone, and the columns in which its rows differ from a method's.
 
-    Whether high or low is anomalous is chosen by the labels of each category, so that a control is as strong as it can
+    Random scores follow from the name of a sample, so they are the same on any number of ranks. Of the other controls,
+    whether high or low is anomalous is chosen by the labels of each category, so that a control is as strong as it can
     be. A category whose every line has the cue has the control.
 
     Args:
-        level: of samples or of single views, whose lines hold ``cues``; of another there are no controls.
+        level: of samples or of single views, whose lines may hold ``cues``; of another there are no controls.
     """
     if level.name not in ("sample", "view"):
         return []
-    found = []
+    found = [_made(level, RANDOM, level.lines, _random(level.lines), level.note)]
     for name, (high, low) in WORDS.items():
         lacking = {line["category"] for line in level.lines if name not in (line["cues"] or ())}
         lines = [line for line in level.lines if line["category"] not in lacking]
@@ -56,11 +61,29 @@ def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
         scores = _nearness(lines) if name == POSITION else np.array([line["cues"][name] for line in lines])
         turned = {category for category, c in _curves(lines, scores).items() if c.auroc is not None and c.auroc < 0.5}
         scores = np.array([-s if line["category"] in turned else s for s, line in zip(scores, lines, strict=True)])
-        note = f"{level.note}; {_side(high, low, lines, turned)}"
-        untaught = {"seen": False, "related": False}
-        scored = [line | untaught | {"logit": s} for line, s in zip(lines, scores.tolist(), strict=True)]
-        made = Level(level.name, level.element, _curves(lines, scores), scored, note, not lacking and level.whole)
-        found.append((made, COLUMNS | {"model": CONTROL + name}))
+        found.append(_made(level, name, lines, scores, f"{level.note}; {_side(high, low, lines, turned)}"))
+    return found
+
+
+def _made(
+    level: Level, name: str, lines: Sequence[dict[str, Any]], scores: np.ndarray, note: str
+) -> tuple[Level, dict[str, Any]]:
+    """The level as one control scores these of its lines, and the columns of that control."""
+    untaught = {"seen": False, "related": False, "near": False}
+    scored = [line | untaught | {"logit": s} for line, s in zip(lines, scores.tolist(), strict=True)]
+    whole = len(lines) == len(level.lines) and level.whole
+    made = Level(level.name, level.element, _curves(lines, scores), scored, note, whole)
+    return made, COLUMNS | {"model": CONTROL + name}
+
+
+def _random(lines: Sequence[dict[str, Any]]) -> np.ndarray:
+    """``(n,)`` in [0, 1), by the hash of a sample's name and, of views, which of its own it is."""
+    counts, found = Counter[str](), np.zeros(len(lines))
+    for i, line in enumerate(lines):
+        name = line["id"]
+        content = hashlib.sha256(f"{name}#{counts[name]}".encode()).digest()
+        counts[name] += 1
+        found[i] = int.from_bytes(content[:6], "big") / 2**48
     return found
 
 

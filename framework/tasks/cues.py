@@ -1,4 +1,4 @@
-"""A sample -> what tells something of each of its views without a look at what it shows."""
+"""A sample -> what tells something of it, and of each of its views, without a look at what it shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from framework.types import Sample
 
-POSITION, BRIGHTNESS, SIZE = "slice position", "mean intensity", "file size"
+POSITION, BRIGHTNESS, SIZE, POINTS = "slice position", "mean intensity", "file size", "number of points"
+SIDE = 256  # pixels a side that the mean intensity of a picture or rendering is taken of, at most
 
 
 def cues(sample: Sample) -> list[dict[str, Any]]:
@@ -31,6 +32,21 @@ def cues(sample: Sample) -> list[dict[str, Any]]:
         for view in sample.views
     ]
     return found if places is None else [f | {POSITION: p} for f, p in zip(found, places.tolist(), strict=True)]
+
+
+def plain(sample: Sample, element: str) -> dict[str, Any]:
+    """Those of a picture or cloud, whose views are no units of their own: of all its views, and of its files.
+
+    Args:
+        sample: the sample.
+        element: of its domain; a cloud is also told by how many points it has.
+    """
+    record, (height, width) = sample.record, sample.views.shape[-2:]
+    seen = sample.views[..., :: -(-height // SIDE), :: -(-width // SIDE)]
+    found: dict[str, Any] = {"stack": record.group, BRIGHTNESS: float(seen.mean())}
+    if all(path.is_file() for path in (record.path, *record.beside)):  # a plug-in may make its samples
+        found[SIZE] = float(sum(path.stat().st_size for path in (record.path, *record.beside)))
+    return found | ({POINTS: float(sample.elements)} if element == "point" else {})
 
 
 def joined(found: list[dict[str, Any]]) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from framework.data.targets import view_targets
 from framework.metrics.detections import Detections, found_coarse, tally
 from framework.metrics.dice import Dice
 from framework.metrics.ranking import AnomalyCurves
-from framework.metrics.regions import coarse, components, shown_components
+from framework.metrics.regions import coarse, components
 from framework.models.scoring import PLAIN, Scoring, on_grid, per_sample, view_logits
-from framework.tasks.cues import cues, joined
+from framework.tasks.cues import cues, joined, plain
 from framework.tasks.gallery import KEPT, Gallery
 from framework.tasks.pooling import score
+from framework.tasks.truth import grid_of, numbered
 from framework.types import Batch, Record, Sample, Verdict
 
 
@@ -96,15 +97,7 @@ class Evaluation(nn.Module):
         """Element curves, and this sample's part of them for intervals."""
         if sample.truth is None:
             return {"hist": None, "regions": 0, "found": None}
-        numbers = sample.regions
-        if numbers is None and not sample.truth.any():
-            numbers = np.zeros(len(sample.truth), np.int32)
-        elif numbers is None and sample.owner is not None:
-            numbers = shown_components(sample.truth, sample.owner)
-        elif numbers is None:
-            numbers = components(sample.truth.reshape(_grid(sample))).ravel()
-        plain = (a if a.flags.writeable else a.copy() for a in (sample.truth, numbers))  # torch wants no read-only ones
-        truth, regions = (torch.from_numpy(a).to(scores.device) for a in plain)
+        truth, regions = (part.to(scores.device) for part in numbered(sample))
         self.elements.update(scores, truth, regions, group=self.groups[sample.record.category])
         hist, count = coarse(scores, truth, regions)
         line = {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}
@@ -112,17 +105,17 @@ class Evaluation(nn.Module):
 
     def _search(self, sample: Sample, scores: Tensor, regions: Tensor) -> bytes | None:
         """Overlap and detection of the lesions of a scan; None of what is no scan."""
-        if sample.owner is not None or not getattr(self.index.reader, "view", "") or min(_grid(sample)) < 2:
+        if sample.owner is not None or not getattr(self.index.reader, "view", "") or min(grid_of(sample)) < 2:
             return None
-        counted, group = tally(scores, regions, _grid(sample)), self.groups[sample.record.category]
+        counted, group = tally(scores, regions, grid_of(sample)), self.groups[sample.record.category]
         self.overlaps.update(counted[:2], group)
         self.detections.update(counted, group)
         return found_coarse(counted).tobytes()
 
     def _apart(self, sample: Sample, logits: Tensor) -> dict[str, Any]:
-        """What is known of single views, where these are units of their own, such as slices."""
+        """What is known of it without a look, and of its single views where these are units of their own, as slices."""
         if not getattr(self.index.reader, "view", ""):
-            return {"views": [], "cues": None}
+            return {"views": [], "cues": plain(sample, self.index.reader.element)}
         known = cues(sample)
         if len(logits) == 1 and (sample.back is None or sample.record.slice is not None):  # a picture or one slice
             return {"views": [], "cues": known[0]}
@@ -143,11 +136,3 @@ class Evaluation(nn.Module):
         hist, count = coarse(laid, truth, regions)
         told = {"name": sample.grid.name, "sigma": sample.grid.sigma}
         return {"grid": told | {"hist": np.asarray(hist, np.float32).tobytes(), "regions": count}}
-
-
-def _grid(sample: Sample) -> tuple[int, int, int]:
-    """The grid that the elements of a sample without owner lie in."""
-    if sample.back is not None:
-        return sample.back.shape
-    count, _, height, width = sample.views.shape
-    return count, height, width

@@ -23,7 +23,7 @@ from framework.progress import say
 from framework.tasks.run import Outcome, expectations, fit
 
 SHARED = ("chance", "error")  # columns that are means over the folds, as the value is
-SUMMED = ("normal", "anomalous", "elements", "anomalous_elements", "overlap", "related", "groups")
+SUMMED = ("normal", "anomalous", "elements", "anomalous_elements", "overlap", "related", "near", "groups")
 
 
 def fit_folds(config: Config) -> Outcome:

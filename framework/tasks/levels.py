@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from framework.data.index import Index
+from framework.metrics.axis import Scores
 from framework.metrics.curves import Curves
 from framework.metrics.ranking import AnomalyCurves
 from framework.tasks.cues import POSITION
@@ -69,7 +70,9 @@ def reduced(evaluation: Evaluation) -> Reduced:
     return Reduced(samples, elements, cells, scans)
 
 
-def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str) -> list[Level]:
+def levels(
+    index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str, kind: Scores = "logit"
+) -> list[Level]:
     """Every level that a set has numbers of.
 
     Where the views of its domain are units of their own (slices), they have a level beside their samples, and so have
@@ -80,6 +83,7 @@ def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str
         curves: of ``reduced``.
         lines: of all its samples, with ``seen`` and ``related``.
         rule: how the samples of a group become one score, see ``pooling.pool``.
+        kind: what the scores of samples are.
     """
     word = getattr(index.reader, "view", "")
     single = bool(word) and all(POSITION in (line["cues"] or ()) for line in lines)
@@ -92,7 +96,7 @@ def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str
     if len(groups) < len(known):
         whole = {line["category"] for line in known} == {line["category"] for line in lines}
         note = f"; {rule} of the samples of a {index.unit}"
-        found.append(Level("group", index.unit, curves_of(groups), groups, note, whole))
+        found.append(Level("group", index.unit, curves_of(groups, kind), groups, note, whole))
     located = [line for line in lines if line["hist"] is not None]
     if located:
         flat = bool(word) and not any(line["found"] for line in located)
@@ -116,15 +120,15 @@ def grouped(lines: Sequence[dict[str, Any]], rule: str) -> list[dict[str, Any]]:
     found = []
     for (category, group), own in members.items():
         logit = float(pool(torch.tensor([line["logit"] for line in own]), [len(own)], rule)[0])
-        told = {key: any(line[key] for line in own) for key in ("label", "seen", "related")}
+        told = {key: any(line.get(key, False) for line in own) for key in ("label", "seen", "related", "near")}
         found.append({"category": category, "group": group, "logit": logit} | told)
     return found
 
 
-def curves_of(lines: Sequence[dict[str, Any]]) -> dict[str, Curves]:
+def curves_of(lines: Sequence[dict[str, Any]], kind: Scores = "logit") -> dict[str, Curves]:
     """Curves of each category from labels and logits."""
     categories = sorted({line["category"] for line in lines})
-    found = AnomalyCurves(categories, scores="logit")
+    found = AnomalyCurves(categories, scores=kind)
     for position, category in enumerate(categories):
         own = [line for line in lines if line["category"] == category]
         labels = torch.from_numpy(np.array([line["label"] for line in own]))

@@ -15,6 +15,8 @@ from framework.config import digest
 from framework.data.fingerprint import digests, fingerprint, seen
 from framework.data.index import Index
 from framework.data.kinship import related
+from framework.data.known import known
+from framework.data.looks import near
 from framework.errors import UserError
 from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, VIEWED, Row, averaged, chance_level
 from framework.leaderboard.statistics import (
@@ -55,7 +57,7 @@ REGIONS = {  # what makes one region of AUPRO
     "voxel": "regions 26-connected among the voxels scored",
     "point": "regions of points within 3 sampling pitches",
 }
-UNSAVED = ("position", "alone", "seen", "related", "grid", "views", "cues", "found")  # of a line
+UNSAVED = ("position", "alone", "seen", "related", "near", "grid", "views", "cues", "found")  # of a line
 OWN_REGIONS = "regions as its domain numbers them"
 
 
@@ -71,28 +73,38 @@ def report(task: Detect) -> Path | None:
     for evaluation, curves, lines, items in collected:
         index = evaluation.index
         contents = digests(index.records)
-        lines = _taught(lines, task.card["trained_on"], index, contents)
+        lines = taught(lines, task.card["trained_on"], index, contents)
         found = levels(index, curves, lines, task.config.model.pool)
-        rows += _set_rows(index, found, common, contents, *_scored(task))
+        columns = common | {"known": _published(task, index)}
+        rows += set_rows(index, found, columns, contents, *_scored(task))
         samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
         raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")
     attached = {CHECKPOINT: partial(trained.save, expert=task.expert, card=task.card)} if task.trained else {}
     folder = write_run(Path(task.config.out), _run(task, common), rows, samples, pictures, attached)
-    for line in _summary(rows):
+    for line in summary(rows):
         say(line)
     say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
     return folder
 
 
-def _taught(
+def taught(
     lines: list[dict[str, Any]], origins: list[dict[str, Any]], index: Index, contents: list[str]
 ) -> list[dict[str, Any]]:
-    """The lines with what the model was trained on: the sample itself (``seen``), and of its group (``related``)."""
+    """The lines with what the model was trained on.
+
+    That is the sample itself (``seen``), others of its group (``related``), the same picture stored again (``near``).
+    """
     same = seen({digest for origin in origins for digest in origin["digests"]}, contents)
-    kin = related(origins, index)
-    return [line | {"seen": same[i], "related": kin[i]} for line in lines for i in (line["position"],)]
+    kin, again = related(origins, index), near([o.get("looks", "") for o in origins], index.records)
+    told = [{"seen": s, "related": k, "near": a} for s, k, a in zip(same, kin, again, strict=True)]
+    return [line | told[line["position"]] for line in lines]
+
+
+def _published(task: Detect, index: Index) -> str:
+    """What is published of an overlap with what the model was trained on, or the expert that it began from."""
+    return known(task.card["trained_on"], index, task.config.model.expert.weights)
 
 
 def _scored(task: Detect) -> tuple[str, float | None]:
@@ -100,7 +112,7 @@ def _scored(task: Detect) -> tuple[str, float | None]:
     return scoring_of(task.config.model).words, task.card.get("selection", {}).get("threshold")
 
 
-def _set_rows(
+def set_rows(
     index: Index,
     found: list[Level],
     common: dict[str, Any],
@@ -110,11 +122,11 @@ def _set_rows(
 ) -> list[Row]:
     """Rows of all levels of a set, each beside its controls; ``contents`` are the digests of its records.
 
-    ``how`` says how views were scored and smoothed, ``threshold`` is that of the source; see ``_scored``.
+    ``how`` says how views were scored or maps resized, ``threshold`` is that of the source; see ``_scored``.
     """
     rows: list[Row] = []
     columns = common | _tested(index, contents)
-    views = ", ".join(filter(None, [index.views, how]))
+    views = ", ".join(filter(None, [index.views or ("as read" if how.startswith("maps of") else ""), how]))
     viewed = f"{VIEWED}{views}" if views else ""
     if threshold is not None:
         sourced = [at_threshold(level, threshold) for level in found if level.name == "sample"]
@@ -195,6 +207,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
     anomalous = sum(line["label"] for line in lines)
     overlap = sum(line["seen"] for line in lines)
     kin = sum(line["related"] and not line["seen"] for line in lines)
+    near = sum(line.get("near", False) and not line["seen"] for line in lines)
     chances = [chance_level(metric, c.positives / (c.positives + c.negatives)) for c in curves]
     by_element = level.name in ("element", "grid")
     return Row(
@@ -213,14 +226,15 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         anomalous=anomalous,
         elements=sum(c.positives + c.negatives for c in curves) if by_element else None,
         anomalous_elements=sum(c.positives for c in curves) if by_element else None,
-        in_domain=overlap + kin > 0,
+        in_domain=overlap + kin + near > 0 or bool(columns.get("known")),
         overlap=overlap,
         related=kin,
+        near=near,
         protocol=_protocol(metric, level) + ending,
     )
 
 
-def _summary(rows: list[Row]) -> list[str]:
+def summary(rows: list[Row]) -> list[str]:
     """One line a set under test: its AUROC at both levels, over its categories."""
     found: dict[str, list[str]] = {}
     for row in rows:
@@ -272,7 +286,7 @@ def _stacked(lines: list[dict[str, Any]], name: str) -> np.ndarray:
 def _run(task: Detect, common: dict[str, Any]) -> dict[str, Any]:
     """``run.json``: everything once that the rows repeat or leave out."""
     card = {k: v for k, v in task.card.items() if k != "trained_on"}
-    origins = [{k: v for k, v in o.items() if k not in ("digests", "groups")} for o in task.card["trained_on"]]
+    origins = [{k: v for k, v in o.items() if k not in ("digests", "groups", "looks")} for o in task.card["trained_on"]]
     return common | {
         "command": provenance.command(),
         "checkpoint": task.config.checkpoint,

@@ -19,10 +19,8 @@ from torch.nn import Module
 
 from framework import provenance, registry
 from framework.config import Config, digest
-from framework.data import kinship
 from framework.data.datamodule import DomainData
-from framework.data.fingerprint import digests, fingerprint
-from framework.data.index import Index
+from framework.data.overlap import stored_again
 from framework.errors import UserError
 from framework.files import check_writable
 from framework.leaderboard.render.beside import beside
@@ -32,11 +30,12 @@ from framework.locks import held
 from framework.models import trained
 from framework.models.backbones.sources import one_line
 from framework.models.experts import traits
-from framework.models.trained import KEY, Origin
+from framework.models.trained import KEY
 from framework.plan import open_checked
 from framework.progress import say
 from framework.reasoning import Reasoning
 from framework.tasks.detect import Detect
+from framework.tasks.origins import origin_of
 from framework.tasks.report import CHECKPOINT, report
 from framework.tasks.selection import MEASURE, hold_out, needs_maps, words
 
@@ -77,10 +76,13 @@ def fit(config: Config, backbone: Module | None = None) -> Outcome:
     trainer = make_trainer(config, callbacks, **_looping(config, known))
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(config.model, backbone)
-    card = trained.describe(config.model, backbone.identity, [_origin(i) for i in train], _run_card(config))
+    card = trained.describe(config.model, backbone.identity, [origin_of(i) for i in train], _run_card(config))
     task = Detect(config, backbone, expert, card)
     keep = needs_maps(config.model) or known.categories
     data = DomainData(config, kept, test, backbone, held_out, keep, known)
+    if trainer.is_global_zero:
+        for line in stored_again(train, test):
+            say(line)
     with held(work, config.name, trainer.is_global_zero):
         last = work / "last.ckpt"
         if last.is_file():
@@ -243,12 +245,6 @@ def _looping(config: Config, known: traits.Traits) -> dict[str, Any]:
 def _refused(error: Exception) -> UserError:
     """What Lightning says of the experiment's ``trainer``, its first line."""
     return UserError(f"trainer: {str(error).strip().splitlines()[0]}")
-
-
-def _origin(index: Index) -> Origin:
-    found = digests(index.records)  # which reads every file: once
-    whole, reader = fingerprint(index.records, found), trained.plain(index.config.reader)
-    return Origin(index.name, index.source, whole, sorted(found), reader, kinship.home(index), kinship.hashed(index))
 
 
 def _run_card(config: Config) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from framework import plan_language, provenance, reasoning, registry
+from framework.data import looks
 from framework.data.fingerprint import digests
 from framework.data.instruct.conversations import Conversation
 from framework.data.instruct.talks import measure
@@ -205,7 +206,9 @@ def _card(config: Reasoning, talks: list[Conversation]) -> dict[str, Any]:
     shown = hashlib.sha256()
     for talk in talks:
         shown.update(repr((talk.turns, talk.anomaly, [contents[path] for path in talk.images])).encode())
-    origin = Origin(SEPARATOR.join(config.train), CONVERSATIONS, shown.hexdigest(), sorted(set(contents.values())))
+    seen = looks.packed(looks.looks([Record(p, anomalous=False, category="") for p in pictures]))
+    names, content = SEPARATOR.join(config.train), sorted(set(contents.values()))
+    origin = Origin(names, CONVERSATIONS, shown.hexdigest(), content, looks=seen)
     return {
         "schema": tuned.SCHEMA,
         "model": str(base.resolve()),

@@ -35,7 +35,8 @@ class Line:
         category: of it.
         group: what intervals resample.
         label: whether it is anomalous.
-        seen: whether the model was trained on it; related: on a sample of its group.
+        seen: whether the model was trained on it; related: on a sample of its group; near: on its
+            picture, stored again.
         logit: of the expert.
         answers: of the language model, one a question.
     """
@@ -47,6 +48,7 @@ class Line:
     logit: float
     answers: tuple[str, ...]
     related: bool = False
+    near: bool = False
 
 
 def score_rows(lines: Sequence[Line], columns: dict[str, Any]) -> list[Row]:
@@ -56,7 +58,7 @@ def score_rows(lines: Sequence[Line], columns: dict[str, Any]) -> list[Row]:
     for line in lines:
         label, logit = torch.tensor([line.label]), torch.tensor([line.logit])
         curves.update(logit, label, group=categories.index(line.category))
-    keys = ("category", "group", "label", "seen", "related", "logit")
+    keys = ("category", "group", "label", "seen", "related", "near", "logit")
     found = [{key: getattr(line, key) for key in keys} for line in lines]
     return level_rows(Level("sample", "", curves.compute(), found), columns)
 
@@ -188,6 +190,7 @@ def _row(
     anomalous = sum(line.label for line in lines)
     overlap = sum(line.seen for line in lines)
     kin = sum(line.related and not line.seen for line in lines)
+    near = sum(line.near and not line.seen for line in lines)
     return Row(
         **columns,
         category=category,
@@ -205,8 +208,9 @@ def _row(
         anomalous=anomalous,
         elements=None,
         anomalous_elements=None,
-        in_domain=overlap + kin > 0,
+        in_domain=overlap + kin + near > 0 or bool(columns.get("known")),
         overlap=overlap,
         related=kin,
+        near=near,
         protocol=f"{metric}/1; {protocol}",
     )

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from framework import registry
 from framework.config import Config, DataConfig
 from framework.data.index import Index, open_all
-from framework.data.overlap import across_splits, shared_groups, told
+from framework.data.overlap import across_splits, overlap, shared_groups, stored_again, told, within
 from framework.errors import UserError
 from framework.types import Record
 
@@ -102,3 +104,42 @@ def test_groups_in_several_splits_are_found_where_the_set_says_which_there_are(m
     found["test"] = ("clara/1",)
     assert across_splits(index(*found["test"])) == [odd]
     assert odd == "split odd cannot be looked through for patients of this one: two masks"
+
+
+def pictures(root: Path, *names: str) -> Index:
+    """A set of textures, each by the first letter of its name, in the format that the name says."""
+    records = []
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grid = np.random.default_rng(ord(path.name[0])).integers(0, 255, (20, 20), np.uint8)
+        Image.fromarray(grid).resize((96, 96), Image.Resampling.BICUBIC).save(path)
+        records.append(Record(path, path.parent.name == "bad", "x"))
+    return Index(root.name, DataConfig("industrial", "mvtec", str(root), "test"), records, Reader())
+
+
+def test_pictures_stored_again_are_told_between_sets_and_within_one(tmp_path: Path) -> None:
+    train, test = pictures(tmp_path / "a", "b.png", "c.png"), pictures(tmp_path / "t", "bad/b.jpg", "d.png", "d.jpg")
+    again = pictures(tmp_path / "u", "d.bmp")
+    first, second = stored_again([train], [test, again])
+    assert first == (
+        "t: 1 of its 3 pictures are in a too, in other files (bad/b.jpg): which is trained on, so its numbers are "
+        "in-domain."
+    )
+    assert second == "u: 1 of its 1 pictures are in t too, in other files (d.bmp): a test set as well."
+    assert stored_again([test], [test]) == []  # the same places
+    assert within(test) == ["1 pair of its files show one picture, stored again: d.png = d.jpg."]
+    lines = overlap(test, train)
+    assert (
+        lines[0]
+        == f"none of its 3 distinct files is in industrial/mvtec in {tmp_path / 'a'}, split test, byte for byte."
+    )
+    assert lines[1] == "1 more of its pictures are there in other files, stored again: bad/b.jpg = b.png."
+    assert lines[2] == "1 pair of these have two labels: bad/b.jpg = b.png." and len(lines) == 3
+
+
+def test_equal_files_are_no_news_of_their_looks(tmp_path: Path) -> None:
+    mine, other = pictures(tmp_path / "a", "b.png", "bb.png"), pictures(tmp_path / "t", "b.png")
+    assert within(mine) == []
+    (line,) = overlap(mine, other)
+    assert "1 of its 1 distinct files are in" in line

@@ -38,8 +38,8 @@ def test_markdown_shows_the_matrix_with_interval_marks_and_chance():
         "| **chance** | 50.0 | 50.0 | – |",
     ]
     assert (
-        "† in-domain: the model was trained on samples of this test set, or on others of its patients or objects."
-        in text
+        "† in-domain: the model was trained on samples of this test set, also such as were stored again, or on "
+        "others of its patients or objects, or is known to have been." in text
     )
 
 

@@ -13,6 +13,7 @@ def line(stack, place, label, bright=0.0, size=0):
     return {
         "category": "brain",
         "group": stack,
+        "id": f"{stack}_{place}",
         "label": label,
         "seen": True,
         "related": True,
@@ -60,7 +61,8 @@ def test_elements_and_groups_have_no_controls():
     lines = [line("a", i, i == 2) for i in range(5)]
     assert all(controls(Level(name, "voxel", curves_of(lines), lines)) == [] for name in ("element", "group", "grid"))
     plain = [{**line("a", 0, True), "cues": None}]
-    assert controls(Level("sample", "", curves_of(plain), plain)) == []
+    (only,) = controls(Level("sample", "", curves_of(plain), plain))
+    assert only[1]["model"] == "control: random"
 
 
 def test_a_category_whose_slices_have_no_place_has_the_other_controls():
@@ -82,3 +84,18 @@ def test_each_category_has_the_direction_of_its_own_labels():
     made, _ = rows_of(lines)[f"control: {BRIGHTNESS}"]
     assert {name: c.auroc for name, c in made.curves.items()} == {"brain": 1, "liver": 1}
     assert made.note.endswith("; bright (brain) or dark (liver) is anomalous, chosen by the labels of each category")
+
+
+def test_random_scores_follow_from_names_and_are_no_better_than_chance():
+    lines = [line("a", i, i % 3 == 0) for i in range(600)]
+    made, _ = rows_of(lines)["control: random"]
+    again, _ = rows_of(lines[::-1])["control: random"]
+    assert [each["logit"] for each in made.lines] == [each["logit"] for each in again.lines[::-1]]
+    assert len({each["logit"] for each in made.lines}) == 600 and made.note == "; each sample is a slice"
+    assert 0.43 < made.curves["brain"].auroc < 0.57  # of all names the same, so this is a fact and no chance
+
+
+def test_views_of_one_sample_have_random_scores_of_their_own():
+    lines = [line("a", 1, i == 2) for i in range(4)]
+    made = controls(Level("view", "slice", curves_of(lines), lines))[0][0]
+    assert len({each["logit"] for each in made.lines}) == 4

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from framework.tasks.cues import BRIGHTNESS, POSITION, SIZE, cues
+from framework.tasks.cues import BRIGHTNESS, POINTS, POSITION, SIZE, cues, plain
 from framework.types import Record, Sample
 
 
@@ -39,3 +39,22 @@ def test_a_picture_whose_place_nobody_knows_has_the_others(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"x" * 99)
     assert cues(Sample(Record(path, True, "chest"), views(1))) == [{"stack": "", BRIGHTNESS: 10, SIZE: 99}]
+
+
+def test_a_picture_is_told_by_its_brightness_and_files_a_cloud_by_its_points_too(tmp_path):
+    path, beside = tmp_path / "a.png", tmp_path / "a.tiff"
+    path.write_bytes(b"x" * 99)
+    beside.write_bytes(b"x" * 10)
+    sample = Sample(Record(path, True, "nut", group="lot", beside=(beside,)), views(2))
+    assert plain(sample, "pixel") == {"stack": "lot", BRIGHTNESS: 15, SIZE: 109}
+    owner = np.zeros((2, 8, 8), np.int32)
+    cloud = Sample(Record(path, True, "nut"), views(2), owner=owner, truth=np.zeros(7, bool))
+    assert plain(cloud, "point")[POINTS] == 7
+
+
+def test_the_mean_of_a_large_picture_is_taken_of_some_of_its_pixels(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+    pixels = np.zeros((1, 3, 600, 600), np.uint8)
+    pixels[..., ::3, ::3] = 90
+    assert plain(Sample(Record(path, False, "nut"), pixels), "pixel")[BRIGHTNESS] == 90

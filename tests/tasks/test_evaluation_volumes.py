@@ -96,7 +96,7 @@ def test_scans_have_controls_of_their_own(found):
     samples, _, _, _, made = found
     level = next(level for level in made if level.name == "sample")
     by_name = {columns["model"]: control for control, columns in controls(level)}
-    assert list(by_name) == ["control: mean intensity", "control: file size"]  # a scan lies nowhere
+    assert list(by_name) == ["control: random", "control: mean intensity", "control: file size"]  # a scan lies nowhere
     for line, sample in zip(level.lines, samples, strict=True):
         assert line["cues"]["mean intensity"] == pytest.approx(float(np.mean([v.mean() for v in sample.views])))
 

@@ -19,7 +19,7 @@ from framework.metrics.detections import found_coarse, tally
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse
 from framework.tasks.levels import Level, curves_of
-from framework.tasks.report import _interval, _row, _set_rows, _taught, level_rows
+from framework.tasks.report import _interval, _row, level_rows, set_rows, taught
 from framework.types import Record
 
 COLUMNS = (
@@ -75,14 +75,14 @@ def test_samples_whose_patient_was_trained_on_make_a_row_in_domain():
         {"category": "a", "group": r.group, "label": r.anomalous, "logit": float(i), "position": i}
         for i, r in reversed(list(enumerate(records)))
     ]
-    lines = _taught(lines, [origin], index, list("012345"))
+    lines = taught(lines, [origin], index, list("012345"))
     assert [(line["seen"], line["related"]) for line in lines[::-1]] == [(True, True), *[(False, True)] * 3] + [
         (False, False)
     ] * 2
     columns = {name: getattr(row(), name) for name in COLUMNS}
     found = _row(Level("sample", "", curves_of(lines), lines), "auroc", ["a"], columns, "")
     assert (found.in_domain, found.overlap, found.related) == (True, 1, 3)
-    other = _taught(lines, [origin | {"digests": []}], index, list("012345"))
+    other = taught(lines, [origin | {"digests": []}], index, list("012345"))
     found = _row(Level("sample", "", curves_of(other), other), "auroc", ["a"], columns, "")
     assert (found.in_domain, found.overlap, found.related) == (True, 0, 4)
 
@@ -121,8 +121,8 @@ def test_the_files_of_a_set_are_hashed_once_for_all_its_rows(tmp_path, monkeypat
         record.path.write_bytes(record.path.name.encode())
         record.truth_path.write_bytes(b"mask")
     lines = [
-        {"category": "a", "group": str(i), "label": r.anomalous, "seen": False, "related": False, "logit": float(i)}
-        | {"cues": {"stack": str(i), "mean intensity": float(i), "file size": i % 3}}
+        {"category": "a", "group": str(i), "id": str(i), "label": r.anomalous, "seen": False, "related": False}
+        | {"logit": float(i), "cues": {"stack": str(i), "mean intensity": float(i), "file size": i % 3}}
         for i, r in enumerate(records)
     ]
     index = Index(
@@ -133,8 +133,8 @@ def test_the_files_of_a_set_are_hashed_once_for_all_its_rows(tmp_path, monkeypat
     monkeypatch.setattr(fingerprint, "_content", lambda path: opened.append(path) or content(path))
     contents = fingerprint.digests(records)
     found = [Level(*kind, curves_of(lines), lines, "") for kind in (("sample", ""), ("view", "slice"))]
-    rows = _set_rows(index, found, {name: getattr(row(), name) for name in COLUMNS}, contents)
-    assert len({r.model for r in rows}) == 3 and {r.level for r in rows} == {"sample", "view"}
+    rows = set_rows(index, found, {name: getattr(row(), name) for name in COLUMNS}, contents)
+    assert len({r.model for r in rows}) == 4 and {r.level for r in rows} == {"sample", "view"}
     assert {r.fingerprint for r in rows} == {fingerprint.fingerprint(records, contents)}
     assert sorted(opened)[:6] == sorted(r.path for r in records)
     assert all(opened.count(r.path) == 1 for r in records)
@@ -174,6 +174,7 @@ def test_a_level_that_knows_fewer_categories_than_the_set_says_so(tmp_path):
         {
             "category": r.category,
             "group": r.path.name,
+            "id": r.path.name,
             "label": r.anomalous,
             "seen": False,
             "related": False,
@@ -186,7 +187,7 @@ def test_a_level_that_knows_fewer_categories_than_the_set_says_so(tmp_path):
     index = Index("s", config, records, type("Reader", (), {"unit": "patient"}))
     found = [Level("sample", "", curves_of(lines), lines), Level("view", "slice", curves_of(lines[:2]), lines[:2])]
     columns = {name: getattr(row(), name) for name in COLUMNS}
-    rows = [r for r in _set_rows(index, found, columns, fingerprint.digests(records)) if r.category == ALL]
+    rows = [r for r in set_rows(index, found, columns, fingerprint.digests(records)) if r.category == ALL]
     for model in {r.model for r in rows}:
         ends = {r.level: r.protocol.rpartition("; ")[2] for r in rows if r.model == model and r.metric == "ap"}
         assert ends == {"sample": "mean over categories", "view": "mean over 1 of 2 categories"}

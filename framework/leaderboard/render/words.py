@@ -116,8 +116,9 @@ def legend(rows: Sequence[Row]) -> list[str]:
         "has a single group, where every resample has the same value, or where scores crowd so that the histograms "
         "that are resampled miss the value. Of several seeds: means, whose interval holds the sampling of the test set "
         "and that of the seeds.",
-        f"{DAGGER} in-domain: the model was trained on samples of this test set, or on others of its patients or "
-        f"objects. {NEAR_CHANCE} the interval holds chance, the value of random scores; {BELOW_CHANCE} it lies below: "
+        f"{DAGGER} in-domain: the model was trained on samples of this test set, also such as were stored again, or on "
+        f"others of its patients or objects, or is known to have been. {NEAR_CHANCE} the interval holds "
+        f"chance, the value of random scores; {BELOW_CHANCE} it lies below: "
         "the scores are upside down.",
         *([TRANSDUCED] if any(row.transductive for row in rows) else []),
         *([CONTROLS] if any(row.control for row in rows) else []),
@@ -164,13 +165,15 @@ def _notes(row: Row, current: bool, control: Row | None) -> list[str]:
     """What a reader of one row has to know besides."""
     notes = [] if current else ["superseded by a newer run"]
     notes += [f"{number} test samples {how}" for number, how in trained_on(row)]
+    notes += [f"published: {row.known}"] if row.known else []
     return [*notes, control_value(control)] if control else notes
 
 
 def trained_on(row: Row) -> list[tuple[int, str]]:
     """How many of its samples training has seen, and of how many others of their group."""
     unit = "group" if row.unit in ("", "sample") else row.unit
-    counted = [(row.overlap, "seen in training"), (row.related, f"of a {unit} seen in training")]
+    counted = [(row.overlap, "seen in training"), (row.near, "seen in training as another file")]
+    counted += [(row.related, f"of a {unit} seen in training")]
     return [(number, how) for number, how in counted if number]
 
 
