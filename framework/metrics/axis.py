@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -9,13 +11,35 @@ import torch
 from torch import Tensor
 
 Kind = Literal["probability", "logit"]
+Scores = Literal["probability", "logit", "any"]
 BINS = 131072
 OCTAVES = 64  # of odds that the probability axis spans
 LOWEST_OCTAVE = -39  # odds below 2^-39 share a bin; the highest odds below infinity of a float32 are near 2^24
+TINY = 2.0**-100
 LIMIT = 32.0  # the logit axis spans -32..32
 
 
-def check(scores: Tensor, kind: Kind) -> bool:
+@dataclass(frozen=True, slots=True, eq=False)
+class Scale:
+    """Bins in the order of scores.
+
+    Attributes:
+        low, top: ``(K,)`` float64 edges, in scores; a bin holds its lower one, and not its upper one but where equal.
+        single: ``(K,)`` bool: no two different float32 scores share the bin.
+        kind: what scores are; only "probability" and "logit" have thresholds other than ``low``.
+    """
+
+    low: np.ndarray
+    top: np.ndarray
+    single: np.ndarray
+    kind: Scores = "any"
+
+    def threshold(self, key: int) -> float:
+        """The lowest score in bin ``key`` or a higher one; of logits its probability."""
+        return float(self.low[key]) if self.kind == "any" else threshold(key, self.kind, len(self.low))
+
+
+def check(scores: Tensor, kind: Kind) -> tuple[float, float]:
     """Refuse what is no score.
 
     Args:
@@ -23,7 +47,7 @@ def check(scores: Tensor, kind: Kind) -> bool:
         kind: "probability": in [0, 1]; "logit": any number, infinities too.
 
     Returns:
-        Whether a score may be 0 once it is a float32, for ``keys``.
+        The least and the highest score. Below ``TINY`` one may be 0 once it is a float32, for ``keys``.
 
     Raises:
         ValueError: a score is NaN, or a probability lies outside [0, 1].
@@ -33,7 +57,7 @@ def check(scores: Tensor, kind: Kind) -> bool:
         raise ValueError(f"scores hold NaN ({int(scores.isnan().sum())} of {scores.numel()})")
     if kind == "probability" and not 0 <= low <= high <= 1:
         raise ValueError(f"probabilities must lie in [0, 1], got {low:g}..{high:g}; pass scores='logit' for logits")
-    return low < 2.0**-100
+    return low, high
 
 
 def keys(scores: Tensor, kind: Kind, bins: int = BINS, zeros: bool = True) -> Tensor:
@@ -73,6 +97,18 @@ def single(kind: Kind, bins: int = BINS) -> np.ndarray:
     found = _odds(bins) >= 4 * 2.0**24 * OCTAVES / bins
     found[[0, -1]] = True
     return found
+
+
+@lru_cache(maxsize=8)
+def scale(kind: Kind, bins: int = BINS) -> Scale:
+    """The fixed axes; the outer bins reach to the ends of what scores can be."""
+    if kind == "logit":
+        low = logits(kind, bins)
+        return Scale(np.append(-np.inf, low[1:]), np.append(low[1:], np.inf), single(kind, bins), kind)
+    odds = _odds(bins)
+    low = np.append([0.0, 0.0], odds[2:] / (1 + odds[2:]))
+    low[-1] = 1
+    return Scale(low, np.append([0.0], np.append(low[2:], 1.0)), single(kind, bins), kind)
 
 
 def threshold(key: int, kind: Kind, bins: int = BINS) -> float:

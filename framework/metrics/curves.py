@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from framework.metrics import axis
-from framework.metrics.axis import Kind
+from framework.metrics.axis import Scale
+from framework.metrics.lineage import aupro_lineage
 
 REGION = 1 << 40  # one region in fixed point: its elements share it, so sums are exact for up to 2^23 regions
+STRICT = 0.05  # the other limit of AUPRO
 
 
 @dataclass(slots=True)
@@ -26,12 +27,14 @@ class Curves:
         ap: average precision, the sum of (recall step) * precision, as scikit-learn.
         f1_max: best F1 over all thresholds, of all elements together: the micro average of the best Dice. The mean over
             scans is ``dice.Dice``.
-        f1_threshold: the probability at and above which that F1 calls an element anomalous.
+        f1_threshold: the score at and above which that F1 calls an element anomalous; of logits their probability.
         aupro: area under the mean region coverage against the false-positive rate, up to the limit, over the limit.
+        aupro_05: the same up to a false-positive rate of 0.05.
+        aupro_lineage: AUPRO as most papers print it, see ``lineage``.
         auroc_error: half-width.
         ap_error: half-width.
         f1_max_error: half-width; the exact value is never below ``f1_max``.
-        aupro_error: half-width.
+        aupro_error: half-width; so are those of the other two.
     """
 
     negatives: int
@@ -42,20 +45,27 @@ class Curves:
     f1_max: float | None = None
     f1_threshold: float | None = None
     aupro: float | None = None
+    aupro_05: float | None = None
+    aupro_lineage: float | None = None
     auroc_error: float | None = None
     ap_error: float | None = None
     f1_max_error: float | None = None
     aupro_error: float | None = None
+    aupro_05_error: float | None = None
+    aupro_lineage_error: float | None = None
 
 
-def curves(hist: np.ndarray, kind: Kind, fpr_limit: float = 0.3) -> Curves:
+def curves(
+    hist: np.ndarray, scale: Scale, fpr_limit: float = 0.3, span: tuple[float, float] = (-np.inf, np.inf)
+) -> Curves:
     """Metrics of a histogram. Elements of one bin tie, as they would if scores were rounded to bins.
 
     Args:
         hist: ``(2 or 3, bins)`` int64, ascending in score: normal elements, anomalous elements and, third, the sum of
             ``REGION`` // area of its region over the anomalous elements.
-        kind: the axis of the bins.
+        scale: the axis of the bins.
         fpr_limit: highest false-positive rate of AUPRO, in (0, 1].
+        span: least and highest score, which ``aupro_lineage`` needs.
 
     Raises:
         ValueError: more regions than fit the fixed point.
@@ -68,18 +78,24 @@ def curves(hist: np.ndarray, kind: Kind, fpr_limit: float = 0.3) -> Curves:
     if not found.negatives or not found.positives:
         return found
     used = np.flatnonzero(hist[:2].any(0))[::-1]  # highest scores first
-    mixed = ~axis.single(kind, hist.shape[1])[used]  # bins whose inner order is lost
+    mixed = ~scale.single[used]  # bins whose inner order is lost
     n, p = hist[:2, used].astype(np.float64)
     fp, tp = n.cumsum(), p.cumsum()
     found.auroc = float(n @ (tp - p / 2) / (fp[-1] * tp[-1]))
     found.auroc_error = float((n * p)[mixed].sum() / 2 / (fp[-1] * tp[-1]))
     found.ap, found.ap_error = _average_precision(n, p, fp, tp, mixed)
     found.f1_max, found.f1_max_error, best = _f1_max(n, p, fp, tp, mixed)
-    found.f1_threshold = axis.threshold(int(used[best]), kind, hist.shape[1])
+    found.f1_threshold = scale.threshold(int(used[best]))
     if regions:
         coverage = weights[used].cumsum() / (regions * REGION)
         found.aupro, found.aupro_error = _aupro(fp / fp[-1], coverage, mixed, fpr_limit)
-        found.aupro_error += found.positives / (regions * REGION)  # flooring
+        found.aupro_05, found.aupro_05_error = _aupro(fp / fp[-1], coverage, mixed, STRICT)
+        flooring = found.positives / (regions * REGION)
+        found.aupro_error, found.aupro_05_error = found.aupro_error + flooring, found.aupro_05_error + flooring
+        covered = weights[used[::-1]] / (regions * REGION)
+        printed = aupro_lineage(n[::-1], covered, scale.low[used[::-1]], scale.top[used[::-1]], span)
+        if printed:
+            found.aupro_lineage, found.aupro_lineage_error = printed[0], printed[1] + flooring
     return found
 
 

@@ -107,7 +107,7 @@ def histograms(scores: Tensor, targets: Tensor) -> np.ndarray:
     found = torch.zeros(2, axis.BINS, dtype=torch.int64)
     if not len(scores):
         return found.numpy()
-    zeros = axis.check(scores, "probability")
+    zeros = axis.check(scores, "probability")[0] < axis.TINY
     for part in scores.split(CHUNK):
         found[0] += torch.bincount(axis.keys(part.float(), "probability", zeros=zeros), minlength=axis.BINS).cpu()
     keys = axis.keys(scores.index_select(0, where(targets)).float(), "probability")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
 
-from framework.metrics import axis, state
-from framework.metrics.axis import BINS, Kind
+from framework.metrics import axis, state, window
+from framework.metrics.axis import BINS, Scale, Scores
 from framework.metrics.curves import REGION, Curves, curves
 from framework.metrics.regions import where
 
@@ -19,24 +22,33 @@ CHUNK_GPU = 1 << 22
 
 
 class AnomalyCurves(Metric):
-    """Counts scores in fixed bins. Integers only, so any order, batch size or number of ranks gives the same bits.
+    """Counts scores in bins. Integers only, so any order, batch size or number of ranks gives the same bits.
+
+    The bins are fixed, or with "any" those of ``window``. There the same bits need that scores do not leave [0, 1]
+    after beginning inside it, which only moves the bins' edges: a value stays within its error.
 
     Args:
         groups: names of what is measured apart (categories). State: 2 or 3 MiB a group at the default bins.
-        scores: what scores are, "probability" or "logit". They are never squashed or rescaled.
+        scores: what scores are, "probability", "logit" or, where nothing is known of them, "any": numbers of any
+            range, infinities too. They are never squashed or rescaled.
         bins: of the histograms, a power of two of at least 1024.
         regions: also keep what AUPRO needs.
         fpr_limit: highest false-positive rate of AUPRO, in (0, 1].
     """
 
-    full_state_update = False
+    full_state_update = True  # parts of different ranges are not merged by a plain sum
     hist: Tensor
-    """``(groups, 2 or 3, bins)`` int64: normal, anomalous, and fixed-point shares of regions (``curves.REGION``)."""
+    """``(groups, 2 or 3, bins)`` int64: normal, anomalous, and fixed-point shares of regions (``curves.REGION``).
+
+    With "any" there are ``window.SLOTS`` more bins.
+    """
+    seen: Tensor
+    """``(groups, 7)`` float64: least (negated) and highest score, and with "any" the rest of ``window.look``."""
 
     def __init__(
         self,
         groups: Sequence[str],
-        scores: Kind = "probability",
+        scores: Scores = "probability",
         bins: int = BINS,
         regions: bool = False,
         fpr_limit: float = 0.3,
@@ -46,8 +58,11 @@ class AnomalyCurves(Metric):
             raise ValueError(f"bins must be a power of two >= 1024, fpr_limit in (0, 1]; got {bins}, {fpr_limit}")
         self.groups, self.scores, self.bins = list(groups), scores, bins
         self.regions, self.fpr_limit = regions, fpr_limit
-        empty = torch.zeros(len(self.groups), 3 if regions else 2, bins, dtype=torch.int64)
+        wide = bins + window.SLOTS if scores == "any" else bins
+        empty = torch.zeros(len(self.groups), 3 if regions else 2, wide, dtype=torch.int64)
         self.add_state("hist", empty, dist_reduce_fx="sum")
+        nothing = torch.tensor(window.EMPTY, dtype=torch.float64).repeat(len(self.groups), 1)
+        self.add_state("seen", nothing, dist_reduce_fx="max")
 
     def update(self, scores: Tensor, targets: Tensor, regions: Tensor | None = None, group: int = 0) -> None:
         """Add the elements of one sample, or of several whose regions do not share numbers.
@@ -68,17 +83,15 @@ class AnomalyCurves(Metric):
             raise ValueError(f"scores, targets and regions must be of one length, got {shapes}")
         if not scores.numel():
             return
-        zeros = axis.check(scores, self.scores)
         places = where(targets)
         shares = self._shares(places, regions) if self.regions else None
-        state.own(self)
+        keys = self._prepared(scores, group)
         hist, step = self.hist[group], CHUNK_GPU if scores.is_cuda else CHUNK
         one = torch.ones((), dtype=torch.int64, device=scores.device)
         for part in scores.split(step):
-            found = axis.keys(part.float(), self.scores, self.bins, zeros)
-            hist[0].index_add_(0, found, one.expand(len(part)))
+            hist[0].index_add_(0, keys(part.float()), one.expand(len(part)))
         if len(places):  # few, as a rule: count them again, and not as normal
-            found = axis.keys(scores.index_select(0, places).float(), self.scores, self.bins, zeros)
+            found = keys(scores.index_select(0, places).float())
             hist[0].index_add_(0, found, one.expand(len(places)), alpha=-1)
             hist[1].index_add_(0, found, one.expand(len(places)))
             if shares is not None:
@@ -86,13 +99,55 @@ class AnomalyCurves(Metric):
 
     def compute(self) -> dict[str, Curves]:
         """Curves of each group, over all ranks."""
-        hists = self.hist.cpu().numpy()
-        return {name: curves(h, self.scores, self.fpr_limit) for name, h in zip(self.groups, hists, strict=True)}
+        hists, seen = self.hist.cpu(), self.seen.tolist()
+        return {name: self._curves(h, span) for name, h, span in zip(self.groups, hists, seen, strict=True)}
 
     def pooled(self) -> Curves:
         """Curves of all groups thrown together, over all ranks: every rank must call it."""
         with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync):
-            return curves(self.hist.sum(0).cpu().numpy(), self.scores, self.fpr_limit)
+            return self._curves(*self._joined())
+
+    def _joined(self) -> tuple[Tensor, list[float]]:
+        """Counts of all groups together, and what was seen."""
+        seen = self.seen.cpu()
+        if self.scores != "any":
+            return self.hist.sum(0).cpu(), seen.amax(0).tolist()
+        old = [window.axis_of(row, self.bins) for row in seen.tolist()]
+        together = window.agreed(seen.amax(0).tolist(), self.hist, old, self.bins)
+        new = window.axis_of(together, self.bins)
+        parts = [window.moved(h, o, new, self.bins) for h, o in zip(self.hist.cpu(), old, strict=True)]
+        return torch.stack(parts).sum(0), together
+
+    def _prepared(self, scores: Tensor, group: int) -> Callable[[Tensor], Tensor]:
+        """Check scores and note their range; what gives the bins of float32 scores of the group."""
+        if self.scores != "any":
+            low, high = axis.check(scores, self.scores)
+            state.own(self)
+            self.seen[group, : window.INNER_LOW] = torch.maximum(
+                self.seen[group, : window.INNER_LOW], self.seen.new_tensor([-low, high])
+            )
+            return partial(axis.keys, kind=self.scores, bins=self.bins, zeros=low < axis.TINY)
+        old = self.seen[group].tolist()
+        seen = window.look(scores, old)
+        state.own(self)
+        before = window.axis_of(old, self.bins)
+        seen = window.agreed(seen, self.hist[group][None], [before], self.bins)
+        after = window.axis_of(seen, self.bins)
+        if after != before:
+            self.hist[group] = window.moved(self.hist[group], before, after, self.bins)
+        if seen != old:
+            self.seen[group] = self.seen.new_tensor(seen)
+        return partial(window.counted, axis=after, bins=self.bins)
+
+    def _curves(self, hist: Tensor, seen: list[float]) -> Curves:
+        span = -seen[window.LOW], seen[window.HIGH]
+        if self.scores != "any":
+            return curves(hist.numpy(), axis.scale(self.scores, self.bins), self.fpr_limit, span)
+        position, low, top, single = window.places(window.axis_of(seen, self.bins), self.bins)
+        counts = hist.numpy()[:, position]
+        if counts[:, np.isinf(low)].any():
+            span = -np.inf, np.inf
+        return curves(counts, Scale(low, top, single), self.fpr_limit, span)
 
     def _shares(self, places: Tensor, regions: Tensor | None) -> Tensor:
         """What each of the anomalous elements at ``places`` is of its region, in fixed point: ``(P,)`` int64."""
@@ -107,4 +162,17 @@ class AnomalyCurves(Metric):
         return (REGION // areas.clamp(min=1)).index_select(0, numbers)
 
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any | None = None) -> None:
-        state.add_ranks(self, process_group)
+        group = process_group or self.process_group
+        state.own(self)
+        old = self.seen.tolist()
+        dist.all_reduce(self.seen, dist.ReduceOp.MAX, group=group)
+        if self.scores == "any":
+            axes = [window.axis_of(row, self.bins) for row in old]
+            rows = self.seen.tolist()
+            floors = [window.agreed(r, h[None], [o], self.bins) for r, h, o in zip(rows, self.hist, axes, strict=True)]
+            self.seen = self.seen.new_tensor(floors)
+            dist.all_reduce(self.seen, dist.ReduceOp.MAX, group=group)
+            for number, (row, own) in enumerate(zip(self.seen.tolist(), axes, strict=True)):
+                agreed = window.axis_of(row, self.bins)
+                self.hist[number] = window.moved(self.hist[number], own, agreed, self.bins)
+        dist.all_reduce(self.hist, group=group)

@@ -95,7 +95,7 @@ def coarse(
     hist = np.zeros((3, bins), np.float32)
     if not len(values):
         return hist, 0
-    zeros = axis.check(values, scores_kind)
+    zeros = axis.check(values, scores_kind)[0] < axis.TINY
     found = (
         coarse_bins(scores_kind, bins).to(values.device).index_select(0, axis.keys(values, scores_kind, zeros=zeros))
     )

@@ -67,9 +67,9 @@ def test_two_ranks_have_the_bits_of_one(tmp_path):
             assert curves["even"].aupro is not None
 
 
-def test_the_state_is_one_tensor_and_not_part_of_checkpoints():
+def test_the_state_is_two_tensors_and_not_part_of_checkpoints():
     task = Scorer()
-    assert list(task.curves._reductions) == ["hist"]  # one tensor, so one sum over the ranks
+    assert list(task.curves._reductions) == ["hist", "seen"]  # one sum over the ranks, and one maximum
     assert task.curves.hist.dtype == torch.int64
     assert all(getattr(m, name).dtype == torch.int64 for m in (task.detections, task.dice) for name in m._reductions)
     assert not task.state_dict()
