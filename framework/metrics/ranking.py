@@ -18,6 +18,7 @@ from framework.metrics.curves import REGION, Curves, curves
 from framework.metrics.regions import where
 
 CHUNK = 1 << 16  # elements at a time on a CPU, so that what lies between steps stays in its cache
+CHUNK_ANY = 1 << 20  # here a step has a part that does not depend on how many they are
 CHUNK_GPU = 1 << 22
 
 
@@ -85,11 +86,10 @@ class AnomalyCurves(Metric):
             return
         places = where(targets)
         shares = self._shares(places, regions) if self.regions else None
-        keys = self._prepared(scores, group)
-        hist, step = self.hist[group], CHUNK_GPU if scores.is_cuda else CHUNK
+        count, keys = self._prepared(scores, group)
+        hist = self.hist[group]
         one = torch.ones((), dtype=torch.int64, device=scores.device)
-        for part in scores.split(step):
-            hist[0].index_add_(0, keys(part.float()), one.expand(len(part)))
+        count(hist[0], scores)
         if len(places):  # few, as a rule: count them again, and not as normal
             found = keys(scores.index_select(0, places).float())
             hist[0].index_add_(0, found, one.expand(len(places)), alpha=-1)
@@ -118,17 +118,20 @@ class AnomalyCurves(Metric):
         parts = [window.moved(h, o, new, self.bins) for h, o in zip(self.hist.cpu(), old, strict=True)]
         return torch.stack(parts).sum(0), together
 
-    def _prepared(self, scores: Tensor, group: int) -> Callable[[Tensor], Tensor]:
-        """Check scores and note their range; what gives the bins of float32 scores of the group."""
+    def _prepared(
+        self, scores: Tensor, group: int
+    ) -> tuple[Callable[[Tensor, Tensor], None], Callable[[Tensor], Tensor]]:
+        """Check scores and note their range; what counts scores of the group in a row, and what gives their bins."""
         if self.scores != "any":
             low, high = axis.check(scores, self.scores)
             state.own(self)
             self.seen[group, : window.INNER_LOW] = torch.maximum(
                 self.seen[group, : window.INNER_LOW], self.seen.new_tensor([-low, high])
             )
-            return partial(axis.keys, kind=self.scores, bins=self.bins, zeros=low < axis.TINY)
+            keys = partial(axis.keys, kind=self.scores, bins=self.bins, zeros=low < axis.TINY)
+            return partial(_count, keys=keys), keys
         old = self.seen[group].tolist()
-        seen = window.look(scores, old)
+        seen, ends = window.look(scores, old)
         state.own(self)
         before = window.axis_of(old, self.bins)
         seen = window.agreed(seen, self.hist[group][None], [before], self.bins)
@@ -137,7 +140,8 @@ class AnomalyCurves(Metric):
             self.hist[group] = window.moved(self.hist[group], before, after, self.bins)
         if seen != old:
             self.seen[group] = self.seen.new_tensor(seen)
-        return partial(window.counted, axis=after, bins=self.bins)
+        fixed: dict[str, Any] = {"axis": after, "bins": self.bins}
+        return partial(_count_parts, ends=ends, **fixed), partial(window.counted, **fixed)
 
     def _curves(self, hist: Tensor, seen: list[float]) -> Curves:
         span = -seen[window.LOW], seen[window.HIGH]
@@ -176,3 +180,16 @@ class AnomalyCurves(Metric):
                 agreed = window.axis_of(row, self.bins)
                 self.hist[number] = window.moved(self.hist[number], own, agreed, self.bins)
         dist.all_reduce(self.hist, group=group)
+
+
+def _count(row: Tensor, scores: Tensor, keys: Callable[[Tensor], Tensor]) -> None:
+    """Count scores of a fixed axis in a row of a histogram."""
+    one = torch.ones((), dtype=torch.int64, device=scores.device)
+    for part in scores.split(CHUNK_GPU if scores.is_cuda else CHUNK):
+        row.index_add_(0, keys(part.float()), one.expand(len(part)))
+
+
+def _count_parts(row: Tensor, scores: Tensor, **fixed: Any) -> None:
+    """The same of scores of any range."""
+    for part in scores.split(CHUNK_GPU if scores.is_cuda else CHUNK_ANY):
+        window.count(row, part, **fixed)

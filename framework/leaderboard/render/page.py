@@ -56,7 +56,7 @@ def page(rows: Sequence[Row], gallery: Sequence[dict[str, Any]], title: str, not
     )
     listed = [row for row in rows if len(rows) <= LIMIT or row.category == ALL]
     current = set(newest(rows))
-    shown = matrices(rows)
+    shown = matrices(rows, legacy=True)
     return environment.get_template("page.html.j2").render(
         title=title,
         notes=notes,
