@@ -71,20 +71,21 @@ class AnomalyCurves(Metric):
         Args:
             scores: ``(E,)`` floating point, counted as float32: probabilities in [0, 1], or logits.
             targets: ``(E,)`` bool or 0/1, which elements are anomalous.
-            regions: ``(E,)`` integer, the region (1, 2, ...) of an anomalous element; ignored for normal ones, and
-                ignored altogether unless the metric was built with ``regions=True``.
+            regions: ``(E,)`` integer, the region (1, 2, ...) of an anomalous element, ignored for normal ones; or
+                ``(P,)``, of the anomalous ones alone in their order. Ignored unless built with ``regions=True``.
             group: position in ``groups``.
 
         Raises:
             ValueError: lengths differ, a score is NaN or out of range, or an anomalous element has no region.
         """
         scores, targets = scores.detach().reshape(-1), targets.reshape(-1)
-        if scores.shape != targets.shape or (regions is not None and regions.numel() != scores.numel()):
+        places = where(targets)
+        lengths = (scores.numel(), len(places))
+        if scores.shape != targets.shape or (regions is not None and regions.numel() not in lengths):
             shapes = [tuple(t.shape) for t in (scores, targets, regions) if t is not None]
             raise ValueError(f"scores, targets and regions must be of one length, got {shapes}")
         if not scores.numel():
             return
-        places = where(targets)
         shares = self._shares(places, regions) if self.regions else None
         count, keys = self._prepared(scores, group)
         hist = self.hist[group]
@@ -159,7 +160,9 @@ class AnomalyCurves(Metric):
             if len(places):
                 raise ValueError(f"{len(places)} anomalous elements came without their regions")
             return places
-        numbers = regions.reshape(-1).index_select(0, places)
+        numbers = regions.reshape(-1)
+        if len(numbers) != len(places):
+            numbers = numbers.index_select(0, places)
         if len(numbers) and int(numbers.min()) <= 0:
             raise ValueError(f"{int((numbers <= 0).sum())} anomalous elements belong to no region")
         areas = torch.bincount(numbers, minlength=1)

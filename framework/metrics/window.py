@@ -106,7 +106,11 @@ def keys(scores: Tensor, axis: Axis, bins: int) -> Tensor:
         return wide.mul(2.0**-axis.exponent).floor_().to(torch.int32).bitwise_and_(bins - 1)
     scores = scores.float()
     if axis.kind == SHARE:
-        return _code(scores).bitwise_right_shift_(axis.exponent).bitwise_and_(bins - 1)
+        found = scores.view(torch.int32) >> axis.exponent
+        upper = where(scores >= 0.5)  # few, as a rule
+        if len(upper):
+            found[upper] = _code(scores.index_select(0, upper)) >> axis.exponent
+        return found.bitwise_and_(bins - 1)
     found = scores.half().view(torch.int16).int() if axis.kind == HALF else scores.view(torch.int32) >> 16
     return found.bitwise_xor_((found >> 15).bitwise_and_(0x7FFF)).add_(1 << 15)
 
@@ -222,11 +226,8 @@ def floor_of(hist: Tensor, axis: Axis, bins: int) -> float:
 
 def _code(shares: Tensor) -> Tensor:
     """``(E,)`` float32 in [0, 1] -> int32 that grows with them: bits below 1/2, and above those of 1 - p, mirrored."""
-    found = shares.view(torch.int32).clone()
-    upper = where(shares >= 0.5)  # few, as a rule
-    if len(upper):
-        found[upper] = 2 * _MIDDLE - (1 - shares.index_select(0, upper)).view(torch.int32)
-    return found
+    mirrored = 2 * _MIDDLE - (1 - shares).view(torch.int32)
+    return torch.where(shares < 0.5, shares.view(torch.int32), mirrored)
 
 
 def _tally(row: Tensor, found: Tensor) -> None:
