@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from framework.errors import UserError
-from framework.leaderboard.rows import ALL, ANSWERS, LEVELS, METRICS, NOTHING, Row
+from framework.leaderboard.rows import ALL, ANSWERS, LEGACY, LEVELS, METRICS, NOTHING, Row
 from framework.leaderboard.statistics.seeds import mean_interval
 
 _METHOD = ("trained_on", "experiment", "model", "backbone")
@@ -169,9 +169,18 @@ def reached(rows: Iterable[Row]) -> dict[Row, Row]:
     return {row: control for row, control in pairs if control is not None and row.value <= control.value}
 
 
-def matrices(rows: Sequence[Row]) -> list[Matrix]:
-    """Every matrix the rows have a number for: sample level first, metrics in their order in ``rows``."""
-    present = {(row.level, row.metric) for row in rows if row.category == ALL}
+def matrices(rows: Sequence[Row], legacy: bool = False) -> list[Matrix]:
+    """Every matrix the rows have a number for: sample level first, metrics in their order in ``rows``.
+
+    Args:
+        rows: of any runs.
+        legacy: also those of ``LEGACY``, which a reader has to ask for.
+
+    Raises:
+        UserError: as ``transfer_matrix``.
+    """
+    hidden = () if legacy else LEGACY
+    present = {(row.level, row.metric) for row in rows if row.category == ALL and row.metric not in hidden}
     return [transfer_matrix(rows, m, level) for level in LEVELS for m in (*METRICS, *ANSWERS) if (level, m) in present]
 
 

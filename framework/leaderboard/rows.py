@@ -8,10 +8,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 SCHEMA = 1  # raise it when a field of Row is added, removed, or changes its meaning
-RANKED = ("auroc", "ap", "f1_max", "aupro")  # of scores, in the order they are shown
+RANKED = ("auroc", "ap", "f1_max", "aupro", "aupro_05")  # of scores, in the order they are shown
 SCANNED = ("dice_best", "dice_fixed", "sensitivity")  # of the voxels of scans: see ``metrics/dice``, ``detections``
 FIXED = ("f1_source",)  # at a threshold that was found on the source
-METRICS = (*RANKED, *FIXED, *SCANNED)
+LEGACY = ("aupro_lineage",)  # not of the ranking alone; to be compared with printed tables: see ``metrics/lineage``
+METRICS = (*RANKED, *FIXED, *SCANNED, *LEGACY)
 ANSWERS = (  # of what a language model says
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "coverage"),
     *("rouge_l", "similarity", "judge", "judge_coverage", "judge_agreement"),
@@ -215,20 +216,21 @@ def chance_level(metric: str, prevalence: float, limit: float = 0.3) -> float | 
     AUROC: 1/2. AP: precision is the prevalence p at every recall, so their mean is p. F1-max: with precision p the
     harmonic mean 2pr/(p + r) grows with the recall r, so the best threshold flags everything: 2p/(1 + p). AUPRO:
     every region is covered as fast as the background, so the curve is the diagonal; its area up to ``limit`` is
-    limit^2/2, which the normalisation by ``limit`` makes limit/2, that is 0.15 at 0.3. Of ``SCANNED`` it depends on how
-    scores lie in space, so there is none,
-    nor of ``FIXED``, where scores without information say nothing of the threshold.
+    limit^2/2, which the normalisation by ``limit`` makes limit/2, that is 0.15 at 0.3 and 0.025 at 0.05. Of ``SCANNED``
+    it depends on how scores lie in space, of ``LEGACY`` on their spread and of ``FIXED`` on the threshold, so there is
+    none.
 
     Args:
         metric: one of ``METRICS``.
         prevalence: share of anomalous samples or elements, in [0, 1].
-        limit: highest false-positive rate of AUPRO, in (0, 1].
+        limit: highest false-positive rate of "aupro", in (0, 1].
 
     Raises:
         ValueError: an unknown metric, or an argument out of range.
     """
-    if metric in (*SCANNED, *FIXED):
+    if metric in (*SCANNED, *FIXED, *LEGACY):
         return None
     if metric not in RANKED or not 0 <= prevalence <= 1 or not 0 < limit <= 1:
         raise ValueError(f"no chance level for {metric!r} at prevalence {prevalence} and limit {limit}")
-    return {"auroc": 0.5, "ap": prevalence, "f1_max": 2 * prevalence / (1 + prevalence), "aupro": limit / 2}[metric]
+    levels = {"auroc": 0.5, "ap": prevalence, "f1_max": 2 * prevalence / (1 + prevalence)}
+    return (levels | {"aupro": limit / 2, "aupro_05": 0.05 / 2})[metric]

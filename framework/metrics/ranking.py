@@ -18,6 +18,7 @@ from framework.metrics.curves import REGION, Curves, curves
 from framework.metrics.regions import where
 
 CHUNK = 1 << 16  # elements at a time on a CPU, so that what lies between steps stays in its cache
+CHUNK_ANY = 1 << 20  # here a step has a part that does not depend on how many they are
 CHUNK_GPU = 1 << 22
 
 
@@ -70,26 +71,26 @@ class AnomalyCurves(Metric):
         Args:
             scores: ``(E,)`` floating point, counted as float32: probabilities in [0, 1], or logits.
             targets: ``(E,)`` bool or 0/1, which elements are anomalous.
-            regions: ``(E,)`` integer, the region (1, 2, ...) of an anomalous element; ignored for normal ones, and
-                ignored altogether unless the metric was built with ``regions=True``.
+            regions: ``(E,)`` integer, the region (1, 2, ...) of an anomalous element, ignored for normal ones; or
+                ``(P,)``, of the anomalous ones alone in their order. Ignored unless built with ``regions=True``.
             group: position in ``groups``.
 
         Raises:
             ValueError: lengths differ, a score is NaN or out of range, or an anomalous element has no region.
         """
         scores, targets = scores.detach().reshape(-1), targets.reshape(-1)
-        if scores.shape != targets.shape or (regions is not None and regions.numel() != scores.numel()):
+        places = where(targets)
+        lengths = (scores.numel(), len(places))
+        if scores.shape != targets.shape or (regions is not None and regions.numel() not in lengths):
             shapes = [tuple(t.shape) for t in (scores, targets, regions) if t is not None]
             raise ValueError(f"scores, targets and regions must be of one length, got {shapes}")
         if not scores.numel():
             return
-        places = where(targets)
         shares = self._shares(places, regions) if self.regions else None
-        keys = self._prepared(scores, group)
-        hist, step = self.hist[group], CHUNK_GPU if scores.is_cuda else CHUNK
+        count, keys = self._prepared(scores, group)
+        hist = self.hist[group]
         one = torch.ones((), dtype=torch.int64, device=scores.device)
-        for part in scores.split(step):
-            hist[0].index_add_(0, keys(part.float()), one.expand(len(part)))
+        count(hist[0], scores)
         if len(places):  # few, as a rule: count them again, and not as normal
             found = keys(scores.index_select(0, places).float())
             hist[0].index_add_(0, found, one.expand(len(places)), alpha=-1)
@@ -118,17 +119,20 @@ class AnomalyCurves(Metric):
         parts = [window.moved(h, o, new, self.bins) for h, o in zip(self.hist.cpu(), old, strict=True)]
         return torch.stack(parts).sum(0), together
 
-    def _prepared(self, scores: Tensor, group: int) -> Callable[[Tensor], Tensor]:
-        """Check scores and note their range; what gives the bins of float32 scores of the group."""
+    def _prepared(
+        self, scores: Tensor, group: int
+    ) -> tuple[Callable[[Tensor, Tensor], None], Callable[[Tensor], Tensor]]:
+        """Check scores and note their range; what counts scores of the group in a row, and what gives their bins."""
         if self.scores != "any":
             low, high = axis.check(scores, self.scores)
             state.own(self)
             self.seen[group, : window.INNER_LOW] = torch.maximum(
                 self.seen[group, : window.INNER_LOW], self.seen.new_tensor([-low, high])
             )
-            return partial(axis.keys, kind=self.scores, bins=self.bins, zeros=low < axis.TINY)
+            keys = partial(axis.keys, kind=self.scores, bins=self.bins, zeros=low < axis.TINY)
+            return partial(_count, keys=keys), keys
         old = self.seen[group].tolist()
-        seen = window.look(scores, old)
+        seen, ends = window.look(scores, old)
         state.own(self)
         before = window.axis_of(old, self.bins)
         seen = window.agreed(seen, self.hist[group][None], [before], self.bins)
@@ -137,7 +141,8 @@ class AnomalyCurves(Metric):
             self.hist[group] = window.moved(self.hist[group], before, after, self.bins)
         if seen != old:
             self.seen[group] = self.seen.new_tensor(seen)
-        return partial(window.counted, axis=after, bins=self.bins)
+        fixed: dict[str, Any] = {"axis": after, "bins": self.bins}
+        return partial(_count_parts, ends=ends, **fixed), partial(window.counted, **fixed)
 
     def _curves(self, hist: Tensor, seen: list[float]) -> Curves:
         span = -seen[window.LOW], seen[window.HIGH]
@@ -155,7 +160,9 @@ class AnomalyCurves(Metric):
             if len(places):
                 raise ValueError(f"{len(places)} anomalous elements came without their regions")
             return places
-        numbers = regions.reshape(-1).index_select(0, places)
+        numbers = regions.reshape(-1)
+        if len(numbers) != len(places):
+            numbers = numbers.index_select(0, places)
         if len(numbers) and int(numbers.min()) <= 0:
             raise ValueError(f"{int((numbers <= 0).sum())} anomalous elements belong to no region")
         areas = torch.bincount(numbers, minlength=1)
@@ -176,3 +183,16 @@ class AnomalyCurves(Metric):
                 agreed = window.axis_of(row, self.bins)
                 self.hist[number] = window.moved(self.hist[number], own, agreed, self.bins)
         dist.all_reduce(self.hist, group=group)
+
+
+def _count(row: Tensor, scores: Tensor, keys: Callable[[Tensor], Tensor]) -> None:
+    """Count scores of a fixed axis in a row of a histogram."""
+    one = torch.ones((), dtype=torch.int64, device=scores.device)
+    for part in scores.split(CHUNK_GPU if scores.is_cuda else CHUNK):
+        row.index_add_(0, keys(part.float()), one.expand(len(part)))
+
+
+def _count_parts(row: Tensor, scores: Tensor, **fixed: Any) -> None:
+    """The same of scores of any range."""
+    for part in scores.split(CHUNK_GPU if scores.is_cuda else CHUNK_ANY):
+        window.count(row, part, **fixed)

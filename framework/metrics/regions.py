@@ -31,16 +31,24 @@ def components(truth: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: another shape.
     """
+    found = np.zeros(truth.size, np.int32)
+    numbers = numbered(truth)
+    if len(numbers):
+        found[np.flatnonzero(truth)] = numbers
+    return found
+
+
+def numbered(truth: np.ndarray) -> np.ndarray:
+    """``components`` of the anomalous elements alone, ``(P,)`` int32 in their order; raises what it raises."""
     if truth.ndim != 3:
         raise ValueError(f"truth must be (V, H, W), got {truth.shape}")
     count = np.count_nonzero(truth)
     if count and truth.size >= LARGE and count <= truth.size * SPARSE:
         return _numbered_runs(truth)
-    found = np.zeros(truth.shape, np.int32)
-    if count:
-        inside = box(truth)
-        found[inside] = ndimage.label(truth[inside], np.ones((3, 3, 3)))[0]
-    return found.ravel()
+    if not count:
+        return np.zeros(0, np.int32)
+    inside = truth[box(truth)]
+    return ndimage.label(inside, np.ones((3, 3, 3)), np.int32)[0][inside]
 
 
 def shown_components(truth: np.ndarray, owner: np.ndarray) -> np.ndarray:
@@ -128,11 +136,11 @@ def where(targets: Tensor) -> Tensor:
 
 
 def _numbered_runs(truth: np.ndarray) -> np.ndarray:
-    """``components`` of few elements: those in a row make a run, and runs that touch across rows are joined.
+    """``numbered`` of few elements: those in a row make a run, and runs that touch across rows are joined.
 
     Positions are those in a volume with a margin, so that the end of a row does not touch the start of the next.
     """
-    found, places = np.zeros(truth.size, np.int32), np.flatnonzero(truth)
+    places = np.flatnonzero(truth)
     i, j, k = np.unravel_index(places, truth.shape)
     row = truth.shape[2] + 2
     plane = row * (truth.shape[1] + 2)
@@ -148,8 +156,7 @@ def _numbered_runs(truth: np.ndarray) -> np.ndarray:
         edges.append(np.stack([ours, np.arange(len(ours)) + np.repeat(low - touching.cumsum() + touching, touching)]))
     pairs = np.concatenate(edges, 1)
     graph = coo_matrix((np.ones(pairs.shape[1], bool), tuple(pairs)), shape=(len(first), len(first)))
-    found[places] = np.repeat(connected_components(graph, directed=False)[1] + 1, ends - starts)
-    return found
+    return np.repeat(connected_components(graph, directed=False)[1] + 1, ends - starts)
 
 
 @lru_cache(maxsize=8)

@@ -17,12 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from framework.metrics.regions import where
+
 HALF, BRAIN, SHARE, LINE = range(4)
 LOW, HIGH, INNER_LOW, INNER_HIGH, NOT_HALF, NOT_BRAIN, FLOOR = range(7)  # columns of what was seen, lows negated
 EMPTY = (-math.inf, -math.inf, -math.inf, -math.inf, 0.0, 0.0, -126.0)
 SLOTS = 4  # after the ring: the bins of -inf, 0, 1 and inf
 _VALUES = (-math.inf, 0.0, 1.0, math.inf)  # of the slots
 _MIDDLE = 0x3F000000  # bits of 0.5
+_TYPES = (torch.float16, torch.bfloat16)  # of the first two axes
 _FIRST = 4096  # scores that are tried before all are: most scores are no half-precision numbers
 
 
@@ -35,12 +38,15 @@ class Axis:
     start: int  # number of the first bin of the ring
 
 
-def look(scores: Tensor, seen: list[float]) -> list[float]:
+def look(scores: Tensor, seen: list[float]) -> tuple[list[float], tuple[float, float]]:
     """``seen`` and these scores.
 
     Args:
         scores: ``(E,)`` floating point, E > 0.
         seen: 7 numbers, at first ``EMPTY``. Of two sets of scores together it is the larger of each.
+
+    Returns:
+        The same with these, and the least and highest of these, infinite or not.
 
     Raises:
         ValueError: a score is NaN.
@@ -49,13 +55,13 @@ def look(scores: Tensor, seen: list[float]) -> list[float]:
     low, high = (float(x) for x in torch.aminmax(values))
     if low != low:
         raise ValueError(f"scores hold NaN ({int(scores.isnan().sum())} of {scores.numel()})")
-    found = list(seen)
+    found, ends = list(seen), (low, high)
     found[NOT_HALF] = max(seen[NOT_HALF], 0.0 if not seen[NOT_HALF] and _all(scores, torch.float16) else 1.0)
     found[NOT_BRAIN] = max(seen[NOT_BRAIN], 0.0 if not seen[NOT_BRAIN] and _all(scores, torch.bfloat16) else 1.0)
     if math.isinf(low) or math.isinf(high):
         values = values[values.isfinite()]
         if not len(values):
-            return found
+            return found, ends
         low, high = (float(x) for x in torch.aminmax(values))
     inner_low, inner_high = low, high
     if low >= 0 and high <= 1 and (low == 0 or high == 1):
@@ -63,7 +69,7 @@ def look(scores: Tensor, seen: list[float]) -> list[float]:
         inner_low, inner_high = (float(x) for x in torch.aminmax(values)) if len(values) else (math.inf, -math.inf)
     extremes = (-low, high, -inner_low, inner_high)
     found[:NOT_HALF] = [max(a, b) for a, b in zip(seen[:NOT_HALF], extremes, strict=True)]
-    return found
+    return found, ends
 
 
 def axis_of(seen: list[float], bins: int) -> Axis:
@@ -100,9 +106,42 @@ def keys(scores: Tensor, axis: Axis, bins: int) -> Tensor:
         return wide.mul(2.0**-axis.exponent).floor_().to(torch.int32).bitwise_and_(bins - 1)
     scores = scores.float()
     if axis.kind == SHARE:
-        return _code(scores).bitwise_right_shift_(axis.exponent).bitwise_and_(bins - 1)
+        found = scores.view(torch.int32) >> axis.exponent
+        upper = where(scores >= 0.5)  # few, as a rule
+        if len(upper):
+            found[upper] = _code(scores.index_select(0, upper)) >> axis.exponent
+        return found.bitwise_and_(bins - 1)
     found = scores.half().view(torch.int16).int() if axis.kind == HALF else scores.view(torch.int32) >> 16
     return found.bitwise_xor_((found >> 15).bitwise_and_(0x7FFF)).add_(1 << 15)
+
+
+def count(row: Tensor, scores: Tensor, axis: Axis, bins: int, ends: tuple[float, float]) -> None:
+    """Count ``(E,)`` floating point scores in a ``(bins + SLOTS,)`` int64 row, as ``counted`` would, in fewer passes.
+
+    Args:
+        row: of a histogram, changed in place.
+        scores: float32, or of half precision where the axis is of their type.
+        axis: of ``axis_of``.
+        bins: of the ring.
+        ends: least and highest of these scores.
+    """
+    if axis.kind <= BRAIN:
+        if scores.dtype == _TYPES[axis.kind] and ends[0] > 0:
+            _tally(row[1 << 15 :], scores.view(torch.int16))
+        else:
+            _tally(row, counted(scores.float(), axis, bins))
+        return
+    scores = scores.float()
+    if math.isinf(ends[0]) or math.isinf(ends[1]):
+        row[bins] += int((scores == -math.inf).sum())
+        row[bins + _VALUES.index(math.inf)] += int((scores == math.inf).sum())
+        scores = scores[scores.isfinite()]
+    _tally(row, keys(scores, axis, bins))
+    for value in (0.0, 1.0) if axis.kind == SHARE else (0.0,):
+        if ends[0] <= value <= ends[1]:
+            same = len(scores) - int(torch.count_nonzero(scores)) if value == 0 else int((scores == value).sum())
+            row[int(keys(torch.tensor([value]), axis, bins))] -= same
+            row[bins + _VALUES.index(value)] += same
 
 
 def counted(scores: Tensor, axis: Axis, bins: int) -> Tensor:
@@ -187,11 +226,17 @@ def floor_of(hist: Tensor, axis: Axis, bins: int) -> float:
 
 def _code(shares: Tensor) -> Tensor:
     """``(E,)`` float32 in [0, 1] -> int32 that grows with them: bits below 1/2, and above those of 1 - p, mirrored."""
-    found = shares.view(torch.int32).clone()
-    upper = shares >= 0.5
-    if bool(upper.any()):
-        found[upper] = 2 * _MIDDLE - (1 - shares[upper]).view(torch.int32)
-    return found
+    mirrored = 2 * _MIDDLE - (1 - shares).view(torch.int32)
+    return torch.where(shares < 0.5, shares.view(torch.int32), mirrored)
+
+
+def _tally(row: Tensor, found: Tensor) -> None:
+    """Add to a row how often each number occurs; a fresh count pays where there are many more numbers than bins."""
+    if found.is_cuda or (found.dtype == torch.int32 and len(found) < 2 * len(row)):
+        row.index_add_(0, found.int(), torch.ones((), dtype=torch.int64, device=row.device).expand(len(found)))
+    else:
+        counts = torch.bincount(found)
+        row[: len(counts)] += counts
 
 
 def _edges(ids: np.ndarray, axis: Axis) -> np.ndarray:

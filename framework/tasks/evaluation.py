@@ -57,6 +57,8 @@ class Evaluation(nn.Module):
         for b, (sample, maps, scores) in enumerate(per_sample(batch, verdict, size, mode, scoring)):
             shown = view_logits(verdict.logits[view : view + batch.views[b]], maps, scoring)
             view += batch.views[b]
+            if not batch.weights[b]:  # a copy that fills a batch: each sample counts once
+                continue
             position = batch.index[b]
             record = self.index.records[position]  # its id is the set's own: a made sample's does not say which it is
             line = self._score(record, score(shown, scores, rule, sample.say)) | self._locate(sample, scores)

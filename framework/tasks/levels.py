@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from framework.data.index import Index
+from framework.leaderboard.rows import POOLED
 from framework.metrics.axis import Scores
 from framework.metrics.curves import Curves
 from framework.metrics.ranking import AnomalyCurves
@@ -30,6 +31,7 @@ class Level:
     note: str = ""  # how its scores were made, part of the metric's definition
     whole: bool = True  # whether its categories are all of the set's: else their mean is not the set's
     flat: bool = False  # whether elements of different samples or slices never touch
+    pooled: Curves | None = None  # of all categories in one pot
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,25 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """By category, over all ranks: curves of samples, elements and cells, and what is measured of scans."""
+    """By category, over all ranks: curves of samples, elements and cells, and what is measured of scans.
+
+    ``pooled`` are the curves of samples, elements and cells of all categories in one pot.
+    """
 
     samples: dict[str, Curves]
     elements: dict[str, Curves]
     cells: dict[str, Curves]
     scans: dict[str, Scanned]
+    pooled: tuple[Curves | None, Curves | None, Curves | None] = (None, None, None)
 
 
 def reduced(evaluation: Evaluation) -> Reduced:
     """What the ranks have collected together: every rank calls this."""
     with warnings.catch_warnings():  # a set with labels only, or more ranks than samples, updates no metric
         warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-        samples, elements, cells = (e.compute() for e in (evaluation.samples, evaluation.elements, evaluation.cells))
+        metrics = evaluation.samples, evaluation.elements, evaluation.cells
+        samples, elements, cells = (metric.compute() for metric in metrics)
+        one, two, three = (metric.pooled() for metric in metrics)
         overlaps, detections = evaluation.overlaps.compute(), evaluation.detections.compute()
     scans = {
         name: Scanned(
@@ -67,7 +75,7 @@ def reduced(evaluation: Evaluation) -> Reduced:
         for (name, c), o in zip(elements.items(), overlaps.values(), strict=True)
         if detections[name].scans
     }
-    return Reduced(samples, elements, cells, scans)
+    return Reduced(samples, elements, cells, scans, (one, two, three))
 
 
 def levels(
@@ -87,20 +95,24 @@ def levels(
     """
     word = getattr(index.reader, "view", "")
     single = bool(word) and all(POSITION in (line["cues"] or ()) for line in lines)
-    found = [Level("sample", "", curves.samples, lines, f"; each sample is a {word}" if single else "")]
+    note = f"; each sample is a {word}" if single else ""
+    found = [Level("sample", "", curves.samples, lines, note, pooled=curves.pooled[0])]
     views = [line | view for line in lines for view in line["views"]]
     if views:
-        found.append(Level("view", word, curves_of(views), views, f"; each {word} by the truth in it"))
+        note = f"; each {word} by the truth in it"
+        found.append(Level("view", word, curves_of(views), views, note, pooled=pooled_of(views)))
     known = [line for line in lines if word and not line["alone"]]
     groups = grouped(known, rule)
     if len(groups) < len(known):
         whole = {line["category"] for line in known} == {line["category"] for line in lines}
         note = f"; {rule} of the samples of a {index.unit}"
-        found.append(Level("group", index.unit, curves_of(groups, kind), groups, note, whole))
+        pooled = pooled_of(groups, kind) if whole else None
+        found.append(Level("group", index.unit, curves_of(groups, kind), groups, note, whole, pooled=pooled))
     located = [line for line in lines if line["hist"] is not None]
     if located:
         flat = bool(word) and not any(line["found"] for line in located)
-        found.append(Level("element", index.reader.element, curves.elements, located, flat=flat))
+        pooled = curves.pooled[1]
+        found.append(Level("element", index.reader.element, curves.elements, located, flat=flat, pooled=pooled))
     scans = [line for line in located if line["found"] is not None]
     if scans:
         found.append(Level("element", index.reader.element, curves.scans, scans))
@@ -108,7 +120,8 @@ def levels(
     if laid:
         sigma = laid[0]["sigma"]
         smoothed = f", smoothed by a Gaussian of {sigma:g} cells" if sigma else ""
-        found.append(Level("grid", laid[0]["name"], curves.cells, laid, f"; on {laid[0]['name']}{smoothed}"))
+        note = f"; on {laid[0]['name']}{smoothed}"
+        found.append(Level("grid", laid[0]["name"], curves.cells, laid, note, pooled=curves.pooled[2]))
     return found
 
 
@@ -134,3 +147,8 @@ def curves_of(lines: Sequence[dict[str, Any]], kind: Scores = "logit") -> dict[s
         labels = torch.from_numpy(np.array([line["label"] for line in own]))
         found.update(torch.tensor([line["logit"] for line in own], dtype=torch.float32), labels, group=position)
     return found.compute()
+
+
+def pooled_of(lines: Sequence[dict[str, Any]], kind: Scores = "logit") -> Curves:
+    """Curves of all categories in one pot."""
+    return curves_of([line | {"category": POOLED} for line in lines], kind)[POOLED]

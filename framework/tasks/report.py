@@ -18,7 +18,18 @@ from framework.data.kinship import related
 from framework.data.known import known
 from framework.data.looks import near
 from framework.errors import UserError
-from framework.leaderboard.rows import ALL, METRICS, NOTHING, SEPARATOR, VIEWED, Row, averaged, chance_level
+from framework.leaderboard.rows import (
+    ALL,
+    LEGACY,
+    METRICS,
+    NOTHING,
+    POOLED,
+    SEPARATOR,
+    VIEWED,
+    Row,
+    averaged,
+    chance_level,
+)
 from framework.leaderboard.statistics import (
     Interval,
     delong_interval,
@@ -27,12 +38,14 @@ from framework.leaderboard.statistics import (
     sample_interval,
 )
 from framework.leaderboard.store import write_run
+from framework.metrics.curves import STRICT
 from framework.metrics.fixed import f1_interval
 from framework.metrics.intervals import DICE, dice_interval, sensitivity_interval
 from framework.models import trained
 from framework.progress import say
 from framework.protocols import recipe
 from framework.tasks.controls import controls
+from framework.tasks.definitions import definition
 from framework.tasks.levels import Level, levels, reduced
 from framework.tasks.pooling import scoring_of
 from framework.tasks.selection import UNTRAINED, at_threshold
@@ -42,23 +55,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "expert.ckpt"  # beside the rows, in the folder of a run that trained
 RESAMPLES = 1000
-PROTOCOLS = {
-    "auroc": "auroc/1",
-    "ap": "ap/1; ties as scikit-learn",
-    "f1_max": "f1_max/1; best threshold of the set",
-    "aupro": "aupro/1; false-positive rate up to 0.3",
-    "dice_best": "dice/1; mean over scans with a lesion, best threshold of the set",
-    "dice_fixed": "dice/1; mean over scans with a lesion, threshold 0.5",
-    "f1_source": "f1_source/1; threshold of best F1 on the source",
-    "sensitivity": "sensitivity/1; lesions found at 1 false positive a scan, both 26-connected, 1 % flagged at most",
-}
-REGIONS = {  # what makes one region of AUPRO
-    "pixel": "regions 8-connected in a view",
-    "voxel": "regions 26-connected among the voxels scored",
-    "point": "regions of points within 3 sampling pitches",
-}
 UNSAVED = ("position", "alone", "seen", "related", "near", "grid", "views", "cues", "found")  # of a line
-OWN_REGIONS = "regions as its domain numbers them"
 
 
 def report(task: Detect) -> Path | None:
@@ -177,7 +174,7 @@ def _tested(index: Index, contents: list[str]) -> dict[str, Any]:
 
 
 def level_rows(level: Level, columns: dict[str, Any], viewed: str = "", of: int = 0) -> list[Row]:
-    """Rows of all metrics: each category, and the unweighted mean of those that have the metric as category "all".
+    """Rows of all metrics: each category, the unweighted mean of those that have it, "all", and one pot, "pooled".
 
     Args:
         level: of the set.
@@ -194,14 +191,17 @@ def level_rows(level: Level, columns: dict[str, Any], viewed: str = "", of: int 
         if len(level.curves) > 1 or not level.whole:
             for category in values:
                 rows.append(_row(level, metric, [category], columns | {"category": category}, viewed))
+        if of > 1 and getattr(level.pooled, metric, None) is not None:
+            rows.append(_row(level, metric, [POOLED], columns | {"category": POOLED}, viewed))
     return rows
 
 
 def _row(level: Level, metric: str, categories: list[str], columns: dict[str, Any], ending: str) -> Row:
-    curves = [level.curves[c] for c in categories]
-    lines = [line for line in level.lines if line["category"] in categories]
+    together = level.pooled if categories == [POOLED] else None
+    curves = [together] if together else [level.curves[c] for c in categories]
+    lines = [line for line in level.lines if together or line["category"] in categories]
     value = float(np.mean([getattr(c, metric) for c in curves]))
-    interval = _interval(level, metric, lines)
+    interval = _interval(level, metric, [line | {"category": POOLED} for line in lines] if together else lines)
     if interval is not None and not interval.describes(value):
         interval = None
     anomalous = sum(line["label"] for line in lines)
@@ -230,7 +230,7 @@ def _row(level: Level, metric: str, categories: list[str], columns: dict[str, An
         overlap=overlap,
         related=kin,
         near=near,
-        protocol=_protocol(metric, level) + ending,
+        protocol=definition(metric, level) + ending,
     )
 
 
@@ -246,11 +246,6 @@ def summary(rows: list[Row]) -> list[str]:
             text = f"{row.element or row.level} AUROC {100 * row.value:.1f}{span}{seen}"
             found.setdefault(row.tested_on, []).append(text)
     return [f"{tested_on}: {'; '.join(texts)}" for tested_on, texts in found.items()]
-
-
-def _protocol(metric: str, level: Level) -> str:
-    regions = REGIONS["pixel"] if level.name == "grid" or level.flat else REGIONS.get(level.element, OWN_REGIONS)
-    return PROTOCOLS[metric] + level.note + (f", {regions}" if metric == "aupro" else "")
 
 
 def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interval | None:
@@ -271,11 +266,14 @@ def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interva
         return sample_interval(scores, labels, groups, categories, metric, resamples=RESAMPLES)
     if metric == "sensitivity":
         return sensitivity_interval(_stacked(lines, "found"), groups, categories, resamples=RESAMPLES)
+    if metric in LEGACY:  # its thresholds hang on two single scores, which no histogram holds
+        return None
     hists = _stacked(lines, "hist")
     if metric in DICE:
         return dice_interval(hists, groups, categories, metric, resamples=RESAMPLES)
     regions = np.array([line["regions"] for line in lines])
-    return element_interval(hists, regions, groups, categories, metric, resamples=RESAMPLES)
+    name, limit = ("aupro", STRICT) if metric == "aupro_05" else (metric, 0.3)
+    return element_interval(hists, regions, groups, categories, name, resamples=RESAMPLES, fpr_limit=limit)
 
 
 def _stacked(lines: list[dict[str, Any]], name: str) -> np.ndarray:

@@ -144,4 +144,4 @@ def at_threshold(level: Level, threshold: float) -> Level:
         own = [line for line in flagged if line["category"] == category]
         calls, labels = (np.array([line[key] for line in own], bool) for key in ("flagged", "label"))
         curves[category] = Sourced(int((~labels).sum()), int(labels.sum()), f1(calls, labels))
-    return replace(level, curves=curves, lines=flagged)
+    return replace(level, curves=curves, lines=flagged, pooled=None)

@@ -1,14 +1,20 @@
-"""Element metrics of one set of maps, ours against others, in one run -> a table of time and memory.
+"""Element metrics of one set of maps, score range unknown, ours against others in one run -> time, memory, values.
 
-Run: ``OMP_NUM_THREADS=1 python tests/benchmarks/metrics.py [pictures] [side]``, or ``… volumes [count] [side]``. Linux
-only (fork, peak memory).
-Each contender runs in a process of its own: CPU time, and peak memory beyond what the maps themselves take.
+Run: ``OMP_NUM_THREADS=1 python tests/benchmarks/metrics.py`` (500 maps of 256 px, 100 of 512, 5 volumes of 128^3), or
+``… pictures [count] [side]``, ``… volumes [count] [side]``. Linux only (fork, peak memory).
+Peers, in a folder of their own: ``uv pip install --target PEERS --no-deps anomalib==2.7.0 adeval==1.1.0 scikit-image
+lazy-loader imageio tifffile kornia kornia-rs FrEIA opencv-python-headless jsonargparse rich matplotlib contourpy cycler
+kiwisolver fonttools python-dateutil pyparsing six pandas python-dotenv einops albumentations``, then with
+``PYTHONPATH=.:PEERS``; one that is missing is left out. Each contender runs in a process of its own: CPU time (ours and
+adeval: the least of five runs), and peak memory beyond what the maps themselves take. The code of papers is timed on
+the first 100 maps.
 """
 
 import multiprocessing
 import resource
 import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -18,7 +24,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision, BinaryPrecisionRecallCurve
 
 from framework.metrics.ranking import AnomalyCurves
-from framework.metrics.regions import components
+from framework.metrics.regions import numbered
 
 BATCH = 10
 
@@ -49,23 +55,74 @@ def volumes(count, side):
     return (1 / (1 + np.exp(-logits))).astype(np.float32), truth
 
 
-def ours(scores, truth, batch=1):
-    """All four, regions found on the way; one update a picture or volume, as evaluation does."""
-    metric = AnomalyCurves(["all"], regions=True)
+def ours(scores, truth, batch=BATCH):
+    """All of ours, regions found on the way."""
+    metric = AnomalyCurves(["all"], "any", regions=True)
     for start in range(0, len(scores), batch):
-        some, regions, count = truth[start : start + batch], [], 0
+        some, parts, count = truth[start : start + batch], [], 0
         for picture in some:
-            numbers = components(picture if picture.ndim == 3 else picture[None])
-            regions.append(torch.from_numpy(numbers + count * (numbers > 0) if count else numbers))
-            count += int(numbers.max())
+            parts.append(numbered(picture if picture.ndim == 3 else picture[None]) + count)
+            count = int(parts[-1].max(initial=count))
         maps = torch.from_numpy(scores[start : start + batch])
-        metric.update(maps.flatten(), torch.from_numpy(some).flatten(), torch.cat(regions))
+        metric.update(maps.flatten(), torch.from_numpy(some).flatten(), torch.from_numpy(np.concatenate(parts)))
     found = metric.compute()["all"]
-    return found.auroc, found.ap, found.f1_max, found.aupro
+    errors = found.auroc_error, found.ap_error, found.f1_max_error, found.aupro_error
+    return (found.auroc, found.ap, found.f1_max, found.aupro), max(e for e in errors if e is not None)
 
 
-def ours_in_batches(scores, truth):
-    return ours(scores, truth, BATCH)
+def ours_one_by_one(scores, truth):
+    return ours(scores, truth, 1)
+
+
+def ours_half(scores, truth):
+    return ours(scores.astype(np.float16), truth)
+
+
+def anomalib(scores, truth):
+    """Its four metrics, with the names without underscore taken off: those want its own batches."""
+    from anomalib.metrics.aupr import _AUPR
+    from anomalib.metrics.aupro import _AUPRO
+    from anomalib.metrics.auroc import _AUROC
+    from anomalib.metrics.f1_score import _F1Max
+
+    metrics = [_AUROC(), _AUPR(), _F1Max(), _AUPRO()]
+    for start in range(0, len(scores), BATCH):
+        some = torch.from_numpy(scores[start : start + BATCH])
+        marked = torch.from_numpy(truth[start : start + BATCH].astype(np.int64))
+        for metric in metrics:
+            metric.update(some, marked)
+    return tuple(float(metric.compute()) for metric in metrics), None
+
+
+def adeval(scores, truth):
+    """1,000 strips between bounds that are given; it has no F1-max."""
+    import adeval
+
+    vars(np).setdefault("trapz", np.trapezoid)  # gone from NumPy 2.4
+    found = adeval.EvalAccumulator(0.0, 1.0)
+    for some, marked in zip(scores, truth, strict=True):
+        found.add_anomap(some, marked.astype(np.uint8))
+    found.add_image(np.array([0.1, 0.9]), np.array([0, 1]))
+    values = found.summary()
+    return (values["p_auroc"], values["p_aupr"], None, values["p_aupro"]), None
+
+
+def papers(scores, truth):
+    """AUROC, AP and F1-max by scikit-learn and ``cal_pro_score`` as AnomalyCLIP has it, first 100 maps."""
+    from skimage import measure as image
+
+    values, _ = scikit_learn(scores, truth)
+    rates, covered = [], []
+    least, highest = scores.min(), scores.max()
+    for t in np.arange(least, highest, (highest - least) / 200):
+        above, shares = scores > t, []
+        for some, marked in zip(above, truth, strict=True):
+            for region in image.regionprops(image.label(marked)):
+                shares.append(some[region.coords[:, 0], region.coords[:, 1]].sum() / region.area)
+        covered.append(np.mean(shares))
+        rates.append(np.logical_and(~truth, above).sum() / (~truth).sum())
+    x, y = (np.array(a)[np.array(rates) < 0.3][::-1] for a in (rates, covered))
+    return (*values[:3], float(np.trapezoid(y, (x - x.min()) / (x.max() - x.min())))), None
 
 
 def torchmetrics_exact(scores, truth):
@@ -77,14 +134,14 @@ def torchmetrics_exact(scores, truth):
     found = metrics.compute()
     precision, recall, _ = found["BinaryPrecisionRecallCurve"]
     f1 = (2 * precision * recall / (precision + recall).clamp(min=1e-12)).max()
-    return float(found["BinaryAUROC"]), float(found["BinaryAveragePrecision"]), float(f1), None
+    return (float(found["BinaryAUROC"]), float(found["BinaryAveragePrecision"]), float(f1), None), None
 
 
 def scikit_learn(scores, truth):
     scores, truth = scores.ravel(), truth.ravel()
     precision, recall, _ = precision_recall_curve(truth, scores)
     f1 = (2 * precision * recall / np.maximum(precision + recall, 1e-12)).max()
-    return roc_auc_score(truth, scores), average_precision_score(truth, scores), f1, None
+    return (roc_auc_score(truth, scores), average_precision_score(truth, scores), f1, None), None
 
 
 def sorted_pro(scores, truth, limit=0.3):
@@ -103,7 +160,8 @@ def sorted_pro(scores, truth, limit=0.3):
     fpr, coverage = np.append(0, fpr[keep]), np.append(0, coverage[keep])
     inside = fpr <= limit
     end = np.interp(limit, fpr, coverage)
-    return None, None, None, np.trapezoid(np.append(coverage[inside], end), np.append(fpr[inside], limit)) / limit
+    area = np.trapezoid(np.append(coverage[inside], end), np.append(fpr[inside], limit)) / limit
+    return (None, None, None, area), None
 
 
 def measure(contender, scores, truth, pipe):
@@ -111,34 +169,49 @@ def measure(contender, scores, truth, pipe):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     contender(scores[:2], truth[:2])  # the time of what a first call loads is not counted
     start = time.process_time()
-    values = contender(scores, truth)
+    values, width = contender(scores, truth)
+    seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pipe.send((time.process_time() - start, (peak - before) / 1024, values))
+    pipe.send((seconds, (peak - before) / 1024, values, width))
 
 
-def main(kind="pictures", count=100, side=256, repeats=3):
+OURS, FAST = (ours, ours_one_by_one, ours_half), (ours, ours_one_by_one, ours_half, adeval)
+CONTENDERS = (*OURS, adeval, torchmetrics_exact, anomalib, papers, scikit_learn, sorted_pro)
+NEEDS = {adeval: "adeval", anomalib: "anomalib", papers: "skimage"}
+
+
+def main(kind="pictures", count=500, side=256):
     scores, truth = (volumes if kind == "volumes" else maps)(count, side)
     size, share = f"{scores.size / 1e6:.1f} M elements", f"{truth.mean():.2%} anomalous"
-    print(f"{count} x {side}^{scores.ndim - 1} maps, {size}, {share}, 1 thread")
+    print(f"\n{count} x {side}^{scores.ndim - 1} maps, {size}, {share}, 1 thread")
     measured = f"{'CPU s':>9}{'ms/map':>9}{'ns/elem':>9}{'extra MB':>10}{'x ours':>8}"
-    print(f"{'':20}{measured}  AUROC     AP        F1-max    AUPRO")
+    print(f"{'':20}{measured}  AUROC     AP        F1-max    AUPRO     half-width")
     fork, baseline = multiprocessing.get_context("fork"), 0.0
-    for contender in (ours, ours_in_batches, torchmetrics_exact, scikit_learn, sorted_pro):
-        runs = []
-        for _ in range(repeats):
+    for contender in CONTENDERS:
+        if find_spec(NEEDS.get(contender, "numpy")) is None or (kind == "volumes" and contender in NEEDS):
+            print(f"{contender.__name__:20}  left out: {NEEDS[contender]} is not installed, or does not take volumes")
+            continue
+        used, runs = min(count, 100) if contender is papers else count, []
+        for _ in range(5 if contender in FAST else 1):
             receive, send = fork.Pipe(duplex=False)
-            process = fork.Process(target=measure, args=(contender, scores, truth, send))
+            process = fork.Process(target=measure, args=(contender, scores[:used], truth[:used], send))
             process.start()
             runs.append(receive.recv())
             process.join()
-        seconds, memory, values = min(runs)
+        seconds, memory, values, width = min(runs, key=lambda run: run[0])
+        seconds *= count / used
         baseline = baseline or seconds
         shown = "  ".join("-".ljust(8) if v is None else f"{v:.6f}" for v in values)
-        each = f"{seconds:9.3f}{seconds / len(scores) * 1e3:9.1f}{seconds / scores.size * 1e9:9.1f}"
-        figures = f"{each}{memory:10.0f}{seconds / baseline:8.0f}"
-        print(f"{contender.__name__:20}{figures}  {shown}", flush=True)
+        each = f"{seconds:9.3f}{seconds / count * 1e3:9.2f}{seconds / scores.size * 1e9:9.1f}"
+        figures = f"{each}{memory:10.0f}{seconds / baseline:8.1f}"
+        print(f"{contender.__name__:20}{figures}  {shown}  {'' if width is None else f'{width:.1e}'}", flush=True)
 
 
 if __name__ == "__main__":
     numbers = [int(a) for a in sys.argv[1:] if a.isdigit()]
-    main("volumes", *(numbers or (5, 128))) if "volumes" in sys.argv else main("pictures", *numbers)
+    if "volumes" in sys.argv or numbers:
+        main("volumes" if "volumes" in sys.argv else "pictures", *(numbers or (5, 128)))
+    else:
+        main()
+        main("pictures", 100, 512)
+        main("volumes", 5, 128)

@@ -75,6 +75,8 @@ def test_chance_levels_are_what_random_scores_reach():
 def test_the_chance_level_of_aupro_follows_its_limit():
     assert chance_level("aupro", 0.5) == 0.15
     assert chance_level("aupro", 0.5, limit=1.0) == 0.5
+    assert chance_level("aupro_05", 0.5) == 0.025
+    assert chance_level("aupro_lineage", 0.5) is None
 
 
 @pytest.mark.parametrize("arguments", [("accuracy", 0.5), ("ap", 1.1), ("ap", math.nan), ("aupro", 0.5, 0.0)])

@@ -48,6 +48,7 @@ def all_four(truth, scores, regions):
         "ap": float(average_precision_score(truth, scores)),
         "f1_max": f1_max(truth, scores),
         "aupro": aupro(regions, scores),
+        "aupro_05": aupro(regions, scores, 0.05),
     }
 
 

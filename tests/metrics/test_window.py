@@ -159,7 +159,7 @@ def test_edges_are_those_of_the_bins():
     """Every float32 near an edge is counted where its edges say."""
     generator = torch.Generator().manual_seed(0)
     for scores in (torch.rand(20000, generator=generator), torch.randn(20000, generator=generator) * 100):
-        seen = window.look(scores, list(window.EMPTY))
+        seen, _ = window.look(scores, list(window.EMPTY))
         axis = window.axis_of(seen, 4096)
         position, low, top, _ = window.places(axis, 4096)
         place = np.empty(4096 + window.SLOTS, int)

@@ -81,7 +81,7 @@ def test_rows_of_the_grid_are_named_apart_and_say_how_they_were_smoothed_and_vie
     columns |= {"experiment": "e", "model": "m", "backbone": "b", "weights": "w", "trained_on": "t", "tested_on": "s"}
     columns |= {"domain": "d", "dataset": "d", "fingerprint": "f", "unit": "object", "hardware": "h", "packages": "p"}
     rows = {r.metric: r for r in level_rows(level, columns, f"{VIEWED}9 tilts")}
-    assert set(rows) == {"auroc", "ap", "f1_max", "aupro"}
+    assert set(rows) == {"auroc", "ap", "f1_max", "aupro", "aupro_05", "aupro_lineage"}
     assert rows["aupro"].level == "grid" and rows["aupro"].element == "grid12"
     assert rows["aupro"].definition == (
         "aupro/1; false-positive rate up to 0.3; on grid12, smoothed by a Gaussian of 1.5 cells, "

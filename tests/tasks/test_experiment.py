@@ -62,7 +62,7 @@ def test_a_run_has_rows_samples_pictures_and_the_expert(run):
     rows = numbers(run)
     assert {(level, metric) for _, level, metric in rows} == {
         *(("sample", m) for m in ("auroc", "ap", "f1_max", "f1_source")),
-        *(("element", m) for m in ("auroc", "ap", "f1_max", "aupro")),
+        *(("element", m) for m in ("auroc", "ap", "f1_max", "aupro", "aupro_05", "aupro_lineage")),
     }
     row = rows["all", "sample", "auroc"]
     assert (row.trained_on, row.tested_on, row.domain, row.dataset) == ("parts", "parts", "industrial", "mvtec")
@@ -120,9 +120,9 @@ def test_testing_on_what_was_trained_on_is_marked(root, run):
 def test_only_the_category_that_was_trained_on_is_marked(root):
     folder = fit(root, "train.parts.categories=[woven]", f"test.parts.root={root}/source")
     rows = [r for r in load([folder]) if not r.control]
-    assert {r.category for r in rows} == {"all", "brushed", "printed", "woven"}
+    assert {r.category for r in rows} == {"all", "pooled", "brushed", "printed", "woven"}
     for row in rows:
-        assert row.in_domain == (row.category in ("all", "woven")), row.category
+        assert row.in_domain == (row.category in ("all", "pooled", "woven")), row.category
         assert row.overlap == (5 if row.in_domain else 0)
 
 

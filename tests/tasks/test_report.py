@@ -14,7 +14,7 @@ from framework.config import DataConfig
 from framework.data import fingerprint
 from framework.data.index import Index
 from framework.data.kinship import hashed, home
-from framework.leaderboard.rows import ALL, VIEWED
+from framework.leaderboard.rows import ALL, POOLED, VIEWED
 from framework.metrics.detections import found_coarse, tally
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse
@@ -100,6 +100,31 @@ def test_intervals_resample_patients_at_every_level(name):
         found = _interval(Level(level, "voxel", {}, own), metric, own)
         widths.append((found.low, found.high))
     assert widths[0][1] - widths[0][0] > 1.3 * (widths[1][1] - widths[1][0]), widths
+
+
+def test_all_categories_in_one_pot_have_rows_beside_their_mean():
+    """Category b's scores lie above all of a's, so the pot ranks worse than the mean of the two."""
+    rng, curves = np.random.default_rng(1), AnomalyCurves(["a", "b"], regions=True)
+    lines, numbers = [], torch.tensor([1] * 10 + [0] * 90, dtype=torch.int32)
+    for i in range(20):
+        scores = 0.2 + 0.3 * (i % 2) + 0.1 * torch.from_numpy(rng.uniform(0, 1, 100)).float() + 0.05 * numbers
+        curves.update(scores, numbers > 0, numbers, group=i % 2)
+        hist, count = coarse(scores, numbers > 0, numbers)
+        line = {"category": "ab"[i % 2], "group": str(i), "label": True, "seen": False, "related": False}
+        lines.append(line | {"hist": hist.tobytes(), "regions": count})
+    columns = {name: getattr(row(), name) for name in COLUMNS if name != "category"}
+    level = Level("element", "pixel", curves.compute(), lines, pooled=curves.pooled())
+    rows = {(r.category, r.metric): r for r in level_rows(level, columns)}
+    assert len(rows) == 4 * 6
+    for metric in ("auroc", "ap", "f1_max", "aupro", "aupro_05", "aupro_lineage"):
+        mean, pot, one, two = (rows[category, metric] for category in ("all", "pooled", "a", "b"))
+        assert mean.value == pytest.approx((one.value + two.value) / 2) and pot.elements == mean.elements == 2000
+        assert pot.protocol == one.protocol and pot.definition == mean.definition
+        assert ("regions 8-connected" in pot.protocol) == metric.startswith("aupro")
+    assert rows["pooled", "auroc"].interval and rows["pooled", "aupro_lineage"].low is None
+    assert rows["pooled", "auroc"].value < rows["all", "auroc"].value - 0.05
+    assert rows["all", "aupro_05"].chance == pytest.approx(0.025) and rows["all", "aupro_lineage"].chance is None
+    assert [r for r in level_rows(replace(level, pooled=None), columns) if r.category == POOLED] == []
 
 
 def _measured(rng, patient, effect):

@@ -62,7 +62,7 @@ def page(
         lstrip_blocks=True,
     )
     environment.globals.update(words=words, own_and_other=own_and_other, breakable=_breakable)
-    shown = matrices(rows)
+    shown = matrices(rows, legacy=True)
     items, pictures = _gallery(gallery)
     return environment.get_template("page.html.j2").render(
         title=title,

@@ -10,7 +10,8 @@ from framework.leaderboard.matrix import Cell, Matrix, newest, reached
 from framework.leaderboard.rows import Row
 
 METRIC_NAMES = {
-    **{"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO"},
+    **{"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO", "aupro_05": "AUPRO at 0.05"},
+    **{"aupro_lineage": "AUPRO as most papers print it"},
     **{"f1_source": "F1 at the source's threshold"},
     **{"dice_best": "Dice, best threshold", "dice_fixed": "Dice at 0.5", "sensitivity": "sensitivity at 1 FP a scan"},
     **{"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "precision": "precision", "recall": "recall"},
