@@ -205,7 +205,7 @@ def _leaderboard(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", type=Path, default=None, help="file (every_eval_ever: folder) to write instead of printing")
     text = "published numbers to print beside: a name (table2) or a file, see experiments/published/"
     p.add_argument("--beside", default="", metavar="NAME", help=text)
-    p.epilog = "Also: leaderboard verify, leaderboard merge; see their --help."
+    p.epilog = "Also: leaderboard verify, merge and rescore; see their --help."
 
 
 def _verify(p: argparse.ArgumentParser) -> None:
@@ -215,6 +215,11 @@ def _verify(p: argparse.ArgumentParser) -> None:
     p.add_argument("--set", dest="sets", action="append", default=[], metavar="NAME", help=text)
     text = "difference, in [0, 1], up to which a row holds (default: half of the last digit shown, 0.0005)"
     p.add_argument("--tolerance", type=float, default=5e-4, help=text)
+
+
+def _rescore(p: argparse.ArgumentParser) -> None:
+    p.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="run folders, or folders of them")
+    p.add_argument("--out", type=Path, default=None, help="folder that new runs are added to (default: beside each)")
 
 
 def _merge(p: argparse.ArgumentParser) -> None:
@@ -239,4 +244,5 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "leaderboard": _leaderboard,
     "leaderboard verify": _verify,
     "leaderboard merge": _merge,
+    "leaderboard rescore": _rescore,
 }

@@ -269,6 +269,18 @@ def merge(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def rescore(arguments: argparse.Namespace) -> int:
+    """Make the rows of runs anew by today's metrics, from the scores that they saved."""
+    from framework.leaderboard.store import folders
+    from framework.tasks.rescore import rescore
+
+    for folder in folders(arguments.paths):
+        written, new, kept = rescore(folder, arguments.out or folder.parent)
+        rest = f"; {kept} of an old definition have no saved scores and stay" if kept else ""
+        print(f"{folder.name}: " + (f"{new} rows anew in {written}" if written else "every row is as today") + rest)
+    return 0
+
+
 VERBS = {
     run.__name__: run
     for run in (
@@ -287,7 +299,7 @@ VERBS = {
         synthesize,
         leaderboard,
     )
-} | {"leaderboard verify": verify, "leaderboard merge": merge}
+} | {"leaderboard verify": verify, "leaderboard merge": merge, "leaderboard rescore": rescore}
 
 
 if __name__ == "__main__":

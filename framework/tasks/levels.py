@@ -33,6 +33,11 @@ class Level:
     flat: bool = False  # whether elements of different samples or slices never touch
     pooled: Curves | None = None  # of all categories in one pot
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the run record keeps, so that rows can be made anew from saved scores; see ``rescore``."""
+        return {"name": self.name, "element": self.element, "note": self.note, "whole": self.whole, "flat": self.flat}
+
 
 @dataclass(frozen=True, slots=True)
 class Scanned:

@@ -62,6 +62,7 @@ def rate(config: Config, path: Path, model: str, trained_on: Sequence[str] = (),
     rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     pictures: list[dict[str, Any]] = []
+    described: dict[str, list[dict[str, Any]]] = {}
     for index in sets:
         found = Rated(index, told[index.name])
         contents = digests(index.records)
@@ -71,11 +72,14 @@ def rate(config: Config, path: Path, model: str, trained_on: Sequence[str] = (),
         columns = common | {"known": between(trained, mine)}
         made = levels(index, found.curves(), taught_lines, "max", kind="any")
         rows += set_rows(index, made, columns, contents, found.resized)
+        described[index.name] = [level.told for level in made]
         samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in taught_lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in found.gallery.items()]
     if not rows:
         raise UserError(f"experiment {config.name}: no set under test has both classes, so there is no row.")
-    folder = write_run(Path(config.out), common | {"scores": str(path.resolve())}, rows, samples, pictures)
+    folder = write_run(
+        Path(config.out), common | {"scores": str(path.resolve()), "levels": described}, rows, samples, pictures
+    )
     for line in summary(rows):
         say(line)
     say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")

@@ -17,8 +17,8 @@ from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.text import mmad
 from framework.metrics.text.answers import anchored, choice, legacy_choice, substring
 from framework.metrics.text.detection import Detection, detection
+from framework.tasks.level_rows import level_rows
 from framework.tasks.levels import Level
-from framework.tasks.report import level_rows
 
 STRICT, PUBLISHED = "answer", "published answer"
 RULES: dict[str, Callable[[str], bool | None]] = {STRICT: anchored, PUBLISHED: substring}

@@ -14,8 +14,8 @@ from framework.data.index import Index
 from framework.leaderboard.rows import VIEWED
 from framework.models.scoring import on_grid
 from framework.tasks.evaluation import Evaluation
+from framework.tasks.level_rows import level_rows
 from framework.tasks.levels import Level
-from framework.tasks.report import level_rows
 from framework.types import Batch, Grid, Record, Sample, Verdict
 
 SIDE, VIEW = 12, 8

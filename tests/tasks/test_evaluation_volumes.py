@@ -14,8 +14,8 @@ from framework.data.index import Index
 from framework.leaderboard.rows import ALL, SCANNED
 from framework.tasks.controls import controls
 from framework.tasks.evaluation import Evaluation
+from framework.tasks.level_rows import level_rows
 from framework.tasks.levels import levels, reduced
-from framework.tasks.report import level_rows
 from framework.types import Batch, Record, Sample, Verdict
 
 SHAPE = (9, 8, 6)  # voxels in file order; views are the slices 1, 3 and 5 of the last axis

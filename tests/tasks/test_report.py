@@ -18,8 +18,9 @@ from framework.leaderboard.rows import ALL, POOLED, VIEWED
 from framework.metrics.detections import found_coarse, tally
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse
+from framework.tasks.level_rows import _interval, _row, level_rows
 from framework.tasks.levels import Level, curves_of
-from framework.tasks.report import _interval, _row, level_rows, set_rows, taught
+from framework.tasks.report import set_rows, taught
 from framework.types import Record
 
 COLUMNS = (

@@ -1,0 +1,144 @@
+"""A run folder -> the same run with rows by today's metrics, from the scores it saved: no model runs, no data is read.
+
+Rows whose metric is defined today as it was then stay as they are. Of another version, samples and groups are exact to
+the error their row states; elements follow from each sample's coarse histogram, so their error is larger, and stated.
+What no scores are saved of (single slices, grids, scans, controls) keeps the row it had.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framework import provenance
+from framework.errors import UserError
+from framework.leaderboard import seal
+from framework.leaderboard.rows import Row
+from framework.leaderboard.store import load, load_gallery, load_samples, write_run
+from framework.metrics.axis import Scale
+from framework.metrics.curves import REGION, Curves, curves
+from framework.tasks.definitions import PROTOCOLS
+from framework.tasks.level_rows import level_rows
+from framework.tasks.levels import Level, curves_of, grouped, pooled_of
+
+TABLES = ("rows.parquet", "samples.parquet", "gallery.parquet")
+_LEVELS = ("sample", "group", "element")  # whose scores are saved
+_FRESH = ("value", "error", "low", "high", "interval", "chance", "protocol")  # what a metric decides of a row
+
+
+def rescore(folder: Path, out: Path) -> tuple[Path | None, int, int]:
+    """Write the run again where a metric has another definition now; ``leaderboard`` then shows the newer rows.
+
+    Args:
+        folder: of a run.
+        out: folder of runs that the new one is added to.
+
+    Returns:
+        The new run folder, None where every row is as today; how many rows are new, and how many others of an old
+        definition keep it.
+
+    Raises:
+        UserError: the run is older than this, or is no run; ``out`` cannot be written.
+        UnreadableError: the run was changed since it was written.
+    """
+    if not (folder / seal.RECORD).is_file():
+        raise UserError(f"{folder}: no run folder, it has no {seal.RECORD}.")
+    seal.check_folder(folder)
+    run, rows = seal.read(folder), load([folder])
+    if "levels" not in run:
+        raise UserError(f"{folder}: does not say what its levels are (older than that, or answers); test again.")
+    fresh = {_key(row): row for row in _made(run, rows, load_samples([folder]))}
+    old = [row for row in rows if _version(row.protocol) != _version(PROTOCOLS.get(row.metric, row.protocol))]
+    stamp = provenance.stamp(run["experiment"], run["config"])
+    moment = {name: stamp[name] for name in ("run", "date", "commit", "dirty")}
+    new = {_key(row): _renewed(row, fresh[_key(row)]) for row in old if _key(row) in fresh}
+    if not new:
+        return None, 0, len(old)
+    told = [replace(new.get(_key(row), row), **moment) for row in rows]
+    record = {k: v for k, v in run.items() if k not in (seal.FILES, seal.SEAL)} | stamp | {"rescored": run["run"]}
+    samples, gallery = ([_own(item) for item in read([folder])] for read in (load_samples, load_gallery))
+    written = write_run(out, record, told, samples, gallery, _attached(folder, run))
+    return written, len(new), len(old) - len(new)
+
+
+def _made(run: Mapping[str, Any], rows: list[Row], samples: list[dict[str, Any]]) -> Iterator[Row]:
+    """Rows by today's metrics of every level whose scores are saved."""
+    rule = run.get("settings", {}).get("model", {}).get("pool", "max")
+    for tested_on, told in run["levels"].items():
+        own = [row for row in rows if row.tested_on == tested_on and not row.control]
+        lines = [s | {"seen": False, "related": False} for s in samples if s["tested_on"] == tested_on]
+        for level in told:
+            like = [row for row in own if (row.level, row.element) == (level["name"], level["element"])]
+            if like and level["name"] in _LEVELS and (found := _level(level, lines, rule)):
+                columns = {k: v for k, v in asdict(like[0]).items() if k not in _COUNTED}
+                yield from level_rows(found, columns)
+
+
+_COUNTED = (  # columns that ``level_rows`` fills
+    *("category", "level", "element", "metric", "groups", "normal", "anomalous", "elements", "anomalous_elements"),
+    *("in_domain", "overlap", "related", "near", "known", *_FRESH),
+)
+
+
+def _level(told: Mapping[str, Any], lines: list[dict[str, Any]], rule: str) -> Level | None:
+    """A level as it was evaluated, from what was saved of its samples."""
+    if told["name"] == "element":
+        lines = [line for line in lines if line["hist"] is not None]
+        found, pooled = _by_category(lines), _coarse_curves(lines) if lines else None
+    else:
+        if told["name"] == "group":
+            lines = grouped([line for line in lines if line["group"] != line["id"]], rule)
+        found = curves_of(lines, "any") if lines else {}
+        pooled = pooled_of(lines, "any") if lines else None
+    return Level(**told, curves=found, lines=lines, pooled=pooled) if lines else None
+
+
+def _by_category(lines: list[dict[str, Any]]) -> dict[str, Curves]:
+    names = sorted({line["category"] for line in lines})
+    return {name: _coarse_curves([line for line in lines if line["category"] == name]) for name in names}
+
+
+def _coarse_curves(lines: list[dict[str, Any]]) -> Curves:
+    """Curves of the elements of some samples; elements of a coarse bin tie, and the error says what that can cost."""
+    hists = np.stack([np.frombuffer(line["hist"], np.float32).reshape(3, -1) for line in lines]).astype(np.float64)
+    whole = hists.sum(0)  # (3, K)
+    edges = np.arange(whole.shape[1], dtype=np.float64)
+    whole[2] *= REGION
+    return curves(np.rint(whole).astype(np.int64), Scale(edges, edges + 1, np.zeros(len(edges), bool)))
+
+
+def _renewed(row: Row, fresh: Row) -> Row:
+    """A row with what the metric says now; what was counted, and what the model was taught, stays."""
+    return replace(row, **{name: getattr(fresh, name) for name in _FRESH} | {"protocol": fresh.definition + _tail(row)})
+
+
+def _tail(row: Row) -> str:
+    """What ``level_rows`` adds to a definition: over how many categories, and how views were made."""
+    found = re.search(r"; mean over (?:\d+ of \d+ )?categories.*|; views: .*", row.protocol, re.DOTALL)
+    return found[0] if found else ""
+
+
+def _version(protocol: str) -> str:
+    """For example "aupro/1"."""
+    return protocol.partition(";")[0].partition(",")[0].strip()
+
+
+def _key(row: Row) -> tuple[str, ...]:
+    return row.model, row.tested_on, row.category, row.level, row.element, row.metric
+
+
+def _own(item: dict[str, Any]) -> dict[str, Any]:
+    """An entry as ``write_run`` takes it, which adds the run."""
+    return {key: value for key, value in item.items() if key != "run"}
+
+
+def _attached(folder: Path, run: Mapping[str, Any]) -> dict[str, Callable[[Path], object]]:
+    """The other files of the run, such as its expert."""
+    return {name: partial(shutil.copyfile, folder / name) for name in run.get(seal.FILES, {}) if name not in TABLES}
