@@ -103,8 +103,8 @@ def test_mistakes_in_an_experiment(parts, capsys, override, message):
     ],
 )
 def test_mistakes_that_lightning_finds(parts, capsys, override, message):
-    for verb in ("fit", "test"):
-        assert message in mistake(capsys, verb, parts / "x.yaml", override, "checkpoint=x.ckpt")
+    assert message in mistake(capsys, "fit", parts / "x.yaml", override)
+    assert message in mistake(capsys, "test", parts / "x.yaml", override, "model.expert.name=musc")
     assert not (parts / "runs").exists()
 
 

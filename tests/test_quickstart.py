@@ -86,7 +86,7 @@ def test_it_fills_the_matrix_at_both_levels(out):
 def test_it_leaves_a_page_a_table_and_the_experts(out, capsys):
     page = (out / "index.html").read_text()
     assert "These are procedural sets" in page and "://" not in page.replace("http://www.w3.org", "")
-    assert all(page.count(domain) > 3 for domain in SIZES)
+    assert all(domain in page for domain in SIZES)
     assert "industrial" in (out / "leaderboard.md").read_text()
     for domain, suffix in {"industrial": "png", "medical": "nii.gz", "pointcloud": "pcd"}.items():
         file = next((out / "data" / domain / "target").rglob(f"*.{suffix}"))

@@ -28,7 +28,7 @@ from framework.leaderboard.statistics.bootstrap import (
 )
 from framework.leaderboard.statistics.delong import independent, placed
 from framework.leaderboard.statistics.draws import Resampled, resampled
-from framework.leaderboard.statistics.exact import ELEMENT_METRICS, SAMPLE_METRICS
+from framework.leaderboard.statistics.exact import ELEMENT_METRICS, REGION_METRICS, SAMPLE_METRICS
 from framework.leaderboard.statistics.student import quantile
 
 RESAMPLES, SEED = 1000, 0
@@ -159,7 +159,7 @@ def _of_elements(lines: Sequence[Line], key: str, count: int, unit: str) -> dict
     regions = np.array([line["regions"] or 0 for line in lines])
     groups, categories = ([line[name] for line in lines] for name in ("group", "category"))
     plain, numbered = element_parts(hists), element_parts(hists, regions)
-    parts: list[tuple[np.ndarray, tuple[str, ...]]] = [(plain, SAMPLE_METRICS), (numbered, ("aupro",))]
+    parts: list[tuple[np.ndarray, tuple[str, ...]]] = [(plain, SAMPLE_METRICS), (numbered, REGION_METRICS)]
     if np.array_equal(plain, numbered):
         parts = [(plain, ELEMENT_METRICS)]
     evidence: dict[str, Evidence] = {}

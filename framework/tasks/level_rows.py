@@ -14,7 +14,6 @@ from framework.leaderboard.statistics import (
     independent,
     sample_interval,
 )
-from framework.metrics.curves import STRICT
 from framework.metrics.fixed import f1_interval
 from framework.metrics.intervals import DICE, dice_interval, sensitivity_interval
 from framework.tasks.definitions import definition
@@ -108,8 +107,7 @@ def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interva
     if metric in DICE:
         return dice_interval(hists, groups, categories, metric, resamples=RESAMPLES)
     regions = np.array([line["regions"] for line in lines])
-    name, limit = ("aupro", STRICT) if metric == "aupro_05" else (metric, 0.3)
-    return element_interval(hists, regions, groups, categories, name, resamples=RESAMPLES, fpr_limit=limit)
+    return element_interval(hists, regions, groups, categories, metric, resamples=RESAMPLES)
 
 
 def _stacked(lines: list[dict[str, Any]], name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from framework.leaderboard.statistics.draws import Labels, Values, resampled
-from framework.leaderboard.statistics.exact import ELEMENT_METRICS, checked, steps, thresholds, values
+from framework.leaderboard.statistics.exact import ELEMENT_METRICS, REGION_METRICS, checked, steps, thresholds, values
 
 CHUNK = 1 << 20  # weights of samples held at a time
 ROUNDED = 1e-6  # resamples that differ by less agree: they are reckoned in float32
@@ -91,15 +91,15 @@ def element_interval(
 
     ``hists (n, 3, K)`` hold normal elements, anomalous elements and shares of regions, ascending in score
     (``framework.metrics.regions.coarse``), ``regions (n,)`` how many regions each sample has; ``metric`` is one of
-    ``SAMPLE_METRICS`` or "aupro", this up to the false-positive rate ``fpr_limit``; the rest, what is returned and
-    what is raised are as in ``sample_interval``. Inside a bin scores count as evenly mixed. That moves a value by some
+    ``ELEMENT_METRICS``, "aupro" up to the false-positive rate ``fpr_limit``; the rest, what is returned and what is
+    raised are as in ``sample_interval``. Inside a bin scores count as evenly mixed. That moves a value by some
     1e-3 where scores spread over many of the bins, and by far more where they crowd in a few or lie beyond the ends:
     ask ``Interval.describes``.
     """
     if not len(hists) == len(regions) == len(groups) or metric not in ELEMENT_METRICS:
         raise ValueError(f"{metric}: {len(hists)} histograms, {len(regions)} region counts, {len(groups)} groups")
     found = element_values(hists, regions, (metric,), fpr_limit)
-    held = element_parts(hists, regions if metric == "aupro" else None)
+    held = element_parts(hists, regions if metric in REGION_METRICS else None)
     return group_interval(groups, categories, held, found, resamples, seed, level)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 SAMPLE_METRICS = ("auroc", "ap", "f1_max")
-ELEMENT_METRICS = (*SAMPLE_METRICS, "aupro")
+STRICT = 0.05  # highest false-positive rate of "aupro_05"
+REGION_METRICS = ("aupro", "aupro_05")
+ELEMENT_METRICS = (*SAMPLE_METRICS, *REGION_METRICS)
 
 
 def auroc(scores: np.ndarray, labels: np.ndarray) -> float | None:
@@ -69,7 +71,8 @@ def values(
             found[i] = np.einsum("bt,bt->b", positives, precision) / whole
         else:
             assert shares is not None and regions is not None
-            found[i] = _aupro(negatives / fp[:, -1:], shares / regions[:, None], limit)
+            upto = limit if metric == "aupro" else STRICT
+            found[i] = _aupro(negatives / fp[:, -1:], shares / regions[:, None], upto)
     return found
 
 
