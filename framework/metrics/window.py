@@ -216,7 +216,7 @@ def agreed(seen: list[float], hists: Tensor, old: list[Axis], bins: int) -> list
         if axis.kind == SHARE:
             position, low, top, _ = places(axis, bins)
             used = hist[:2].any(0).cpu().numpy()[position] & (top > low)
-            floor = max(floor, *np.ceil(np.log2((top - low)[used])).tolist(), EMPTY[FLOOR])
+            floor = max(floor, math.ceil(math.log2((top[used] - low[used]).max(initial=2.0**-126))))
     return [*seen[:FLOOR], floor]
 
 
