@@ -63,9 +63,10 @@ def read_mask(path: Path) -> np.ndarray:
     if not path.is_file():
         raise TruthError(f"{path}: the mask is missing. Restore it, or take its image out of the set.")
     image = _open(path)
-    deep = image.mode == "F" or image.mode.startswith("I")
-    values = np.asarray(image)[..., None] if deep else np.asarray(image.convert("RGB"))
-    return np.any(values > 127 if image.format == "JPEG" else values != 0, axis=2)
+    grey = image.mode in ("F", "L") or image.mode.startswith("I")
+    values = np.asarray(image if grey else image.convert("RGB"))
+    marked = values > 127 if image.format == "JPEG" else values != 0
+    return marked if grey else marked[..., 0] | marked[..., 1] | marked[..., 2]
 
 
 def size_of(path: Path) -> tuple[int, int]:

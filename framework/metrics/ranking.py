@@ -15,7 +15,7 @@ from torchmetrics import Metric
 from framework.metrics import axis, state, window
 from framework.metrics.axis import BINS, Scale, Scores
 from framework.metrics.curves import REGION, Curves, curves
-from framework.metrics.regions import where
+from framework.metrics.regions import COARSE, where
 
 CHUNK = 1 << 16  # elements at a time on a CPU, so that what lies between steps stays in its cache
 CHUNK_ANY = 1 << 20  # here a step has a part that does not depend on how many they are
@@ -107,6 +107,33 @@ class AnomalyCurves(Metric):
         """Curves of all groups thrown together, over all ranks: every rank must call it."""
         with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync):
             return self._curves(*self._joined())
+
+    def edges(self, group: int | None = None, bins: int = COARSE) -> np.ndarray:
+        """Where ``regions.coarse`` should part scores of unknown range, over all ranks: every rank must call it.
+
+        Half of the bins hold like parts of the anomalous elements, half of the normal ones; so intervals are as good
+        whatever the scores. All samples whose histograms are to be added need the same edges.
+
+        Args:
+            group: position in ``groups``; None for all of them together.
+            bins: of the coarse histograms.
+
+        Returns:
+            ``(bins - 1,)`` float64, ascending; some may be equal.
+
+        Raises:
+            ValueError: scores are not of unknown range.
+        """
+        if self.scores != "any":
+            raise ValueError(f"scores are {self.scores}: coarse histograms of these need no edges")
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync):
+            hist, seen = self._joined() if group is None else (self.hist[group].cpu(), self.seen[group].tolist())
+        position, low, *_ = window.places(window.axis_of(seen, self.bins), self.bins)
+        counts = hist.numpy()[:2, position].astype(np.float64)  # (2, K)
+        parts = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        below = parts.sum(0).cumsum()
+        wanted = np.arange(1, bins) / bins * below[-1]
+        return low[np.minimum(np.searchsorted(below, wanted) + 1, len(low) - 1)]
 
     def _joined(self) -> tuple[Tensor, list[float]]:
         """Counts of all groups together, and what was seen."""

@@ -82,15 +82,20 @@ def coarse(
     regions: Tensor | np.ndarray | None = None,
     bins: int = COARSE,
     scores_kind: Kind = "probability",
+    edges: np.ndarray | None = None,
 ) -> tuple[np.ndarray, int]:
     """One sample's histogram on an axis linear in the logit, clipped to +-16: what intervals resample.
+
+    Scores of unknown range have no such axis. They are counted twice: ``AnomalyCurves(scores="any")`` first, whose
+    ``edges`` then are those of every sample's histogram.
 
     Args:
         scores: ``(E,)`` floating point, probabilities in [0, 1] or logits.
         targets: ``(E,)`` bool or 0/1.
         regions: ``(E,)`` integer, the region (1, 2, ...) of each anomalous element.
         bins: of the result.
-        scores_kind: what scores are.
+        scores_kind: what scores are, without ``edges``.
+        edges: ``(bins - 1,)`` ascending, where a bin ends and the next one begins; then ``bins`` counts them.
 
     Returns:
         ``(3, bins)`` float32, ascending in score: normal elements, anomalous elements, and the sum of 1 / area of
@@ -100,13 +105,16 @@ def coarse(
         ValueError: a score is NaN or out of range.
     """
     values = torch.as_tensor(scores).detach().reshape(-1).float()
+    bins = bins if edges is None else len(edges) + 1
     hist = np.zeros((3, bins), np.float32)
     if not len(values):
         return hist, 0
-    zeros = axis.check(values, scores_kind)[0] < axis.TINY
-    found = (
-        coarse_bins(scores_kind, bins).to(values.device).index_select(0, axis.keys(values, scores_kind, zeros=zeros))
-    )
+    low, _ = axis.check(values, scores_kind if edges is None else "logit")
+    if edges is None:
+        keys = axis.keys(values, scores_kind, zeros=low < axis.TINY)
+        found = coarse_bins(scores_kind, bins).to(values.device).index_select(0, keys)
+    else:
+        found = torch.bucketize(values.double(), torch.from_numpy(edges).to(values.device), right=True)
     places = where(torch.as_tensor(targets).reshape(-1))
     anomalous = found[places]
     positives = torch.bincount(anomalous, minlength=bins)

@@ -207,21 +207,17 @@ def moved(hist: Tensor, old: Axis, new: Axis, bins: int) -> Tensor:
 
 
 def agreed(seen: list[float], hists: Tensor, old: list[Axis], bins: int) -> list[float]:
-    """``seen`` with the ``FLOOR`` that it needs where counts were made on other axes, a row of ``hists`` each."""
-    if axis_of(seen, bins).kind != LINE:
-        return seen
-    floors = [floor_of(hist, axis, bins) for hist, axis in zip(hists, old, strict=True)]
-    return [*seen[:FLOOR], max(seen[FLOOR], *floors)]
+    """``seen`` with the ``FLOOR`` that it needs where counts were made on other axes, a row of ``hists`` each.
 
-
-def floor_of(hist: Tensor, axis: Axis, bins: int) -> float:
-    """The exponent of a LINE within whose bins those used of a SHARE lie; of another axis that of ``EMPTY``."""
-    if axis.kind != SHARE:
-        return EMPTY[FLOOR]
-    position, low, top, _ = places(axis, bins)
-    used = hist[:2].any(0).cpu().numpy()[position]
-    widest = float((top[used] - low[used]).max(initial=0.0, where=np.isfinite(low[used])))
-    return max(EMPTY[FLOOR], float(math.ceil(math.log2(widest)))) if widest else EMPTY[FLOOR]
+    It is the exponent of a LINE within whose bins those used of a SHARE lie.
+    """
+    floor = seen[FLOOR]
+    for hist, axis in zip(hists, old, strict=True) if axis_of(seen, bins).kind == LINE else ():
+        if axis.kind == SHARE:
+            position, low, top, _ = places(axis, bins)
+            used = hist[:2].any(0).cpu().numpy()[position] & (top > low)
+            floor = max(floor, math.ceil(math.log2((top[used] - low[used]).max(initial=2.0**-126))))
+    return [*seen[:FLOOR], floor]
 
 
 def _code(shares: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from framework.colours import overlay
 from framework.types import Sample
@@ -59,7 +60,7 @@ class Gallery:
         key = (-wrongness, name, position)
         if len(self._worst) == KEPT and key > self._worst[-1][0]:
             return
-        picture = sample.views[view].transpose(1, 2, 0)
+        picture = _small(sample.views[view].transpose(1, 2, 0))
         truth = _truth_of_view(sample, view)
         item = {
             "tested_on": self.tested_on,
@@ -72,7 +73,7 @@ class Gallery:
             "wrongness": wrongness,
             "title": ", ".join([title or record.path.name, *filter(None, sample.captions[view : view + 1])]),
             "view": _webp(picture),
-            "overlay": _webp(overlay(picture, torch.as_tensor(maps[view]).cpu().numpy())),
+            "overlay": _webp(overlay(picture, _shrunk(torch.as_tensor(maps[view]).cpu(), picture))),
             "truth": None if truth is None else _webp(_outlined(picture, truth)),
         }
         self._worst = sorted([*self._worst, (key, item)], key=itemgetter(0))[:KEPT]
@@ -95,13 +96,26 @@ def _truth_of_view(sample: Sample, view: int) -> np.ndarray | None:
 
 
 def _outlined(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The picture, darker, with the anomalous region at full strength."""
-    return np.where(truth[..., None], picture, (picture * 0.35).astype(np.uint8))
+    """The picture, darker, with the anomalous region at full strength; ``truth`` is that of the view in full size."""
+    share = _shrunk(torch.from_numpy(np.ascontiguousarray(truth)).float(), picture)
+    return (picture * (0.35 + 0.65 * share[..., None])).astype(np.uint8)
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    """A picture in the size it is kept in: to draw in full size and then shrink takes longer than all else."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((SIDE, SIDE))
+    return np.asarray(image)
+
+
+def _shrunk(values: Tensor, picture: np.ndarray) -> np.ndarray:
+    """``(H, W)`` float32 of a view -> their means over the pixels of the small picture."""
+    if values.shape == picture.shape[:2]:
+        return values.numpy()
+    return interpolate(values[None, None], picture.shape[:2], mode="area")[0, 0].numpy()
 
 
 def _webp(picture: np.ndarray) -> bytes:
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    image.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=80)
+    Image.fromarray(picture).save(buffer, "WEBP", quality=80)
     return buffer.getvalue()

@@ -7,7 +7,7 @@ lazy-loader imageio tifffile kornia kornia-rs FrEIA opencv-python-headless jsona
 kiwisolver fonttools python-dateutil pyparsing six pandas python-dotenv einops albumentations``, then with
 ``PYTHONPATH=.:PEERS``; one that is missing is left out. Each contender runs in a process of its own: CPU time (ours and
 adeval: the least of five runs), and peak memory beyond what the maps themselves take. The code of papers is timed on
-the first 100 maps.
+100 of the maps.
 """
 
 import multiprocessing
@@ -67,7 +67,9 @@ def ours(scores, truth, batch=BATCH):
         metric.update(maps.flatten(), torch.from_numpy(some).flatten(), torch.from_numpy(np.concatenate(parts)))
     found = metric.compute()["all"]
     errors = found.auroc_error, found.ap_error, found.f1_max_error, found.aupro_error
-    return (found.auroc, found.ap, found.f1_max, found.aupro), max(e for e in errors if e is not None)
+    return (found.auroc, found.ap, found.f1_max, found.aupro, found.aupro_lineage), max(
+        e for e in errors if e is not None
+    )
 
 
 def ours_one_by_one(scores, truth):
@@ -75,7 +77,8 @@ def ours_one_by_one(scores, truth):
 
 
 def ours_half(scores, truth):
-    return ours(scores.astype(np.float16), truth)
+    """Of float16 scores, which ``measure`` makes."""
+    return ours(scores, truth)
 
 
 def anomalib(scores, truth):
@@ -108,7 +111,7 @@ def adeval(scores, truth):
 
 
 def papers(scores, truth):
-    """AUROC, AP and F1-max by scikit-learn and ``cal_pro_score`` as AnomalyCLIP has it, first 100 maps."""
+    """AUROC, AP and F1-max by scikit-learn and ``cal_pro_score`` as AnomalyCLIP has it."""
     from skimage import measure as image
 
     values, _ = scikit_learn(scores, truth)
@@ -122,7 +125,7 @@ def papers(scores, truth):
         covered.append(np.mean(shares))
         rates.append(np.logical_and(~truth, above).sum() / (~truth).sum())
     x, y = (np.array(a)[np.array(rates) < 0.3][::-1] for a in (rates, covered))
-    return (*values[:3], float(np.trapezoid(y, (x - x.min()) / (x.max() - x.min())))), None
+    return (*values[:3], None, float(np.trapezoid(y, (x - x.min()) / (x.max() - x.min())))), None
 
 
 def torchmetrics_exact(scores, truth):
@@ -166,6 +169,7 @@ def sorted_pro(scores, truth, limit=0.3):
 
 def measure(contender, scores, truth, pipe):
     torch.set_num_threads(1)
+    scores = scores.astype(np.float16) if contender is ours_half else scores
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     contender(scores[:2], truth[:2])  # the time of what a first call loads is not counted
     start = time.process_time()
@@ -185,7 +189,7 @@ def main(kind="pictures", count=500, side=256):
     size, share = f"{scores.size / 1e6:.1f} M elements", f"{truth.mean():.2%} anomalous"
     print(f"\n{count} x {side}^{scores.ndim - 1} maps, {size}, {share}, 1 thread")
     measured = f"{'CPU s':>9}{'ms/map':>9}{'ns/elem':>9}{'extra MB':>10}{'x ours':>8}"
-    print(f"{'':20}{measured}  AUROC     AP        F1-max    AUPRO     half-width")
+    print(f"{'':20}{measured}  AUROC     AP        F1-max    AUPRO     printed   half-width")
     fork, baseline = multiprocessing.get_context("fork"), 0.0
     for contender in CONTENDERS:
         if find_spec(NEEDS.get(contender, "numpy")) is None or (kind == "volumes" and contender in NEEDS):
@@ -194,14 +198,16 @@ def main(kind="pictures", count=500, side=256):
         used, runs = min(count, 100) if contender is papers else count, []
         for _ in range(5 if contender in FAST else 1):
             receive, send = fork.Pipe(duplex=False)
-            process = fork.Process(target=measure, args=(contender, scores[:used], truth[:used], send))
+            process = fork.Process(
+                target=measure, args=(contender, scores[:: count // used], truth[:: count // used], send)
+            )
             process.start()
             runs.append(receive.recv())
             process.join()
         seconds, memory, values, width = min(runs, key=lambda run: run[0])
         seconds *= count / used
         baseline = baseline or seconds
-        shown = "  ".join("-".ljust(8) if v is None else f"{v:.6f}" for v in values)
+        shown = "  ".join("-".ljust(8) if v is None else f"{v:.6f}" for v in (*values, None)[:5])
         each = f"{seconds:9.3f}{seconds / count * 1e3:9.2f}{seconds / scores.size * 1e9:9.1f}"
         figures = f"{each}{memory:10.0f}{seconds / baseline:8.1f}"
         print(f"{contender.__name__:20}{figures}  {shown}  {'' if width is None else f'{width:.1e}'}", flush=True)

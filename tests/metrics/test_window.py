@@ -8,8 +8,10 @@ import torch
 from metrics.exact import all_four, pictures
 from metrics.test_ranking import METRICS, SLACK, numbered, sigmoid
 
+from framework.leaderboard.statistics import element_interval
 from framework.metrics import window
 from framework.metrics.ranking import AnomalyCurves
+from framework.metrics.regions import coarse
 
 FAMILIES = {
     "spread": sigmoid,
@@ -169,3 +171,29 @@ def test_edges_are_those_of_the_bins():
         bins = place[window.counted(near, axis, 4096).numpy()]
         assert ((low[bins] <= near.numpy()) & ((near.numpy() < top[bins]) | (low[bins] == top[bins]))).all()
         assert (np.diff(low) >= 0).all()
+
+
+def test_intervals_of_scores_of_unknown_range_are_those_of_their_probabilities():
+    truth, noise = pictures(4, count=24, side=24)
+    logits, regions = (6 * noise).astype(np.float32), numbered(truth).reshape(truth.shape)
+    curves = measure(truth, 1e4 + logits.astype(np.float64))
+    found = curves.compute()["all"]
+    edges = curves.edges(0)
+    assert len(edges) == 511 and (np.diff(edges) >= 0).all() and np.array_equal(edges, curves.edges())
+    ours, theirs = (
+        [coarse(s.ravel(), t.ravel(), r.ravel(), **how) for s, t, r in zip(scores, truth, regions, strict=True)]
+        for scores, how in ((1e4 + logits.astype(np.float64), {"edges": edges}), (logits, {"scores_kind": "logit"}))
+    )
+    for metric, limit in (("auroc", 0.3), ("ap", 0.3), ("f1_max", 0.3), ("aupro", 0.3), ("aupro", 0.05)):
+        one, two = (
+            element_interval(
+                *(np.stack([h for h, _ in made]), np.array([n for _, n in made]), [str(i) for i in range(24)], None),
+                metric,
+                fpr_limit=limit,
+            )
+            for made in (ours, theirs)
+        )
+        assert one.describes(getattr(found, "aupro_05" if limit == 0.05 else metric)), metric
+        np.testing.assert_allclose([one.low, one.high], [two.low, two.high], atol=0.02)
+    with pytest.raises(ValueError, match="need no edges"):
+        AnomalyCurves(["all"]).edges()
