@@ -13,7 +13,8 @@ from framework.errors import UserError
 if TYPE_CHECKING:
     from framework.config import Config
 
-PRECISIONS = ("32-true", "32", "16-mixed", "bf16-mixed", "16", "bf16", "16-true", "bf16-true", "64-true", "64")
+MIXED = ("32-true", "32", "16-mixed", "bf16-mixed", "16", "bf16")  # of the others Lightning walks into our batches
+PRECISIONS = (*MIXED, "16-true", "bf16-true", "64-true", "64")  # of stage 2
 CHOICES = {  # a strategy is for Lightning to judge: plug-ins of its own add names
     "model.crops": ("base", "anyres", "base-fast", "anyres-fast"),
     "model.score": ("own", "max", "top1%", "half_max_half_own"),
@@ -23,7 +24,7 @@ CHOICES = {  # a strategy is for Lightning to judge: plug-ins of its own add nam
     "store.mode": ("auto", "always", "never"),
     "store.dtype": ("float16", "float32"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
-    "trainer.precision": (*PRECISIONS, "transformer-engine", "transformer-engine-float16"),
+    "trainer.precision": MIXED,
 }
 POSITIVE = (
     *("optim.lr", "optim.batch_size", "optim.restart", "test_batch_size"),

@@ -25,10 +25,10 @@ def plan(matrix: Transfer) -> str:
     done = sum(cell.key in there for cell in every)
     single = [cell for cell in every if not cell.trains]
     lines = [f"matrix      {matrix.name}, {len(every)} cells" + (f", {done} of them in {matrix.out}/" if done else "")]
-    for i, (name, method) in enumerate(matrix.methods.items()):
+    for i, name in enumerate(matrix.methods):
         own = [cell for cell in every if cell.config.name == f"{matrix.name}-{name}"]
         model = own[0].config.model
-        how = f"{len(own)} cells" if method.train else "1 cell, not trained"
+        how = f"{len(own)} cells" if own[0].trains else "1 cell, not trained"
         lines.append(f"{'' if i else 'methods':<11} {name}: {model.expert.name} on {model.backbone.name}, {how}")
     lines += protocols.shown(every[0].config)
     lines.append(

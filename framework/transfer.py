@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from framework import registry
 from framework.checks import check_values
 from framework.config import (
     BackboneConfig,
@@ -24,6 +25,7 @@ from framework.config import (
     digest,
 )
 from framework.errors import UserError
+from framework.models.experts import traits
 from framework.reading import changed, load_as
 
 ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP", "SLURM_ARRAY_TASK_COUNT")
@@ -36,7 +38,7 @@ class MethodConfig:
     model: dict[str, Any] = field(default_factory=dict)  # another expert's or backbone's name drops the other's options
     optim: dict[str, Any] = field(default_factory=dict)
     trainer: dict[str, Any] = field(default_factory=dict)
-    train: bool = True  # false: it needs no source, so it has one cell
+    train: bool = True  # false: it needs no source, so it has one cell; so has an expert with nothing to train
 
 
 @dataclass
@@ -90,8 +92,9 @@ def load(path: Path, overrides: list[str]) -> Transfer:
         UserError: names the file, the key, and what to write.
     """
     found: Transfer = load_as(Transfer, path, overrides)
+    registry.load_plugins(found.plugins)
     for key in ("sources", "targets", "methods", "seeds"):
-        if not getattr(found, key) and (key != "sources" or any(m.train for m in found.methods.values())):
+        if not getattr(found, key) and (key != "sources" or any(_trains(found, name) for name in found.methods)):
             raise UserError(f"{path}: {key}: names nothing, so the matrix has no cell.")
     if len(set(found.seeds)) < len(found.seeds):
         raise UserError(f"{path}: seeds: names one twice: {found.seeds}.")
@@ -107,12 +110,13 @@ def cells(matrix: Transfer) -> list[Cell]:
     """Every cell, methods outermost, then sources, then seeds.
 
     Raises:
-        UserError: a method changes a key that is not there; nothing is left to train on for a domain.
+        UserError: a method changes a key that is not there, or has an expert that is not; nothing is left to train on
+            for a domain.
     """
     found = []
-    for name, method in matrix.methods.items():
-        base = _experiment(matrix, name, method)
-        if not method.train:
+    for name in matrix.methods:
+        base = _experiment(matrix, name)
+        if not _trains(matrix, name):
             config = replace(base, seed=matrix.seeds[0], test=dict(matrix.targets))
             found.append(Cell(f"{name}, not trained", config, False))
             continue
@@ -149,9 +153,18 @@ def array(environment: Mapping[str, str]) -> tuple[int, int]:
     return number, count
 
 
-def _experiment(matrix: Transfer, name: str, method: MethodConfig) -> Config:
+def _trains(matrix: Transfer, name: str) -> bool:
+    """Whether a method has a cell for each source: it is trained, and there is something to train."""
+    expert = _experiment(matrix, name).model.expert.name
+    try:
+        return matrix.methods[name].train and traits.named(expert).fits != "never"
+    except UserError as error:
+        raise type(error)(f"methods.{name}: {error}") from None
+
+
+def _experiment(matrix: Transfer, name: str) -> Config:
     """What all cells of a method share."""
-    where = f"methods.{name}"
+    where, method = f"methods.{name}", matrix.methods[name]
     model = matrix.model
     expert, backbone = method.model.get("expert"), method.model.get("backbone")
     if isinstance(expert, dict) and expert.get("name", model.expert.name) != model.expert.name:

@@ -12,13 +12,14 @@ SEAMS = {f"framework.{name}" for name in ("types", "registry", "errors", "files"
 HEAVY = {"torch", "lightning", "open3d", "monai", "transformers", "timm", "open_clip", "torchmetrics"}
 LAYERS = [  # an import points at the same line or at one further down
     {"cli"},
+    {"verbs", "verbs_of_boards"},
     {"quickstart", "web"},
     {"tasks"},
-    {"plan", "plan_language", "plan_transfer"},
+    {"plan", "plan_language", "plan_transfer", "transfer"},
     {"models", "data", "metrics", "leaderboard"},
     {"viewer"},
     {"lift", "provenance", "pictures", "sheets", "pdf", "colours", "files", "progress", "processes", "locks"},
-    {"reasoning", "folds", "protocols", "transfer"},
+    {"reasoning", "folds", "protocols"},
     {"config", "checks", "arguments", "reading"},
     {"meta_lists"},
     {"registry", "signatures", "types"},

@@ -69,6 +69,8 @@ def test_mistakes_in_arguments(capsys, arguments, message, monkeypatch):
         ("plugins=[no_such_lab.xray]", "plugins: no module 'no_such_lab'"),
         ("optim.lrr=1", "optim.lrr: no such key. Did you mean optim.lr?"),
         ("trainer.precision=23-true", "trainer.precision: '23-true' is none of 32-true, 32, 16-mixed"),
+        ("trainer.precision=64-true", "trainer.precision: '64-true' is none of 32-true, 32, 16-mixed"),
+        ("trainer.precision=bf16-true", "Did you mean bf16-mixed?"),
         ("trainer.devices=0", "trainer.devices: 0 is neither how many (2), which ([0, 2]), -1 for all, nor auto"),
         ("train.parts.reader={bits: deep}", "train.parts: option 'bits' of domain 'industrial': write a whole number"),
         ("test.parts.reader={bits: 3}", "test.parts: reader option bits: 16-bit grey uses 9 to 16 bits, not 3"),
@@ -94,7 +96,6 @@ def test_mistakes_in_an_experiment(parts, capsys, override, message):
     [
         ("trainer.strategy=dpp", "trainer: You selected an invalid strategy name: `strategy='dpp'`"),
         ("trainer.devices=[0]", "trainer: `devices` selected with `CPUAccelerator` should be an int > 0."),
-        ("trainer.precision=transformer-engine", "trainer: Requirement 'transformer_engine"),
         pytest.param(
             "trainer.accelerator=gpu",
             "trainer: No supported gpu backend found!",

@@ -74,6 +74,33 @@ def test_a_checkpoint_without_tensors_is_refused(parts, capsys, checkpoint, weig
     assert f"{checkpoint}: its state_dict holds more than tensors" in line
 
 
+CHANGED = [
+    ({"trained_on.looks": "@@@ "}, "lists trained_on in another form"),
+    ({"trained_on.looks": "abcd"}, "lists trained_on in another form"),  # of no whole look
+    ({"trained_on.groups": 5}, "lists trained_on in another form"),
+    ({"selection": {"words": "best", "threshold": "high"}}, "tells its selection in another form"),
+    ({"selection": 5}, "tells its selection in another form"),
+]
+
+
+@pytest.mark.parametrize(("change", "told"), CHANGED)
+def test_a_card_that_was_changed_is_refused_before_anything_is_scored(parts, capsys, checkpoint, change, told):
+    content = torch.load(checkpoint, weights_only=True)
+    for key, value in change.items():
+        outer, _, inner = key.partition(".")
+        (content[trained.KEY][outer][0] if inner else content[trained.KEY])[inner or outer] = value
+    torch.save(content, checkpoint)
+    assert f"{checkpoint}: its card {told}" in mistake(capsys, "test", parts / "x.yaml", f"checkpoint={checkpoint}")
+    assert not (parts / "runs").exists()
+
+
+def test_a_checkpoint_that_holds_nan_is_refused(parts, capsys, checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(content | {"state_dict": {"expert.a": torch.tensor([0.0, torch.nan])}}, checkpoint)
+    line = mistake(capsys, "predict", "--checkpoint", checkpoint, parts / "bolt/test/good/000.png")
+    assert f"{checkpoint}: expert.a holds NaN" in line
+
+
 def break_picture(parts):
     path = parts / "bolt/test/hole/001.png"
     path.write_bytes(path.read_bytes()[:200])

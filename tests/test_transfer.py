@@ -78,8 +78,9 @@ def test_one_domain_is_left_out_at_a_time(matrix):
 def test_another_expert_does_not_inherit_options_that_are_not_its_own(matrix):
     base = load(matrix, []).model.expert
     assert base.options == {"hidden": 128}
-    found = cells(load(matrix, ["methods.other={model: {expert: {name: theirs}, pool: max}}"]))[-1].config.model
-    assert (found.expert.name, found.expert.options, found.expert.weights, found.pool) == ("theirs", {}, "", "max")
+    found = cells(load(matrix, ["methods.other={model: {expert: {name: linear_probe}, pool: max}}"]))[-1].config.model
+    assert (found.expert.name, found.expert.options, found.expert.weights) == ("linear_probe", {}, "")
+    assert found.pool == "max"
     same = cells(load(matrix, ["methods.same={model: {expert: {options: {attention: 64}}}}"]))[-1].config.model
     assert same.expert.options == {"hidden": 128, "attention": 64} and same.expert.weights == "embedded"
 
@@ -190,3 +191,20 @@ def test_the_matrices_of_the_project_are_whole(path, monkeypatch):
     monkeypatch.setenv("ANOMALY_OV_WEIGHTS", "/weights")
     assert path.read_text().startswith("# Question: ")
     assert len(cells(load(path, []))) > 3
+
+
+def test_a_method_with_nothing_to_train_has_one_cell_whatever_it_says(matrix, capsys):
+    change = ["methods.start=null", "methods.musc={model: {expert: {name: musc}}}"]
+    found = cells(load(matrix, change))
+    last = found[-1]
+    assert (len(found), last.name, last.trains, last.config.train) == (13, "musc, not trained", False, {})
+    assert main(["check", str(matrix), *change]) == 0
+    assert "musc: musc on embedded, 1 cell, not trained" in capsys.readouterr().out
+
+
+def test_an_unknown_method_is_refused_before_a_cell_is_made(matrix, capsys):
+    for verb in ("check", "transfer"):
+        assert main([verb, str(matrix), "methods.patient.model.expert.name=look_thrice"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "methods.patient: no expert called 'look_thrice'. Did you mean 'look_twice'?" in line
+    assert not (matrix.parent / "runs").exists()

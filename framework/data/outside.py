@@ -100,6 +100,8 @@ def _csv(path: Path) -> Iterator[Given]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise UnreadableError(f"{path}: not a csv ({error}).") from None
     for line in lines:
+        if None in line:  # what DictReader calls cells beyond the first line's
+            raise UserError(f"{path}: the line of {line['path']} has more cells than the first one. Quote commas.")
         text = line["score"] or ""
         try:
             score = float(text)
@@ -118,9 +120,11 @@ def _npz(path: Path) -> Iterator[Given]:
     for name in ("paths", "scores"):
         if name not in arrays:
             raise UserError(f"{path}: no array {name!r}. It holds {', '.join(arrays) or 'none'}.")
-    lengths = {name: len(array) for name, array in arrays.items() if name in ("paths", "scores", "maps", "sets")}
-    if len(set(lengths.values())) > 1 or arrays["scores"].ndim != 1:
-        raise UserError(f"{path}: scores must be (n,), and as many as paths and maps; there are {lengths}.")
+    shapes = {name: array.shape for name, array in arrays.items() if name in ("paths", "scores", "maps", "sets")}
+    if len({shape[:1] for shape in shapes.values()}) > 1 or arrays["scores"].ndim != 1:
+        raise UserError(f"{path}: scores must be (n,), and as many as paths and maps; there are {shapes}.")
+    if arrays["scores"].dtype.kind not in "fiub":
+        raise UserError(f"{path}: the scores are {arrays['scores'].dtype}, not numbers.")
     maps, sets = arrays.get("maps"), arrays.get("sets")
     for i, (name, score) in enumerate(zip(arrays["paths"].tolist(), arrays["scores"].tolist(), strict=True)):
         opened = None if maps is None else (lambda array=maps[i]: array)

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import math
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +15,12 @@ from torch import nn
 from framework import registry
 from framework.config import ModelConfig
 from framework.errors import UserError
+from framework.models.cards import SCHEMA, Origin, fault
 from framework.models.checkpoints import DAMAGED, load_expert_weights
 from framework.models.experts import embedded, traits
 
 KEY = "anomaly_ov"
-SCHEMA = 1  # of the card; raise it when a key of ``describe`` is added, removed, or changes its meaning
 SCORING = ("smooth", "smooth_on", "score")  # of ``ModelConfig``, in the card since protocols are data
-CARD = {  # what ``describe`` writes and a reader of the card relies on
-    "backbone": {"name": str, "options": dict, "identity": dict},
-    "expert": {"name": str, "options": dict},
-    "crops": str,
-    "pool": str,
-    "trained_on": list,
-    "run": dict,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """One set a checkpoint was trained on.
-
-    Attributes:
-        name: in the experiment.
-        source: ``domain/dataset``.
-        fingerprint: of its content.
-        digests: of every sample, sorted, to find overlap with a test set.
-        reader: options its domain was read with.
-        root, groups: the folder it lay in, and the hashes of its groups, see ``data/kinship.py``.
-        looks: of its pictures, packed, to find such as were stored again, see ``data/looks.py``.
-    """
-
-    name: str
-    source: str
-    fingerprint: str
-    digests: list[str]
-    reader: dict[str, Any] = field(default_factory=dict)
-    root: str = ""
-    groups: list[str] = field(default_factory=list)
-    looks: str = ""
 
 
 def build_model(config: ModelConfig, backbone: nn.Module | None = None) -> tuple[nn.Module, nn.Module]:
@@ -157,41 +124,12 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: not a checkpoint of `anomaly-ov fit`. A published expert file goes into model.expert.weights."
         )
-    fault = _fault(content)
-    if fault:
+    found = fault(content[KEY], content["state_dict"])
+    if found:
         raise UserError(
-            f"{path}: {fault}, so another version of anomaly-ov wrote it, or something else. Train again with this one."
+            f"{path}: {found}, so another version of anomaly-ov wrote it, or something else. Train again with this one."
         )
     return content
-
-
-def _fault(content: dict[str, Any]) -> str:
-    """The first thing in which a checkpoint differs from what ``save`` writes; "" where there is none."""
-    card, weights = content[KEY], content["state_dict"]
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
-        return f"its card has no schema {SCHEMA}"
-    missing = _missing(card, CARD, "")
-    if missing:
-        return f"its card has no {missing}"
-    known = {f.name for f in fields(Origin)}
-    needed = known - {"reader", "root", "groups", "looks"}  # which have defaults
-    for origin in card["trained_on"]:
-        if not isinstance(origin, dict) or not needed <= origin.keys() <= known:
-            return "its card lists trained_on in another form"
-    if not isinstance(weights, dict) or not all(isinstance(w, torch.Tensor) for w in weights.values()):
-        return "its state_dict holds more than tensors"
-    return ""
-
-
-def _missing(values: dict[str, Any], wanted: dict[str, Any], prefix: str) -> str:
-    """The first key that is absent or of another type, with its path; "" where there is none."""
-    for key, kind in wanted.items():
-        inner = kind if isinstance(kind, dict) else None
-        if not isinstance(values.get(key), dict if inner is not None else kind):
-            return f"{prefix}{key}"
-        if inner is not None and (found := _missing(values[key], inner, f"{prefix}{key}.")):
-            return found
-    return ""
 
 
 def origins(content: dict[str, Any]) -> list[Origin]:

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 
 from framework.leaderboard.rows import CONTROL, NOTHING
-from framework.leaderboard.statistics import auroc, average_precision, f1_max
-from framework.metrics.curves import Curves
 from framework.tasks.cues import BRIGHTNESS, POINTS, POSITION, SIZE
-from framework.tasks.levels import Level
+from framework.tasks.levels import Level, exact
 
 WORDS = {  # what is anomalous where high scores are, and where low ones are
     POSITION: ("near the median slice", "far from the median slice"),
@@ -59,7 +57,7 @@ def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
         if not lines:
             continue
         scores = _nearness(lines) if name == POSITION else np.array([line["cues"][name] for line in lines])
-        turned = {category for category, c in _curves(lines, scores).items() if c.auroc is not None and c.auroc < 0.5}
+        turned = {category for category, c in exact(lines, scores).items() if c.auroc is not None and c.auroc < 0.5}
         scores = np.array([-s if line["category"] in turned else s for s, line in zip(scores, lines, strict=True)])
         found.append(_made(level, name, lines, scores, f"{level.note}; {_side(high, low, lines, turned)}"))
     return found
@@ -72,7 +70,7 @@ def _made(
     untaught = {"seen": False, "related": False, "near": False}
     scored = [line | untaught | {"logit": s} for line, s in zip(lines, scores.tolist(), strict=True)]
     whole = len(lines) == len(level.lines) and level.whole
-    made = Level(level.name, level.element, _curves(lines, scores), scored, note, whole)
+    made = Level(level.name, level.element, exact(lines, scores), scored, note, whole)
     return made, COLUMNS | {"model": CONTROL + name}
 
 
@@ -105,20 +103,4 @@ def _nearness(lines: Sequence[dict[str, Any]]) -> np.ndarray:
     found = np.zeros(len(lines))
     for members in stacks.values():
         found[members] = -np.abs(places[members] - np.median(places[members]))
-    return found
-
-
-def _curves(lines: Sequence[dict[str, Any]], scores: np.ndarray) -> dict[str, Curves]:
-    """Exact metrics of each category."""
-    categories = np.array([line["category"] for line in lines])
-    labels = np.array([line["label"] for line in lines])
-    found = {}
-    for category in sorted(set(categories.tolist())):
-        own = categories == category
-        truth, values = labels[own], scores[own]
-        curves = Curves(int((~truth).sum()), int(truth.sum()), 0)
-        if curves.negatives and curves.positives:
-            curves.auroc, curves.ap, curves.f1_max = (m(values, truth) for m in (auroc, average_precision, f1_max))
-            curves.auroc_error = curves.ap_error = curves.f1_max_error = 0.0
-        found[category] = curves
     return found

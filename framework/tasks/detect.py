@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from framework.config import Config
+from framework.errors import UserError
 from framework.models.experts import traits
 from framework.models.scoring import judge, looked
 from framework.models.trained import KEY
@@ -105,6 +107,8 @@ class Detect(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """What the source gives with the weights of now: how well it is told apart, and its best threshold."""
         logits, labels = self.source.gather()
+        if np.isnan(logits).any():
+            raise UserError("training has diverged, what it was trained on scores NaN. Lower optim.lr.")
         self.measured = {"auroc": source_auroc(logits, labels), "threshold": best_threshold(logits, labels)}
         self.log(MEASURE, self.measured["auroc"])
 

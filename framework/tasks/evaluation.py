@@ -35,7 +35,6 @@ class Evaluation(nn.Module):
         super().__init__()
         self.index = index
         self.groups = {category: g for g, category in enumerate(index.categories)}
-        self.samples = AnomalyCurves(index.categories, scores="logit")
         self.elements = AnomalyCurves(index.categories, scores="probability", regions=True)
         self.cells = AnomalyCurves(index.categories, scores="probability", regions=True)
         self.overlaps, self.detections = Dice(index.categories), Detections(index.categories)
@@ -79,8 +78,6 @@ class Evaluation(nn.Module):
         return sorted(lines, key=lambda line: line["position"]), items
 
     def _score(self, record: Record, logit: Tensor) -> dict[str, Any]:
-        label = torch.tensor([record.anomalous], device=logit.device)
-        self.samples.update(logit[None].float(), label, group=self.groups[record.category])
         name = Path(record.id)
         root = Path(self.index.config.root).expanduser()
         name = name.relative_to(root) if name.is_relative_to(root) else name

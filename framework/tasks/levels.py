@@ -12,9 +12,8 @@ import torch
 
 from framework.data.index import Index
 from framework.leaderboard.rows import POOLED
-from framework.metrics.axis import Scores
+from framework.leaderboard.statistics import auroc, average_precision, f1_max
 from framework.metrics.curves import Curves
-from framework.metrics.ranking import AnomalyCurves
 from framework.tasks.cues import POSITION
 from framework.tasks.evaluation import Evaluation
 from framework.tasks.pooling import pool
@@ -53,25 +52,23 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """By category, over all ranks: curves of samples, elements and cells, and what is measured of scans.
+    """By category, over all ranks: curves of elements and cells, and what is measured of scans.
 
-    ``pooled`` are the curves of samples, elements and cells of all categories in one pot.
+    ``pooled`` are the curves of elements and cells of all categories in one pot.
     """
 
-    samples: dict[str, Curves]
     elements: dict[str, Curves]
     cells: dict[str, Curves]
     scans: dict[str, Scanned]
-    pooled: tuple[Curves | None, Curves | None, Curves | None] = (None, None, None)
+    pooled: tuple[Curves | None, Curves | None] = (None, None)
 
 
 def reduced(evaluation: Evaluation) -> Reduced:
     """What the ranks have collected together: every rank calls this."""
     with warnings.catch_warnings():  # a set with labels only, or more ranks than samples, updates no metric
         warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-        metrics = evaluation.samples, evaluation.elements, evaluation.cells
-        samples, elements, cells = (metric.compute() for metric in metrics)
-        one, two, three = (metric.pooled() for metric in metrics)
+        elements, cells = evaluation.elements.compute(), evaluation.cells.compute()
+        pooled = evaluation.elements.pooled(), evaluation.cells.pooled()
         overlaps, detections = evaluation.overlaps.compute(), evaluation.detections.compute()
     scans = {
         name: Scanned(
@@ -80,12 +77,10 @@ def reduced(evaluation: Evaluation) -> Reduced:
         for (name, c), o in zip(elements.items(), overlaps.values(), strict=True)
         if detections[name].scans
     }
-    return Reduced(samples, elements, cells, scans, (one, two, three))
+    return Reduced(elements, cells, scans, pooled)
 
 
-def levels(
-    index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str, kind: Scores = "logit"
-) -> list[Level]:
+def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str) -> list[Level]:
     """Every level that a set has numbers of.
 
     Where the views of its domain are units of their own (slices), they have a level beside their samples, and so have
@@ -96,12 +91,11 @@ def levels(
         curves: of ``reduced``.
         lines: of all its samples, with ``seen`` and ``related``.
         rule: how the samples of a group become one score, see ``pooling.pool``.
-        kind: what the scores of samples are.
     """
     word = getattr(index.reader, "view", "")
     single = bool(word) and all(POSITION in (line["cues"] or ()) for line in lines)
     note = f"; each sample is a {word}" if single else ""
-    found = [Level("sample", "", curves.samples, lines, note, pooled=curves.pooled[0])]
+    found = [Level("sample", "", curves_of(lines), lines, note, pooled=pooled_of(lines))]
     views = [line | view for line in lines for view in line["views"]]
     if views:
         note = f"; each {word} by the truth in it"
@@ -111,12 +105,12 @@ def levels(
     if len(groups) < len(known):
         whole = {line["category"] for line in known} == {line["category"] for line in lines}
         note = f"; {rule} of the samples of a {index.unit}"
-        pooled = pooled_of(groups, kind) if whole else None
-        found.append(Level("group", index.unit, curves_of(groups, kind), groups, note, whole, pooled=pooled))
+        pooled = pooled_of(groups) if whole else None
+        found.append(Level("group", index.unit, curves_of(groups), groups, note, whole, pooled=pooled))
     located = [line for line in lines if line["hist"] is not None]
     if located:
         flat = bool(word) and not any(line["found"] for line in located)
-        pooled = curves.pooled[1]
+        pooled = curves.pooled[0]
         found.append(Level("element", index.reader.element, curves.elements, located, flat=flat, pooled=pooled))
     scans = [line for line in located if line["found"] is not None]
     if scans:
@@ -126,7 +120,7 @@ def levels(
         sigma = laid[0]["sigma"]
         smoothed = f", smoothed by a Gaussian of {sigma:g} cells" if sigma else ""
         note = f"; on {laid[0]['name']}{smoothed}"
-        found.append(Level("grid", laid[0]["name"], curves.cells, laid, note, pooled=curves.pooled[2]))
+        found.append(Level("grid", laid[0]["name"], curves.cells, laid, note, pooled=curves.pooled[1]))
     return found
 
 
@@ -137,23 +131,33 @@ def grouped(lines: Sequence[dict[str, Any]], rule: str) -> list[dict[str, Any]]:
         members.setdefault((line["category"], line["group"]), []).append(line)
     found = []
     for (category, group), own in members.items():
-        logit = float(pool(torch.tensor([line["logit"] for line in own]), [len(own)], rule)[0])
+        logit = float(pool(torch.tensor([line["logit"] for line in own], dtype=torch.float64), [len(own)], rule)[0])
         told = {key: any(line.get(key, False) for line in own) for key in ("label", "seen", "related", "near")}
         found.append({"category": category, "group": group, "logit": logit} | told)
     return found
 
 
-def curves_of(lines: Sequence[dict[str, Any]], kind: Scores = "logit") -> dict[str, Curves]:
-    """Curves of each category from labels and logits."""
-    categories = sorted({line["category"] for line in lines})
-    found = AnomalyCurves(categories, scores=kind)
-    for position, category in enumerate(categories):
-        own = [line for line in lines if line["category"] == category]
-        labels = torch.from_numpy(np.array([line["label"] for line in own]))
-        found.update(torch.tensor([line["logit"] for line in own], dtype=torch.float32), labels, group=position)
-    return found.compute()
+def curves_of(lines: Sequence[dict[str, Any]]) -> dict[str, Curves]:
+    """Exact metrics of each category from labels and logits: of samples there are few, so no bins make ties of them."""
+    return exact(lines, np.array([line["logit"] for line in lines], np.float64))
 
 
-def pooled_of(lines: Sequence[dict[str, Any]], kind: Scores = "logit") -> Curves:
-    """Curves of all categories in one pot."""
-    return curves_of([line | {"category": POOLED} for line in lines], kind)[POOLED]
+def pooled_of(lines: Sequence[dict[str, Any]]) -> Curves:
+    """The same of all categories in one pot."""
+    return curves_of([line | {"category": POOLED} for line in lines])[POOLED]
+
+
+def exact(lines: Sequence[dict[str, Any]], scores: np.ndarray) -> dict[str, Curves]:
+    """Exact metrics of each category of the lines, from ``(n,)`` scores of them."""
+    categories = np.array([line["category"] for line in lines])
+    labels = np.array([line["label"] for line in lines], bool)
+    found = {}
+    for category in sorted(set(categories.tolist())):
+        own = categories == category
+        truth, values = labels[own], scores[own]
+        curves = Curves(int((~truth).sum()), int(truth.sum()), 0)
+        if curves.negatives and curves.positives:
+            curves.auroc, curves.ap, curves.f1_max = (m(values, truth) for m in (auroc, average_precision, f1_max))
+            curves.auroc_error = curves.ap_error = curves.f1_max_error = 0.0
+        found[category] = curves
+    return found

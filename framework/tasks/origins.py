@@ -5,7 +5,8 @@ from __future__ import annotations
 from framework.data import kinship, looks
 from framework.data.fingerprint import digests, fingerprint
 from framework.data.index import Index
-from framework.models.trained import Origin, plain
+from framework.models.cards import Origin
+from framework.models.trained import plain
 
 
 def origin_of(index: Index) -> Origin:

@@ -22,7 +22,7 @@ from framework.data.known import between, names
 from framework.data.outside import Given, matched, named, read
 from framework.errors import UserError
 from framework.files import check_writable
-from framework.leaderboard.rows import NOTHING, SEPARATOR, Row
+from framework.leaderboard.rows import CONTROL, NOTHING, SEPARATOR, Row
 from framework.leaderboard.store import write_run
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import COARSE_LIMIT, coarse
@@ -54,6 +54,8 @@ def rate(config: Config, path: Path, model: str, trained_on: Sequence[str] = (),
         UserError: anything the user can mend, before a row is written.
     """
     check_writable(Path(config.out))
+    if model.startswith(CONTROL):
+        raise UserError(f"model={model}: so begin the names of scores that look at nothing. Take another.")
     lines = read(path)
     _, sets = open_all(config, fit=False)
     told = {index.name: matched(_of(lines, index, sets, path), index, path) for index in sets}
@@ -70,16 +72,15 @@ def rate(config: Config, path: Path, model: str, trained_on: Sequence[str] = (),
         mine = names(index.name, index.config.dataset, index.config.root)
         trained = {known for o in origins for known in names(o["name"], o["source"], o["root"])}
         columns = common | {"known": between(trained, mine)}
-        made = levels(index, found.curves(), taught_lines, "max", kind="any")
+        made = levels(index, found.curves(), taught_lines, "max")
         rows += set_rows(index, made, columns, contents, found.resized)
         described[index.name] = [level.told for level in made]
         samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in taught_lines]
         pictures += [item | {"trained_on": common["trained_on"]} for item in found.gallery.items()]
     if not rows:
         raise UserError(f"experiment {config.name}: no set under test has both classes, so there is no row.")
-    folder = write_run(
-        Path(config.out), common | {"scores": str(path.resolve()), "levels": described}, rows, samples, pictures
-    )
+    again = {"scores": str(path.resolve()), "command": provenance.command(), "settings": asdict(config)}
+    folder = write_run(Path(config.out), common | again | {"levels": described}, rows, samples, pictures)
     for line in summary(rows):
         say(line)
     say(f"run {folder}; compare runs: anomaly-ov leaderboard {folder.parent}")
@@ -96,7 +97,6 @@ class Rated:
 
     def __init__(self, index: Index, given: Sequence[Given]) -> None:
         self.index, self.given, self.sizes = index, given, set[str]()
-        self.samples = AnomalyCurves(index.categories, scores="any")
         self.elements = AnomalyCurves(index.categories, scores="any", regions=True)
         self.gallery = Gallery(index.name, index.config.domain)
         self.span = self._span()
@@ -106,7 +106,9 @@ class Rated:
     def curves(self) -> Reduced:
         """By category."""
         located = any(line["hist"] is not None for line in self.lines)
-        return Reduced(self.samples.compute(), self.elements.compute() if located else {}, {}, {})
+        if not located:
+            return Reduced({}, {}, {})
+        return Reduced(self.elements.compute(), {}, {}, (self.elements.pooled(), None))
 
     @property
     def resized(self) -> str:
@@ -125,7 +127,6 @@ class Rated:
     def _line(self, position: int, rank: float) -> dict[str, Any]:
         record, given = self.index.records[position], self.given[position]
         sample, group = self.index.reader.read(record), self.index.categories.index(record.category)
-        self.samples.update(torch.tensor([given.score]), torch.tensor([record.anomalous]), group=group)
         name = named(record, self.index)
         line = {"position": position, "tested_on": self.index.name, "id": name, "category": record.category}
         line |= {"group": record.group or name, "alone": not record.group, "label": record.anomalous}
@@ -195,8 +196,8 @@ def _of(lines: Sequence[Given], index: Index, sets: Sequence[Index], path: Path)
 def _finite(values: np.ndarray, name: str) -> np.ndarray:
     if values.dtype.kind not in "fiub" or not values.size:
         raise UserError(f"{name}: its map is {values.dtype} {values.shape}, not numbers.")
-    if np.isnan(values).any():
-        raise UserError(f"{name}: its map holds NaN. Leave no element without a number.")
+    if not np.isfinite(values).all():
+        raise UserError(f"{name}: its map holds NaN or infinity. Leave no element without a number.")
     return values
 
 

@@ -16,9 +16,9 @@ from framework.data.loading import RawSamples, collate
 from framework.errors import UserError
 from framework.files import make_folder
 from framework.models import trained
+from framework.models.cards import Origin
 from framework.models.experts import traits
 from framework.models.scoring import ViewMaps, judge, per_sample, view_logits
-from framework.models.trained import Origin
 from framework.progress import say, track
 from framework.tasks.devices import usable
 from framework.tasks.pooling import score, scoring_of

@@ -70,7 +70,7 @@ def rescore(folder: Path, out: Path) -> tuple[Path | None, int, int]:
 
 def _made(run: Mapping[str, Any], rows: list[Row], samples: list[dict[str, Any]]) -> Iterator[Row]:
     """Rows by today's metrics of every level whose scores are saved."""
-    rule = run.get("settings", {}).get("model", {}).get("pool", "max")
+    rule = "max" if "scores" in run else run.get("settings", {}).get("model", {}).get("pool", "max")
     for tested_on, told in run["levels"].items():
         own = [row for row in rows if row.tested_on == tested_on and not row.control]
         lines = [s | {"seen": False, "related": False} for s in samples if s["tested_on"] == tested_on]
@@ -95,8 +95,8 @@ def _level(told: Mapping[str, Any], lines: list[dict[str, Any]], rule: str) -> L
     else:
         if told["name"] == "group":
             lines = grouped([line for line in lines if line["group"] != line["id"]], rule)
-        found = curves_of(lines, "any") if lines else {}
-        pooled = pooled_of(lines, "any") if lines else None
+        found = curves_of(lines) if lines else {}
+        pooled = pooled_of(lines) if lines else None
     return Level(**told, curves=found, lines=lines, pooled=pooled) if lines else None
 
 

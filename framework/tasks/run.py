@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.nn import Module
 
@@ -28,7 +22,6 @@ from framework.leaderboard.rows import ALL
 from framework.leaderboard.store import load
 from framework.locks import held
 from framework.models import trained
-from framework.models.backbones.sources import one_line
 from framework.models.experts import traits
 from framework.models.trained import KEY
 from framework.plan import open_checked
@@ -38,6 +31,7 @@ from framework.tasks.detect import Detect
 from framework.tasks.origins import origin_of
 from framework.tasks.report import CHECKPOINT, report
 from framework.tasks.selection import MEASURE, hold_out, needs_maps, words
+from framework.tasks.trainers import looping, make_trainer, saving, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +66,8 @@ def fit(config: Config, backbone: Module | None = None) -> Outcome:
     train, test = open_checked(config, fit=True)
     kept, held_out = hold_out(config, train)
     work = Path(config.out) / f".training-{config.name}-{digest(config)[:12]}"
-    callbacks = _saving(work, bool(held_out) and known.fits == "gradient")
-    trainer = make_trainer(config, callbacks, **_looping(config, known))
+    callbacks = saving(work, bool(held_out) and known.fits == "gradient")
+    trainer = make_trainer(config, callbacks, **looping(config, known))
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(config.model, backbone)
     card = trained.describe(config.model, backbone.identity, [origin_of(i) for i in train], _run_card(config))
@@ -121,7 +115,7 @@ def test(config: Config, backbone: Module | None = None) -> Outcome:
     content = trained.read(Path(config.checkpoint)) if config.checkpoint else None
     model = replace(config.model, expert=trained.model_config(content).expert) if content else config.model
     known = traits.named(model.expert.name)
-    trainer = make_trainer(config, [], **_looping(config, known))
+    trainer = make_trainer(config, [], **looping(config, known))
     seed_everything(config.seed, workers=True, verbose=False)
     backbone, expert = trained.build_model(model, backbone)
     if content is None:
@@ -131,46 +125,6 @@ def test(config: Config, backbone: Module | None = None) -> Outcome:
         trained.load_expert(Path(config.checkpoint), content, backbone, expert)
     task = Detect(config, backbone, expert, card)
     return _finish(config, trainer, task, DomainData(config, [], sets, backbone, traits=known), None)
-
-
-def make_trainer(config: Config | Reasoning, callbacks: list[Callback], **options: Any) -> Trainer:
-    """Lightning's trainer from the experiment, silent but for its progress bar; ``options`` go before the experiment's.
-
-    Raises:
-        UserError: what Lightning refuses.
-    """
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning.*")
-    try:
-        return Trainer(
-            **asdict(config.trainer) | options,
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=bool(callbacks),
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,  # ours are exact: see data/sampling.py
-            log_every_n_steps=1,
-            default_root_dir=config.out,
-        )
-    except (MisconfigurationException, ImportError, ValueError, TypeError) as error:  # all it raises for its options
-        raise _refused(error) from None
-
-
-@contextmanager
-def told(trainer: Trainer) -> Iterator[None]:
-    """Hand on what Lightning keeps to itself: an interrupt, which it ends with status 1, and the user's mistakes."""
-    try:
-        yield
-    except MisconfigurationException as error:
-        raise _refused(error) from None
-    except torch.OutOfMemoryError as error:
-        raise UserError(f"{one_line(error).partition('. ')[0]}. Take smaller batches or more devices.") from None
-    except SystemExit:
-        if not trainer.interrupted:
-            raise
-        raise KeyboardInterrupt from None
 
 
 def expectations(config: Config | Reasoning, folder: Path) -> int:
@@ -187,15 +141,6 @@ def expectations(config: Config | Reasoning, folder: Path) -> int:
         missed |= not met
         say(f"expect {key} in [{low:g}, {high:g}]: {values[key]:.3f}{'' if met else ', missed'}")
     return int(missed)
-
-
-def _saving(work: Path, selecting: bool) -> list[Callback]:
-    """Keep the last epoch, to go on from, and where one is selected the best so far."""
-    common: dict[str, Any] = {"save_top_k": 1, "enable_version_counter": False, "save_on_train_epoch_end": True}
-    found: list[Callback] = [ModelCheckpoint(work, filename="last", every_n_epochs=1, **common)]
-    if selecting:
-        found.append(ModelCheckpoint(work, filename="best", monitor=MEASURE, mode="max", **common))
-    return found
 
 
 def _select(config: Config, trainer: Trainer, task: Detect, data: DomainData) -> None:
@@ -233,18 +178,6 @@ def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, wo
         print(beside(load([task.folder]), config.beside, "markdown"))
     checkpoint = task.folder / CHECKPOINT
     return Outcome(task.folder, checkpoint if checkpoint.exists() else None, expectations(config, task.folder))
-
-
-def _looping(config: Config, known: traits.Traits) -> dict[str, Any]:
-    """Options of the trainer for an expert with these traits: what one keeps of what it was shown is a usual tensor."""
-    if known.fits != "once" and not known.transductive:
-        return {}
-    return {"inference_mode": False, "limit_predict_batches": config.trainer.limit_train_batches}
-
-
-def _refused(error: Exception) -> UserError:
-    """What Lightning says of the experiment's ``trainer``, its first line."""
-    return UserError(f"trainer: {str(error).strip().splitlines()[0]}")
 
 
 def _run_card(config: Config) -> dict[str, Any]:

@@ -63,12 +63,12 @@ class SourceScores:
 
 
 def hold_out(config: Config, train: list[Index]) -> tuple[list[Index], list[Index]]:
-    """What is trained on, and what is held out to select by; nothing is where the experiment does not ask for it.
+    """What is trained on, and what is held out to select by; nothing is where nobody asks for it or nothing is trained.
 
     Raises:
         UserError: one of the two parts lacks a class.
     """
-    if config.select.by == "none":
+    if config.select.by == "none" or not train:
         return train, []
     cut = 1 - config.select.share
     kept = [replace(index, records=part_of(index.records, 0, cut)) for index in train]

@@ -26,17 +26,19 @@ from framework.errors import UserError
 from framework.files import write_whole
 from framework.leaderboard.rows import SEPARATOR
 from framework.locks import held
+from framework.models.cards import Origin
 from framework.models.onevision import tuned
 from framework.models.onevision.chat import Chat
 from framework.models.onevision.conversion import CONVERSATIONS, origins
 from framework.models.onevision.modeling import AnomalyOV
-from framework.models.trained import Origin, plain
+from framework.models.trained import plain
 from framework.progress import say
 from framework.reasoning import Reasoning
 from framework.tasks.answered import Tested
 from framework.tasks.language import answer_sets, open_tests
 from framework.tasks.reason import Reason, TalkData
-from framework.tasks.run import Outcome, make_trainer, told
+from framework.tasks.run import Outcome
+from framework.tasks.trainers import make_trainer, told
 from framework.types import Record
 
 LAST = "last.ckpt"

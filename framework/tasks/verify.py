@@ -13,11 +13,12 @@ from framework import config as configs
 from framework import provenance, reading, reasoning
 from framework.errors import UserError
 from framework.leaderboard import seal
-from framework.leaderboard.rows import Row
+from framework.leaderboard.rows import NOTHING, SEPARATOR, Row
 from framework.leaderboard.store import load
 from framework.progress import say
 
 SHOWN = 5e-4  # half of the last digit that tables show
+SCORES = "scores"  # in the record of a run of `rate`, the file that other code made
 TRAINED = {1: "expert.ckpt", 2: "tuned.safetensors"}  # by stage, the file in the folder of a run that trained
 
 
@@ -77,16 +78,22 @@ def verify(
     _tell_commit(rows[0])
     with TemporaryDirectory(prefix="anomaly-ov-verify-") as scratch:
         file, out = Path(scratch) / "settings.yaml", Path(scratch) / "runs"
-        file.write_text(json.dumps(_only(settings, sets)), encoding="utf-8")  # JSON is YAML
-        made = _again(file, [*overrides, f"out={out}"], run.get(seal.FILES, {}))
+        kept = _only(settings, () if SCORES in run else sets)  # a file of scores is read whole
+        file.write_text(json.dumps(kept), encoding="utf-8")  # JSON is YAML
+        made = _again(file, [*overrides, f"out={out}"], run)
         found = {_key(row): row for row in load([made])}
     return [_check(row, found.get(_key(row)), tolerance) for row in rows if not sets or row.tested_on in sets]
 
 
-def _again(file: Path, overrides: list[str], kept: dict[str, Any]) -> Path:
-    """The run folder of an experiment that is run again; ``kept`` are the files of the first."""
+def _again(file: Path, overrides: list[str], run: dict[str, Any]) -> Path:
+    """The run folder of an experiment that is run again; ``run`` is the record of the first."""
+    if SCORES in run:
+        from framework.tasks.outside import rate
+
+        taught = [] if run["trained_on"] == NOTHING else run["trained_on"].split(SEPARATOR)
+        return rate(configs.load(file, overrides), Path(run[SCORES]), run["model"], taught, run["backbone"])
     stage = reading.stage(file)
-    trained = TRAINED[stage] in kept
+    trained = TRAINED[stage] in run.get(seal.FILES, {})
     if stage == reasoning.STAGE:
         asked = reasoning.load(file, overrides)
         from framework.tasks import language, tune
@@ -94,9 +101,10 @@ def _again(file: Path, overrides: list[str], kept: dict[str, Any]) -> Path:
         outcome = (tune.fit if trained and not asked.checkpoint else language.test)(asked)
     else:
         config = configs.load(file, overrides)
-        from framework.tasks import folds, run
+        from framework.tasks import folds
+        from framework.tasks.run import fit, test
 
-        outcome = folds.fit_folds(config) if config.one_vs_rest else (run.fit if trained else run.test)(config)
+        outcome = folds.fit_folds(config) if config.one_vs_rest else (fit if trained else test)(config)
     if outcome.folder is None:
         raise UserError(f"{file.parent}: the experiment wrote no run on this process; verify on one process.")
     return outcome.folder

@@ -75,3 +75,10 @@ def test_curves_of_lines_are_those_of_their_logits():
     lines = [line("1", i % 3 == 0, (i * 7 % 11) / 3) for i in range(40)]
     wanted = roc_auc_score([each["label"] for each in lines], [each["logit"] for each in lines])
     assert curves_of(lines)["brain"].auroc == pytest.approx(wanted, abs=1e-6)
+
+
+def test_scores_that_lie_close_together_are_no_ties():
+    lines = [line("1", i % 2 == 0, 0.65 + 1e-6 * i) for i in range(40)]
+    wanted = roc_auc_score([each["label"] for each in lines], [each["logit"] for each in lines])
+    found = curves_of(lines)["brain"]
+    assert found.auroc == pytest.approx(wanted, abs=1e-12) and found.auroc_error == 0

@@ -1,5 +1,6 @@
 """Scores of other code become rows like any other; a file that does not fit its set is refused in one line."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from framework.config import Config, DataConfig
 from framework.errors import UnreadableError, UserError
 from framework.leaderboard.store import load, load_gallery, load_samples
 from framework.tasks.outside import rate
+from framework.tasks.verify import verify
 
 SIDE = 24
 
@@ -151,6 +153,58 @@ def test_maps_that_are_none_are_one_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", scores=np.zeros(4))
     with pytest.raises(UserError, match=r"s\.npz: no array 'paths'\. It holds scores"):
         rate(experiment(tmp_path), tmp_path / "s.npz", "a")
+
+
+def test_maps_that_are_not_finite_and_arrays_that_are_no_list_are_one_line(tmp_path: Path) -> None:
+    names = screws(tmp_path / "set", each=2)
+    scores, blank = np.arange(4.0), np.zeros((4, SIDE, SIDE))
+    far = blank.copy()
+    far[1, 2, 3] = np.inf
+    for arrays, told in (
+        ({"maps": far}, r"its map holds NaN or infinity"),
+        ({"maps": np.float32(1)}, r"scores must be \(n,\), and as many as paths and maps"),
+        ({"scores": np.float32(1)}, r"scores must be \(n,\)"),
+        ({"paths": "a"}, r"scores must be \(n,\)"),
+        ({"scores": np.array(["a"] * 4)}, r"the scores are <U1, not numbers"),
+        ({"scores": scores + 1j}, r"the scores are complex128, not numbers"),
+    ):
+        np.savez(tmp_path / "s.npz", **{"paths": names, "scores": scores, "maps": blank} | arrays)
+        with pytest.raises(UserError, match=told):
+            rate(experiment(tmp_path), tmp_path / "s.npz", "a")
+    path = write(tmp_path / "s.csv", dict.fromkeys(names, 1.0))
+    path.write_text(path.read_text().rstrip() + ",7\n")
+    with pytest.raises(UserError, match=r"bent/001\.png has more cells than the first"):
+        rate(experiment(tmp_path), path, "a")
+    with pytest.raises(UserError, match=r"model=control: mine: so begin the names of scores that look at nothing"):
+        rate(experiment(tmp_path), path, "control: mine")
+    assert not list((tmp_path / "runs").glob("[!.]*"))
+
+
+def test_scores_that_differ_in_double_precision_alone_are_no_ties(tmp_path: Path) -> None:
+    names = screws(tmp_path / "set")
+    path = write(tmp_path / "s.csv", {name: 1 - 1e-9 * (2 - ("bent" in name)) for name in names})
+    rows = {(r.level, r.metric): r for r in load([rate(experiment(tmp_path), path, "a")]) if not r.control}
+    assert rows["sample", "auroc"].value == 1 and rows["sample", "auroc"].error == 0
+
+
+def test_categories_in_one_pot_have_rows_as_those_of_our_own_methods_have(tmp_path: Path) -> None:
+    names = screws(tmp_path / "set", each=3)
+    shutil.copytree(tmp_path / "set/nut", tmp_path / "set/bolt")
+    names += [name.replace("nut", "bolt") for name in names]
+    given = maps(names, tmp_path / "set", np.random.default_rng(1))
+    folder = rate(experiment(tmp_path), write(tmp_path / "s.csv", {n: given[n].max() for n in names}, given), "a")
+    pooled = {(r.level, r.metric) for r in load([folder]) if r.category == "pooled" and not r.control}
+    assert {("sample", "auroc"), ("element", "auroc"), ("element", "aupro")} <= pooled
+
+
+def test_a_run_of_scores_is_verified_from_its_file(tmp_path: Path) -> None:
+    names = screws(tmp_path / "set", each=3)
+    path = write(tmp_path / "s.csv", {name: i for i, name in enumerate(names)})
+    folder = rate(experiment(tmp_path), path, "a", ["mvtec_ad"])
+    found = verify(folder, sets=["nuts"])
+    assert len(found) == len(load([folder])) and {checked.problem for checked in found} == {""}
+    write(path, {name: -i for i, name in enumerate(names)})
+    assert any("from other weights" in checked.problem for checked in verify(folder))
 
 
 README = """

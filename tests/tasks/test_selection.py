@@ -75,6 +75,7 @@ def test_what_is_held_out_is_not_trained_on_and_both_have_both_classes(tmp_path)
     names = [{r.path for r in part.records} for part in (kept, held)]
     assert not names[0] & names[1] and len(names[0] | names[1]) == 40 and len(names[1]) == 8
     assert all(0 not in part.counts for part in (kept, held))
+    assert hold_out(config, []) == ([], [])  # of an expert with nothing to train
     config.select.share = 0.001
     with pytest.raises(
         UserError, match=r"select\.share: 0\.001 holds out 0 normal and 0 anomalous samples of pictures"
@@ -101,6 +102,7 @@ def test_f1_at_a_threshold_is_of_each_category():
             [("a", 1.0, True), ("a", -1.0, False), ("b", 2.0, False), ("b", 0.5, True), ("c", 3.0, True)]
         )
     ]
+    assert at_threshold(Level("sample", "", curves_of(lines), lines), 0.5).lines[3]["flagged"]  # at it is above it
     found = at_threshold(Level("sample", "", curves_of(lines), lines), 0.75)
     assert {c: curves.f1_source for c, curves in found.curves.items()} == {"a": 1.0, "b": 0.0, "c": None}
     assert [line["flagged"] for line in found.lines] == [True, False, True, False, True]
@@ -157,3 +159,14 @@ def test_a_test_of_the_checkpoint_has_the_same_threshold(root, run):
 def test_without_selection_the_row_says_so():
     config = Config("x")
     assert words(config) == "last of 2 epochs, none selected; threshold: best F1 on the training samples"
+
+
+def test_a_threshold_takes_all_of_a_tie():
+    logits, labels = np.array([3.0, 2.0, 2.0, 2.0, 2.0, 1.0]), np.array([1, 1, 0, 0, 0, 0], bool)
+    assert best_threshold(logits, labels) == 3.0  # F1 2/3; 2.0 flags five, of which two are right: 4/7, never 1
+
+
+def test_training_that_diverges_is_one_line(root, capsys):
+    assert main(["fit", str(root / "x.yaml"), "optim.lr=1e30", "name=far"]) == 2
+    assert "training has diverged" in capsys.readouterr().err.splitlines()[-1]
+    assert not list((root / "runs").glob("[!.]*-far-*"))

@@ -11,7 +11,7 @@ from fake_cli import mistake, parts, picture, runs_of
 
 from framework.cli import main
 from framework.leaderboard.store import load, write_run
-from framework.tasks.verify import verify
+from framework.tasks.verify import _check, verify
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +91,10 @@ def test_mistakes_are_one_line(made, capsys, tmp_path):
     assert "expert.ckpt: has " in mistake(capsys, "leaderboard", "verify", copy)
     bare = write_run(tmp_path, {"run": load([trained])[0].run}, load([trained]), [], [])
     assert "run.json: keeps no settings" in mistake(capsys, "leaderboard", "verify", bare)
+
+
+def test_certified_errors_of_both_are_no_difference(made):
+    row = load([made[2]])[0]
+    claimed, now = replace(row, error=0.02, value=0.5), replace(row, error=0.01, value=0.53)
+    assert _check(claimed, now, tolerance=0.001).problem == ""
+    assert _check(claimed, replace(now, value=0.532), tolerance=0.001).problem == "by +3.20"

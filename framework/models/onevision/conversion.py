@@ -16,6 +16,7 @@ from framework.errors import UnreadableError, UserError
 from framework.files import check_new, new_folder, write_whole
 from framework.models import trained
 from framework.models.backbones.sources import one_line
+from framework.models.cards import Origin
 from framework.models.checkpoints import NAMED, strip
 from framework.models.onevision import chat
 from framework.models.onevision.configuration import ADVERBS, PREFIX, AnomalyOVConfig
@@ -208,9 +209,9 @@ def origins(folder: Path) -> list[dict[str, Any]]:
     path = folder / ORIGINS
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-        kept = [{k: v for k, v in o.items() if k in trained.Origin.__dataclass_fields__} for o in found]
+        kept = [{k: v for k, v in o.items() if k in Origin.__dataclass_fields__} for o in found]
         for origin in kept:
-            trained.Origin(**origin)  # needs what has no default
+            Origin(**origin)  # needs what has no default
         return kept
     except (ValueError, AttributeError, TypeError):
         raise UnreadableError(f"{path}: damaged. Copy it again; without it nobody knows what was trained on.") from None

@@ -134,3 +134,10 @@ def test_mistakes_are_told():
         expert(keep=2.0)
     with pytest.raises(ValueError, match="observe and settle come first"):
         expert()(features(1, 0), [1])
+
+
+def test_a_bank_that_is_full_keeps_a_choice_of_all_views_not_the_first():
+    found = features(8, seed=1)
+    whole, part_of_it = (fitted(found, [0] * 8, most=most).bank for most in (0, PATCHES * 2))
+    kept = (part_of_it @ whole.T).argmax(1)
+    assert len(part_of_it) == PATCHES * 2 and len((kept // PATCHES).unique()) > 3  # of the first alone there are two
