@@ -26,7 +26,9 @@ from framework.leaderboard.rows import NOTHING, SEPARATOR, Row
 from framework.leaderboard.store import write_run
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import COARSE_LIMIT, coarse
+from framework.metrics.values import ValueCurves
 from framework.progress import say
+from framework.tasks import element_cues
 from framework.tasks.cues import cues, joined, plain
 from framework.tasks.gallery import Gallery
 from framework.tasks.levels import Reduced, levels
@@ -98,6 +100,7 @@ class Rated:
         self.index, self.given, self.sizes = index, given, set[str]()
         self.samples = AnomalyCurves(index.categories, scores="any")
         self.elements = AnomalyCurves(index.categories, scores="any", regions=True)
+        self.element_cues = ValueCurves(index.categories, element_cues.NAMES)
         self.gallery = Gallery(index.name, index.config.domain)
         self.span = self._span()
         ranks = (rankdata([g.score for g in given]) - 0.5) / len(given)
@@ -106,7 +109,10 @@ class Rated:
     def curves(self) -> Reduced:
         """By category."""
         located = any(line["hist"] is not None for line in self.lines)
-        return Reduced(self.samples.compute(), self.elements.compute() if located else {}, {}, {})
+        if not located:
+            return Reduced(self.samples.compute(), {}, {}, {})
+        told = self.element_cues.compute()
+        return Reduced(self.samples.compute(), self.elements.compute(), {}, {}, element_cues=told)
 
     @property
     def resized(self) -> str:
@@ -146,6 +152,7 @@ class Rated:
             return {"hist": None, "regions": 0}
         truth, regions = numbered(sample)
         self.elements.update(scores, truth, regions, group=group)
+        element_cues.count(self.element_cues, sample, truth, regions, group)
         limit = COARSE_LIMIT * (1 - 1e-6)
         hist, count = coarse(shown * (2 * limit) - limit, truth, regions, scores_kind="logit")
         return {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}
