@@ -28,7 +28,7 @@ class ValueCurves(Metric):
 
     full_state_update = False
     hist: Tensor
-    """``(groups, names, 3, VALUES)`` int64: normal, anomalous, and fixed-point shares of regions (``curves.REGION``)."""
+    """``(groups, names, 3, VALUES)`` int64: normal, anomalous, and fixed-point shares of regions, as in ``curves``."""
 
     def __init__(self, groups: Sequence[str], names: Sequence[str]) -> None:
         super().__init__()

@@ -17,24 +17,50 @@ from framework.types import Sample
 
 CENTRAL, BRIGHT = NAMES = "position", "intensity"
 Shape = tuple[int, ...]
+Counted = tuple[Tensor, Tensor]  # (VALUES,) int64 of all elements, and (P,) uint8, the values of anomalous ones
+BITS = 20  # of a sum of up to 4,112 views
 ONE = 1 << 40  # squared distance of a corner
 
 
-def brightness(sample: Sample) -> Tensor:
-    """``(E,)`` uint8, grey of each element as the views show it: (R + 2 G + B) / 4, rounded down.
-
-    Of a cloud that is how its renderings are lit, of a scan what its window leaves; of several views it joins as scores
-    do.
-    """
-    red, green, blue = (sample.views[:, c].astype(np.uint16) for c in range(3))
+def grey(views: np.ndarray) -> np.ndarray:
+    """``(V, 3, H, W)`` uint8 -> ``(V, H, W)`` uint8: (R + 2 G + B) / 4, rounded down."""
+    red, green, blue = (views[:, c].astype(np.uint16) for c in range(3))
     green *= 2
     green += red
     green += blue
     green >>= 2
-    grey = torch.from_numpy(green.astype(np.uint8))
-    if sample.owner is None and sample.back is None:
-        return grey.flatten()
-    return lift(grey, sample).to(torch.uint8)
+    return green.astype(np.uint8)
+
+
+def brightness(sample: Sample) -> Tensor:
+    """``(E,)`` uint8, grey of each pixel or voxel of a sample without owner, as its views show it."""
+    shown = torch.from_numpy(grey(sample.views))
+    if sample.back is None:
+        return shown.flatten()
+    return lift(shown, sample).clamp_(0, VALUES - 1).to(torch.uint8)
+
+
+def joined(sample: Sample) -> tuple[Tensor, Tensor]:
+    """``(E,)`` uint8 twice, of a cloud: how near the centre of the views that show a point it lies, and its grey there.
+
+    Means over these views, all alike, rounded down; of a point that none shows those of its stand-in. Where the sample
+    has places, both sums and their number share one integer, so that each view is looked up once.
+    """
+    near, shown = _nearness(sample.views.shape[-2:]), grey(sample.views)
+    if sample.place is None:
+        maps = (torch.from_numpy(np.broadcast_to(m, shown.shape).copy()) for m in (near, shown))
+        first, second = (lift(m, sample).to(torch.uint8) for m in maps)
+        return first, second
+    held = (1 << 2 * BITS) + (near.astype(np.int64) << BITS) + shown
+    sums = np.zeros(sample.elements, np.int64)
+    for view, place in zip(held, sample.place, strict=True):
+        sums += np.append(view, 0)[place]  # -1, where a view hides a point, is the last
+    if sample.stand_in is not None:
+        sums = sums[sample.stand_in]
+    number, rest = np.maximum(sums >> 2 * BITS, 1), sums & ((1 << 2 * BITS) - 1)
+    means = ((part // number).astype(np.uint8) for part in (rest >> BITS, rest & ((1 << BITS) - 1)))
+    first, second = map(torch.from_numpy, means)
+    return first, second
 
 
 def count(metric: ValueCurves, sample: Sample, truth: Tensor, regions: Tensor, group: int) -> None:
@@ -52,30 +78,33 @@ def count(metric: ValueCurves, sample: Sample, truth: Tensor, regions: Tensor, g
     """
     places = where(truth)
     if sample.owner is None:
-        near = _near(grid_of(sample), places)
+        told = _near(grid_of(sample), places), _told(brightness(sample), places)
     else:
-        shown = _nearness(sample.views.shape[-2:]).expand(len(sample.views), -1, -1)
-        near = _told(lift(shown, sample).to(torch.uint8), places)
-    shares = shares_of(places, regions)
-    metric.update(CENTRAL, *near, shares, group)
-    metric.update(BRIGHT, *_told(brightness(sample), places), shares, group)
+        near, bright = joined(sample)
+        told = _told(near, places), _told(bright, places)
+    _add(metric, told, shares_of(places, regions), group)
 
 
 def count_cells(metric: ValueCurves, sample: Sample, truth: Tensor, regions: Tensor, group: int) -> None:
     """Add the cells of the grid that a sample has; one that shows no element is black. Arguments as ``count``."""
     assert sample.grid is not None
     places, index = where(truth), torch.from_numpy(sample.grid.index.ravel())
-    shares = shares_of(places, regions)
-    metric.update(CENTRAL, *_near(sample.grid.index.shape, places), shares, group)
-    bright = torch.where(index < 0, 0, brightness(sample)[index])
-    metric.update(BRIGHT, *_told(bright, places), shares, group)
+    shown = brightness(sample) if sample.owner is None else joined(sample)[1]
+    bright = torch.where(index < 0, 0, shown[index])
+    _add(metric, (_near(sample.grid.index.shape, places), _told(bright, places)), shares_of(places, regions), group)
 
 
-def _told(values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+def _add(metric: ValueCurves, told: tuple[Counted, Counted], shares: Tensor, group: int) -> None:
+    """What is told of nearness and of brightness."""
+    for name, (counts, found) in zip(NAMES, told, strict=True):
+        metric.update(name, counts, found, shares, group)
+
+
+def _told(values: Tensor, places: Tensor) -> Counted:
     return torch.bincount(values, minlength=VALUES), values[places]
 
 
-def _near(shape: Shape, places: Tensor) -> tuple[Tensor, Tensor]:
+def _near(shape: Shape, places: Tensor) -> Counted:
     """How many cells of a grid are how near, which its shape tells, and how near those at ``places`` are."""
     at = np.unravel_index(places.numpy(), shape)
     squares = np.zeros(len(places), np.int64)
@@ -94,14 +123,14 @@ def _squares(shape: Shape) -> list[np.ndarray]:
 
 
 def _steps(squares: np.ndarray) -> np.ndarray:
-    """Squared distances -> uint8, 255 in the centre, 0 near the corners."""
-    return (255 - np.sqrt(squares * (255**2 / ONE)).astype(np.int64)).astype(np.uint8)
+    """Squared distances -> uint8, 255 in the centre, 0 near the corners; what is on a step but for rounding is on it."""
+    return (255 - (np.sqrt(squares * (255**2 / ONE)) + 1e-6).astype(np.int64)).astype(np.uint8)
 
 
-def _nearness(shape: Shape) -> Tensor:
+def _nearness(shape: Shape) -> np.ndarray:
     """``(H, W)`` uint8."""
     y, x = _squares(shape)
-    return torch.from_numpy(_steps(y[:, None] + x))
+    return _steps(y[:, None] + x)
 
 
 @lru_cache(maxsize=64)
