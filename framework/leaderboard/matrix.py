@@ -28,7 +28,7 @@ class Cell:
 
     Attributes:
         rows: by seed, at least one; same method, training sets, test set, level and metric.
-        reached_in: categories of the test set, or "all", on which a control, which looks at no picture, is as good.
+        reached_in: categories of the test set, or "all", on which a control, which knows no defect, is as good.
     """
 
     rows: tuple[Row, ...]

@@ -23,13 +23,16 @@ ONE = 1 << 40  # squared distance of a corner
 
 
 def grey(views: np.ndarray) -> np.ndarray:
-    """``(V, 3, H, W)`` uint8 -> ``(V, H, W)`` uint8: (R + 2 G + B) / 4, rounded down."""
-    red, green, blue = (views[:, c].astype(np.uint16) for c in range(3))
-    green *= 2
-    green += red
-    green += blue
-    green >>= 2
-    return green.astype(np.uint8)
+    """``(V, 3, H, W)`` uint8 -> ``(V, H, W)`` uint8: (R + 2 G + B) / 4, rounded down. One view after the other."""
+    found = np.empty_like(views[:, 0])
+    for (red, green, blue), out in zip(views, found, strict=True):
+        total = green.astype(np.uint16)
+        total *= 2
+        total += red
+        total += blue
+        total >>= 2
+        out[:] = total
+    return found
 
 
 def brightness(sample: Sample) -> Tensor:
@@ -123,7 +126,7 @@ def _squares(shape: Shape) -> list[np.ndarray]:
 
 
 def _steps(squares: np.ndarray) -> np.ndarray:
-    """Squared distances -> uint8, 255 in the centre, 0 near the corners; what is on a step but for rounding is on it."""
+    """Squared distances -> uint8, 255 in the centre, 0 near the corners; rounding does not move what lies on a step."""
     return (255 - (np.sqrt(squares * (255**2 / ONE)) + 1e-6).astype(np.int64)).astype(np.uint8)
 
 
