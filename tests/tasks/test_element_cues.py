@@ -14,8 +14,8 @@ from framework.metrics.values import ValueCurves
 from framework.tasks import element_cues
 from framework.tasks.controls import controls
 from framework.tasks.evaluation import Evaluation
+from framework.tasks.level_rows import level_rows
 from framework.tasks.levels import levels, reduced
-from framework.tasks.report import level_rows
 from framework.tasks.truth import numbered
 from framework.types import Batch, Grid, Record, Sample, Verdict
 
