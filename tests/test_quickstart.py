@@ -78,7 +78,8 @@ def test_it_fills_the_matrix_at_both_levels(out):
         others = {("industrial + talks", "industrial")}
         others |= {(f"control: {cue}", d) for cue in ("random", "mean intensity", "file size") for d in domains}
         others |= {("control: number of points", "pointcloud")}
-        assert set(cells) == experts | (others if level == "sample" else set())
+        pixels = {(f"control: {cue}", d) for cue in ("position", "intensity") for d in domains}
+        assert set(cells) == experts | (others if level == "sample" else pixels)
         assert not any(cell.in_domain for cell in cells.values())
     assert {r.element for r in rows} == {"", "pixel", "point", "slice", "voxel"}
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from framework.errors import UserError
 from framework.leaderboard.rows import ALL, ANSWERS, LEGACY, LEVELS, METRICS, NOTHING, Row
 from framework.leaderboard.statistics.seeds import mean_interval
 
+BEST = "best control"  # a line of a table
 _METHOD = ("trained_on", "experiment", "model", "backbone")
 _method = attrgetter(*_METHOD)  # what the rows of one line of a matrix share
 _identity = attrgetter(
@@ -27,7 +28,7 @@ class Cell:
 
     Attributes:
         rows: by seed, at least one; same method, training sets, test set, level and metric.
-        reached_in: categories of the test set, or "all", on which a control, which looks at no picture, is as good.
+        reached_in: categories of the test set, or "all", on which a control, which knows no defect, is as good.
     """
 
     rows: tuple[Row, ...]
@@ -156,6 +157,24 @@ def transfer_matrix(rows: Iterable[Row], metric: str, level: str, category: str 
     where = _reached_in(every)
     cells = {key: Cell(tuple(found), where.get(_line(found[0]), ())) for key, found in seeds.items()}
     return Matrix(metric, level, trained, tested, cells)
+
+
+def with_best_control(matrix: Matrix) -> Matrix:
+    """The same with one line ``BEST`` in place of one for each control: on each set the control of the highest value.
+
+    Where a set's views were made in several ways, each way has its line.
+    """
+    lines: dict[str, str] = {}  # of each control the line that it goes into
+    for (trained, _), cell in matrix.cells.items():
+        if cell.rows[0].control:
+            lines[trained] = BEST + trained.removeprefix(cell.rows[0].model)
+    cells = {key: cell for key, cell in matrix.cells.items() if key[0] not in lines}
+    for (trained, tested), cell in matrix.cells.items():
+        if trained in lines:
+            key = lines[trained], tested
+            cells[key] = max(cells.get(key, cell), cell, key=attrgetter("value"))
+    names = dict.fromkeys(lines.get(trained, trained) for trained in matrix.trained)
+    return replace(matrix, trained=list(names), cells=cells)
 
 
 def reached(rows: Iterable[Row]) -> dict[Row, Row]:

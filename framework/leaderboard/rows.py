@@ -22,7 +22,7 @@ LEVELS = (*SCORED, "answer", "published answer")  # the last is read as the publ
 VIEWED = "; views: "  # in a protocol, before how the domain makes and joins them
 ALL = "all"  # category: unweighted mean over the categories
 POOLED = "pooled"  # category: every sample of the set in one pot
-CONTROL = "control: "  # begins the model of a row whose scores look at no picture: see ``tasks/controls.py``
+CONTROL = "control: "  # begins the model of a row whose scores know no defect: see ``tasks/controls.py``
 NOTHING = "nothing"  # trained_on of an untrained model
 SEPARATOR = " + "  # between the names of several training sets
 _AVERAGED = re.compile(r"; mean over (?:\d+ of \d+ )?categories")
@@ -135,7 +135,7 @@ class Row:
 
     @property
     def control(self) -> bool:
-        """Whether no method made it, but a cue that looks at no picture."""
+        """Whether no method made it, but a cue that knows no defect."""
         return self.model.startswith(CONTROL)
 
     @property

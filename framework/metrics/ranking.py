@@ -86,7 +86,7 @@ class AnomalyCurves(Metric):
             raise ValueError(f"scores, targets and regions must be of one length, got {shapes}")
         if not scores.numel():
             return
-        shares = self._shares(places, regions) if self.regions else None
+        shares = shares_of(places, regions) if self.regions else None
         count, keys = self._prepared(scores, group)
         hist = self.hist[group]
         one = torch.ones((), dtype=torch.int64, device=scores.device)
@@ -181,20 +181,6 @@ class AnomalyCurves(Metric):
             span = -np.inf, np.inf
         return curves(counts, Scale(low, top, single), self.fpr_limit, span)
 
-    def _shares(self, places: Tensor, regions: Tensor | None) -> Tensor:
-        """What each of the anomalous elements at ``places`` is of its region, in fixed point: ``(P,)`` int64."""
-        if regions is None:
-            if len(places):
-                raise ValueError(f"{len(places)} anomalous elements came without their regions")
-            return places
-        numbers = regions.reshape(-1)
-        if len(numbers) != len(places):
-            numbers = numbers.index_select(0, places)
-        if len(numbers) and int(numbers.min()) <= 0:
-            raise ValueError(f"{int((numbers <= 0).sum())} anomalous elements belong to no region")
-        areas = torch.bincount(numbers, minlength=1)
-        return (REGION // areas.clamp(min=1)).index_select(0, numbers)
-
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any | None = None) -> None:
         group = process_group or self.process_group
         state.own(self)
@@ -210,6 +196,26 @@ class AnomalyCurves(Metric):
                 agreed = window.axis_of(row, self.bins)
                 self.hist[number] = window.moved(self.hist[number], own, agreed, self.bins)
         dist.all_reduce(self.hist, group=group)
+
+
+def shares_of(places: Tensor, regions: Tensor | None) -> Tensor:
+    """What each of the anomalous elements at ``places`` is of its region, in fixed point: ``(P,)`` int64.
+
+    Args:
+        places: ``(P,)`` int64.
+        regions: as in ``AnomalyCurves.update``, which raises what this raises.
+    """
+    if regions is None:
+        if len(places):
+            raise ValueError(f"{len(places)} anomalous elements came without their regions")
+        return places
+    numbers = regions.reshape(-1)
+    if len(numbers) != len(places):
+        numbers = numbers.index_select(0, places)
+    if len(numbers) and int(numbers.min()) <= 0:
+        raise ValueError(f"{int((numbers <= 0).sum())} anomalous elements belong to no region")
+    areas = torch.bincount(numbers, minlength=1)
+    return (REGION // areas.clamp(min=1)).index_select(0, numbers)
 
 
 def _count(row: Tensor, scores: Tensor, keys: Callable[[Tensor], Tensor]) -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from framework.leaderboard.rows import CONTROL, NOTHING
+from framework.metrics.values import VALUES, better_end
 from framework.tasks.cues import BRIGHTNESS, POINTS, POSITION, SIZE
+from framework.tasks.element_cues import BRIGHT, CENTRAL
 from framework.tasks.levels import Level, exact
 
 WORDS = {  # what is anomalous where high scores are, and where low ones are
@@ -23,6 +26,7 @@ WORDS = {  # what is anomalous where high scores are, and where low ones are
     SIZE: ("large", "small"),
     POINTS: ("of many points", "of few points"),
 }
+ELEMENT_WORDS = {CENTRAL: ("near the centre", "far from the centre"), BRIGHT: WORDS[BRIGHTNESS]}
 RANDOM = "random"
 COLUMNS = {
     "model": "",
@@ -36,6 +40,7 @@ COLUMNS = {
     "selection": "which end is anomalous, by the labels of the test set",
     "transductive": False,
 }
+UNTAUGHT = {"seen": False, "related": False, "near": False}  # of a line
 
 
 def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
@@ -46,8 +51,12 @@ def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
     be. A category whose every line has the cue has the control.
 
     Args:
-        level: of samples or of single views, whose lines may hold ``cues``; of another there are no controls.
+        level: of samples or of single views, whose lines may hold ``cues``; of elements or cells, with ``cues``
+            counted: there are no intervals, as no sample's own counts are kept, and none by chance, as of so many
+            elements its values are the chance that every row tells. Of another there are no controls.
     """
+    if level.name in ("element", "grid"):
+        return [_of_elements(level, *told) for told in level.cues.items()]
     if level.name not in ("sample", "view"):
         return []
     found = [_made(level, RANDOM, level.lines, _random(level.lines), level.note)]
@@ -59,7 +68,8 @@ def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
         scores = _nearness(lines) if name == POSITION else np.array([line["cues"][name] for line in lines])
         turned = {category for category, c in exact(lines, scores).items() if c.auroc is not None and c.auroc < 0.5}
         scores = np.array([-s if line["category"] in turned else s for s, line in zip(scores, lines, strict=True)])
-        found.append(_made(level, name, lines, scores, f"{level.note}; {_side(high, low, lines, turned)}"))
+        side = _side(high, low, {line["category"] for line in lines}, turned)
+        found.append(_made(level, name, lines, scores, f"{level.note}; {side}"))
     return found
 
 
@@ -67,10 +77,20 @@ def _made(
     level: Level, name: str, lines: Sequence[dict[str, Any]], scores: np.ndarray, note: str
 ) -> tuple[Level, dict[str, Any]]:
     """The level as one control scores these of its lines, and the columns of that control."""
-    untaught = {"seen": False, "related": False, "near": False}
-    scored = [line | untaught | {"logit": s} for line, s in zip(lines, scores.tolist(), strict=True)]
+    scored = [line | UNTAUGHT | {"logit": s} for line, s in zip(lines, scores.tolist(), strict=True)]
     whole = len(lines) == len(level.lines) and level.whole
     made = Level(level.name, level.element, exact(lines, scores), scored, note, whole)
+    return made, COLUMNS | {"model": CONTROL + name}
+
+
+def _of_elements(level: Level, name: str, hists: Mapping[str, np.ndarray]) -> tuple[Level, dict[str, Any]]:
+    """The level as one cue of its elements scores it, and the columns of that control."""
+    ends = {category: better_end(hist) for category, hist in hists.items()}
+    known = {category for category, (found, _) in ends.items() if found.auroc is not None}
+    turned = {category for category, (_, low) in ends.items() if low}
+    note = f"{level.note}; in {VALUES} steps, {_side(*ELEMENT_WORDS[name], known, turned)}"
+    lines = [line | UNTAUGHT | {"hist": None} for line in level.lines]
+    made = replace(level, curves={c: found for c, (found, _) in ends.items()}, lines=lines, note=note, pooled=None)
     return made, COLUMNS | {"model": CONTROL + name}
 
 
@@ -85,9 +105,9 @@ def _random(lines: Sequence[dict[str, Any]]) -> np.ndarray:
     return found
 
 
-def _side(high: str, low: str, lines: Sequence[dict[str, Any]], turned: set[str]) -> str:
+def _side(high: str, low: str, categories: set[str], turned: set[str]) -> str:
     """Which end is anomalous, in words; where categories differ, in which."""
-    straight = {line["category"] for line in lines} - turned
+    straight = categories - turned
     if not straight or not turned:
         return f"{high if straight else low} is anomalous, chosen by the labels"
     ends = (f"{word} ({', '.join(sorted(own))})" for word, own in ((high, straight), (low, turned)))

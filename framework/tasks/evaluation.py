@@ -16,7 +16,9 @@ from framework.metrics.detections import Detections, found_coarse, tally
 from framework.metrics.dice import Dice
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse, components
+from framework.metrics.values import ValueCurves
 from framework.models.scoring import PLAIN, Scoring, on_grid, per_sample, view_logits
+from framework.tasks import element_cues
 from framework.tasks.cues import cues, joined, plain
 from framework.tasks.gallery import KEPT, Gallery
 from framework.tasks.pooling import score
@@ -37,6 +39,7 @@ class Evaluation(nn.Module):
         self.groups = {category: g for g, category in enumerate(index.categories)}
         self.elements = AnomalyCurves(index.categories, scores="probability", regions=True)
         self.cells = AnomalyCurves(index.categories, scores="probability", regions=True)
+        self.element_cues, self.cell_cues = (ValueCurves(index.categories, element_cues.NAMES) for _ in range(2))
         self.overlaps, self.detections = Dice(index.categories), Detections(index.categories)
         self.lines: list[dict[str, Any]] = []
         self.gallery = Gallery(index.name, index.config.domain)
@@ -96,8 +99,10 @@ class Evaluation(nn.Module):
         """Element curves, and this sample's part of them for intervals."""
         if sample.truth is None:
             return {"hist": None, "regions": 0, "found": None}
-        truth, regions = (part.to(scores.device) for part in numbered(sample))
-        self.elements.update(scores, truth, regions, group=self.groups[sample.record.category])
+        told, group = numbered(sample), self.groups[sample.record.category]
+        element_cues.count(self.element_cues, sample, *told, group)
+        truth, regions = (part.to(scores.device) for part in told)
+        self.elements.update(scores, truth, regions, group=group)
         hist, count = coarse(scores, truth, regions)
         line = {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}
         return line | {"found": self._search(sample, scores, regions)}
@@ -131,7 +136,9 @@ class Evaluation(nn.Module):
         laid = on_grid(scores, sample.grid)
         truth = torch.from_numpy(sample.grid.truth.ravel())
         regions = torch.from_numpy(components(sample.grid.truth[None]).ravel())
-        self.cells.update(laid, truth, regions, group=self.groups[sample.record.category])
+        group = self.groups[sample.record.category]
+        self.cells.update(laid, truth, regions, group=group)
+        element_cues.count_cells(self.cell_cues, sample, truth, regions, group)
         hist, count = coarse(laid, truth, regions)
         told = {"name": sample.grid.name, "sigma": sample.grid.sigma}
         return {"grid": told | {"hist": np.asarray(hist, np.float32).tobytes(), "regions": count}}

@@ -101,6 +101,8 @@ def _interval(level: Level, metric: str, lines: list[dict[str, Any]]) -> Interva
         return sample_interval(scores, labels, groups, categories, metric, resamples=RESAMPLES)
     if metric == "sensitivity":
         return sensitivity_interval(_stacked(lines, "found"), groups, categories, resamples=RESAMPLES)
+    if lines[0]["hist"] is None:  # of a control
+        return None
     if metric in LEGACY:  # its thresholds hang on two single scores, which no histogram holds
         return None
     hists = _stacked(lines, "hist")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from framework.metrics.curves import Curves
 from framework.tasks.cues import POSITION
 from framework.tasks.evaluation import Evaluation
 from framework.tasks.pooling import pool
+
+Told = Mapping[str, Mapping[str, np.ndarray]]  # of ``ValueCurves.compute``
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Level:
     whole: bool = True  # whether its categories are all of the set's: else their mean is not the set's
     flat: bool = False  # whether elements of different samples or slices never touch
     pooled: Curves | None = None  # of all categories in one pot
+    cues: Told = field(default_factory=dict)  # by cue and category, counts of the values that elements have of it
 
     @property
     def told(self) -> dict[str, Any]:
@@ -54,13 +57,16 @@ class Scanned:
 class Reduced:
     """By category, over all ranks: curves of elements and cells, and what is measured of scans.
 
-    ``pooled`` are the curves of elements and cells of all categories in one pot.
+    ``pooled`` are the curves of elements and cells of all categories in one pot, ``element_cues`` and ``cell_cues``
+    what is known of these without a look.
     """
 
     elements: dict[str, Curves]
     cells: dict[str, Curves]
     scans: dict[str, Scanned]
     pooled: tuple[Curves | None, Curves | None] = (None, None)
+    element_cues: Told = field(default_factory=dict)
+    cell_cues: Told = field(default_factory=dict)
 
 
 def reduced(evaluation: Evaluation) -> Reduced:
@@ -70,6 +76,7 @@ def reduced(evaluation: Evaluation) -> Reduced:
         elements, cells = evaluation.elements.compute(), evaluation.cells.compute()
         pooled = evaluation.elements.pooled(), evaluation.cells.pooled()
         overlaps, detections = evaluation.overlaps.compute(), evaluation.detections.compute()
+        told = evaluation.element_cues.compute(), evaluation.cell_cues.compute()
     scans = {
         name: Scanned(
             c.negatives, c.positives, o.dice_best, o.dice_fixed, detections[name].sensitivity, o.dice_best_error
@@ -77,7 +84,7 @@ def reduced(evaluation: Evaluation) -> Reduced:
         for (name, c), o in zip(elements.items(), overlaps.values(), strict=True)
         if detections[name].scans
     }
-    return Reduced(elements, cells, scans, pooled)
+    return Reduced(elements, cells, scans, pooled, *told)
 
 
 def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str) -> list[Level]:
@@ -110,8 +117,8 @@ def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str
     located = [line for line in lines if line["hist"] is not None]
     if located:
         flat = bool(word) and not any(line["found"] for line in located)
-        pooled = curves.pooled[0]
-        found.append(Level("element", index.reader.element, curves.elements, located, flat=flat, pooled=pooled))
+        more: dict[str, Any] = {"flat": flat, "pooled": curves.pooled[0], "cues": curves.element_cues}
+        found.append(Level("element", index.reader.element, curves.elements, located, **more))
     scans = [line for line in located if line["found"] is not None]
     if scans:
         found.append(Level("element", index.reader.element, curves.scans, scans))
@@ -120,7 +127,8 @@ def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str
         sigma = laid[0]["sigma"]
         smoothed = f", smoothed by a Gaussian of {sigma:g} cells" if sigma else ""
         note = f"; on {laid[0]['name']}{smoothed}"
-        found.append(Level("grid", laid[0]["name"], curves.cells, laid, note, pooled=curves.pooled[1]))
+        more = {"pooled": curves.pooled[1], "cues": curves.cell_cues}
+        found.append(Level("grid", laid[0]["name"], curves.cells, laid, note, **more))
     return found
 
 

@@ -26,7 +26,9 @@ from framework.leaderboard.rows import CONTROL, NOTHING, SEPARATOR, Row
 from framework.leaderboard.store import write_run
 from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import COARSE_LIMIT, coarse
+from framework.metrics.values import ValueCurves
 from framework.progress import say
+from framework.tasks import element_cues
 from framework.tasks.cues import cues, joined, plain
 from framework.tasks.gallery import Gallery
 from framework.tasks.levels import Reduced, levels
@@ -98,6 +100,7 @@ class Rated:
     def __init__(self, index: Index, given: Sequence[Given]) -> None:
         self.index, self.given, self.sizes = index, given, set[str]()
         self.elements = AnomalyCurves(index.categories, scores="any", regions=True)
+        self.element_cues = ValueCurves(index.categories, element_cues.NAMES)
         self.gallery = Gallery(index.name, index.config.domain)
         self.span = self._span()
         ranks = (rankdata([g.score for g in given]) - 0.5) / len(given)
@@ -108,7 +111,8 @@ class Rated:
         located = any(line["hist"] is not None for line in self.lines)
         if not located:
             return Reduced({}, {}, {})
-        return Reduced(self.elements.compute(), {}, {}, (self.elements.pooled(), None))
+        told = self.element_cues.compute()
+        return Reduced(self.elements.compute(), {}, {}, (self.elements.pooled(), None), told)
 
     @property
     def resized(self) -> str:
@@ -147,6 +151,7 @@ class Rated:
             return {"hist": None, "regions": 0}
         truth, regions = numbered(sample)
         self.elements.update(scores, truth, regions, group=group)
+        element_cues.count(self.element_cues, sample, truth, regions, group)
         limit = COARSE_LIMIT * (1 - 1e-6)
         hist, count = coarse(shown * (2 * limit) - limit, truth, regions, scores_kind="logit")
         return {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}

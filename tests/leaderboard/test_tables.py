@@ -231,3 +231,28 @@ def test_transductive_methods_are_marked():
     text = markdown([row(transductive=True)])
     assert "| **parts** | 87.5§ (81.2–93.8) |" in text and "§ transductive: the method looked at other" in text
     assert r"87.5\S{} (" in latex([row(transductive=True)])
+
+
+def told_by(name, value, **fields):
+    own = {"model": f"control: {name}", "trained_on": "nothing", "experiment": "controls", "backbone": "none"}
+    return row(**own, value=value, interval="", **fields)
+
+
+def test_tables_have_one_line_of_controls_which_is_named_in_the_cell_and_the_list_has_all():
+    cups = {"tested_on": "cups", "domain": "pointcloud"}
+    rows = [*PAIR, told_by("file size", 0.625, low=0.5, high=0.75), told_by("position", 0.5625, low=None, high=None)]
+    rows += [told_by("file size", 0.5, low=None, high=None, **cups)]
+    rows += [told_by("position", 0.875, low=None, high=None, **cups)]
+    text = markdown(rows)
+    matrix, listed = text[text.index("## Sample AUROC") :].split("## All rows")
+    assert [line.split(" | ")[0] for line in lines(matrix, "| **")] == [
+        *("| **parts**", "| **nothing**", "| **best control**", "| **chance**"),
+    ]
+    assert "| **best control** | 62.5≈, file size (50.0–75.0) | 87.5, position | – |" in matrix
+    assert "| **nothing** | 56.2‡≈ (43.8–68.8) |" in matrix
+    assert listed.count("control: file size, none") == 2 and listed.count("control: position, none") == 2
+    printed = latex(rows)
+    assert printed.count("best control & ") == 1 and "62.5$\\approx$, file size (50.0--75.0)" in printed
+    assert [line.split(",")[-4] for line in csv(rows).splitlines()[4:]] == [
+        *("control: file size", "control: position", "control: file size", "control: position"),
+    ]

@@ -9,7 +9,9 @@ from torch import nn
 
 from framework.metrics.detections import Detections, tally
 from framework.metrics.dice import Dice
-from framework.metrics.ranking import AnomalyCurves
+from framework.metrics.ranking import AnomalyCurves, shares_of
+from framework.metrics.regions import where
+from framework.metrics.values import ValueCurves
 
 SAMPLES, SIDE = 7, 16
 
@@ -21,6 +23,7 @@ class Scorer(nn.Module):
         super().__init__()
         self.curves = AnomalyCurves(["even", "odd"], regions=True)
         self.detections, self.dice = Detections(["even", "odd"]), Dice(["even", "odd"])
+        self.values = ValueCurves(["even", "odd"], ["near", "bright"])
 
     def score(self, samples):
         generator = torch.Generator().manual_seed(0)
@@ -31,9 +34,12 @@ class Scorer(nn.Module):
             found = tally(maps[i], truth[i].int(), (1, 4, SIDE // 4))
             self.detections.update(found, i % 2)
             self.dice.update(found[:2], i % 2)
+            bright, places = (255 * maps[i]).to(torch.uint8), where(truth[i])
+            shares = shares_of(places, truth[i].int())
+            self.values.update("bright", torch.bincount(bright, minlength=256), bright[places], shares, i % 2)
 
-    def of_scans(self):
-        return [m.compute() for m in (self.detections, self.dice)]
+    def others(self):
+        return [*(m.compute() for m in (self.detections, self.dice)), self.values.compute()["bright"]["even"].tolist()]
 
 
 def rank(number, scenarios, folder):
@@ -44,7 +50,7 @@ def rank(number, scenarios, folder):
         task.score(shares[number])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the library's note that an idle rank saw nothing
-            curves, pooled, scans = task.curves.compute(), task.curves.pooled(), task.of_scans()
+            curves, pooled, scans = task.curves.compute(), task.curves.pooled(), task.others()
         own = task.curves.hist.clone()
         task.curves.sync()
         torch.save((curves, pooled, scans, task.curves.hist, own), f"{folder}/{name}-{number}.pt")
@@ -63,7 +69,7 @@ def test_two_ranks_have_the_bits_of_one(tmp_path):
             assert int(own[:, :2].sum()) == len(shares[number]) * SIDE  # its own counts come back after compute
             assert curves == one.curves.compute()
             assert pooled == one.curves.pooled()
-            assert scans == one.of_scans()
+            assert scans == one.others()
             assert curves["even"].aupro is not None
 
 
@@ -71,5 +77,6 @@ def test_the_state_is_two_tensors_and_not_part_of_checkpoints():
     task = Scorer()
     assert list(task.curves._reductions) == ["hist", "seen"]  # one sum over the ranks, and one maximum
     assert task.curves.hist.dtype == torch.int64
-    assert all(getattr(m, name).dtype == torch.int64 for m in (task.detections, task.dice) for name in m._reductions)
+    counts = (task.detections, task.dice, task.values)
+    assert all(getattr(m, name).dtype == torch.int64 for m in counts for name in m._reductions)
     assert not task.state_dict()

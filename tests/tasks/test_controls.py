@@ -57,7 +57,7 @@ def test_one_class_has_no_value():
     assert made.curves["brain"].auroc is None and made.curves["brain"].positives == 5
 
 
-def test_elements_and_groups_have_no_controls():
+def test_groups_have_no_controls_and_neither_have_elements_without_cues():
     lines = [line("a", i, i == 2) for i in range(5)]
     assert all(controls(Level(name, "voxel", curves_of(lines), lines)) == [] for name in ("element", "group", "grid"))
     plain = [{**line("a", 0, True), "cues": None}]

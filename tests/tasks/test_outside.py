@@ -91,6 +91,11 @@ def test_scores_and_maps_of_any_range_are_measured_as_they_are(tmp_path: Path) -
     assert samples[names[3]]["logit"] == scores[names[3]]  # as given
     order = sorted(scores.values())
     assert samples[names[3]]["score"] == pytest.approx((order.index(scores[names[3]]) + 0.5) / len(names))  # its rank
+    shown = {
+        (r.model, r.metric): r for r in load([folder]) if r.control and r.level == "element" and r.category == "all"
+    }
+    assert {model for model, _ in shown} == {"control: position", "control: intensity"}
+    assert shown["control: position", "auroc"].elements == found.elements and ("control: intensity", "aupro") in shown
     assert load_gallery([folder]) and {r.model for r in load([folder]) if r.control} >= {
         "control: random",
         "control: file size",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from framework.leaderboard.comparison import BETTER, UNCLEAR, Comparison, across, comparisons, fair, ranks
 from framework.leaderboard.evidence import Samples, Saved
-from framework.leaderboard.matrix import Cell, Matrix
+from framework.leaderboard.matrix import Cell, Matrix, with_best_control
 from framework.leaderboard.means import Mean, all_sets, means
 from framework.leaderboard.render import words
 
@@ -96,13 +96,13 @@ def _sure(pair: Comparison, tested: str) -> bool:
 
 
 def grid(standing: Standing, show: Callable[[Cell, str], str]) -> list[list[str]]:
-    """As ``words.grid``, with ranks, and a last column of means over all sets where a line has one.
+    """As ``words.grid``, with ranks, one line of controls, and a last column of means where a line has one.
 
     Args:
         standing: of the matrix.
         show: a cell and its rank in words -> its text.
     """
-    matrix = standing.matrix
+    matrix = with_best_control(standing.matrix)
     lines = words.grid(matrix, lambda cell, trained, tested: show(cell, standing.rank(trained, tested)))
     known = means(matrix)
     if not known:

@@ -118,7 +118,9 @@ def _legend(rows: Sequence[Row], found: Sequence[Standing]) -> list[str]:
 
 
 def _cell(cell: Cell, rank: str) -> str:
-    """Value, mark, interval, rank."""
+    """Value, mark, interval, rank; of a control which it is."""
+    if cell.rows[0].control:
+        return words.control_cell(cell)
     spread = "" if cell.spread is None else f" ± {words.percent(cell.spread)} ({len(cell.rows)} seeds)"
     return f"{words.percent(cell.value)}{words.marks(cell)}{spread} ({words.span(cell.low, cell.high)}){rank}"
 

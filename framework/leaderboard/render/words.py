@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from framework.leaderboard.matrix import Cell, Matrix, newest, reached
-from framework.leaderboard.rows import Row
+from framework.leaderboard.rows import CONTROL, Row
 
 METRIC_NAMES = {
     **{"auroc": "AUROC", "ap": "AP", "f1_max": "F1-max", "aupro": "AUPRO", "aupro_05": "AUPRO at 0.05"},
@@ -24,9 +24,10 @@ HEADS = (
 )
 DAGGER, TRANSDUCTIVE, REACHED, NEAR_CHANCE, BELOW_CHANCE, MISSING = "†", "§", "‡", "≈", "↓", "–"
 CONTROLS = (
-    f"{REACHED} a control is as good, on the set or on one of its categories: where a slice lies, how bright or how "
-    "large it is, tells as much as the method. A control looks at no picture, and which of its two directions is "
-    "anomalous is chosen by the labels of each category, so it is as strong as it can be."
+    f"{REACHED} a control is as good, on the set or on one of its categories: where a slice, pixel, voxel or point "
+    "lies, how bright it is, or how large a file is, tells as much as the method. A control knows no defect, and which "
+    "of its two directions is anomalous is chosen by the labels of each category, so it is as strong as it can be. Of "
+    "elements it has no interval, and random scores are the line of chance."
 )
 TRANSDUCED = f"{TRANSDUCTIVE} transductive: the method looked at other samples of the test set before it scored one."
 FLOORS = {"auroc": 0.5, "balanced_accuracy": 0.5}  # where the colours of a metric begin; else at 0
@@ -146,6 +147,12 @@ def listing(rows: Sequence[Row]) -> list[list[str]]:
 def control_value(control: Row) -> str:
     """For example "control: slice position 93.0"."""
     return f"{control.model} {percent(control.value)}"
+
+
+def control_cell(cell: Cell) -> str:
+    """For example "93.0, slice position (90.1–95.2)"; of elements, of which controls have none, without interval."""
+    bounds = "" if cell.low is None else f" ({span(cell.low, cell.high)})"
+    return f"{percent(cell.value)}{marks(cell)}, {cell.rows[0].model.removeprefix(CONTROL)}{bounds}"
 
 
 def _facts(row: Row, controls: Mapping[Row, Row]) -> list[str]:

@@ -56,7 +56,7 @@ const remarks = (matrix, cell) => {
     close && `Of ${count(close)} of ${all} a picture that is nearly the same was trained on.`,
     known.length && `Published overlap: ${known.join("; ")}.`,
     fact(row, "transductive") && "Transductive: the method looked at other samples of the test set before it scored one.",
-    control && `A control, which looks at no picture, is as good: ${fact(control - 1, "model")} ${percent(data.columns.value[control - 1])}.`,
+    control && `A control, which knows no defect, is as good: ${fact(control - 1, "model")} ${percent(data.columns.value[control - 1])}.`,
     cell.marks.includes("≈") && "The interval holds chance, the value of random scores.",
     cell.marks.includes("↓") && "It lies below chance: the scores are upside down.",
   ].filter(Boolean);
