@@ -9,8 +9,9 @@ from fake_rows import row
 from numpy.testing import assert_allclose
 from scipy.stats import t as student
 
-from framework.leaderboard.matrix import matrices, newest, reached, transfer_matrix
-from framework.leaderboard.rows import VIEWED
+from framework.leaderboard.apart import newest
+from framework.leaderboard.matrix import matrices, reached, transfer_matrix
+from framework.leaderboard.rows import CONTROL, VIEWED
 
 LATER = "2026-03-04T05:06:07+00:00"
 
@@ -154,4 +155,4 @@ def test_over_how_many_categories_a_mean_goes_parts_no_rows_of_one_set():
     assert {r.definition for r in rows} == {"auroc/1"}
     assert len(transfer_matrix(rows, "auroc", "sample").cells["parts", "parts"].rows) == 3
     other = row(run="x", seed=9, protocol="auroc/2; mean over categories")
-    assert transfer_matrix([*rows, other], "auroc", "sample").tested == ["parts (auroc/1)", "parts (auroc/2)"]
+    assert transfer_matrix([*rows, other], "auroc", "sample").tested == ["parts (auroc/2)", "parts (auroc/1)"]

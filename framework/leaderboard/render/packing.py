@@ -14,7 +14,7 @@ WIDTHS = (1, 2, 4)  # bytes of a number
 
 
 def pack(header: Mapping[str, Any], columns: Mapping[str, Sequence[int]]) -> str:
-    """Deflated and in base 85, with a comma for "<": the length of the header (uint32), the header as JSON, then the columns byte by byte.
+    """Deflated and in base 85, "," for "<": the header's length (uint32), the header as JSON, the columns by bytes.
 
     A column is written as the lowest bytes of all its numbers, then the next ones: equal bytes lie together, so it
     shrinks further. All is little-endian. The header gets "columns": name, count and width of each, in their order.
