@@ -24,7 +24,7 @@ from fake_rows import row, sample
 from framework.leaderboard import leaderboard
 from framework.leaderboard.rows import Row
 from framework.leaderboard.statistics.bootstrap import element_parts, element_values, sample_values
-from framework.leaderboard.statistics.draws import resampled
+from framework.leaderboard.statistics.draws import Values, resampled
 from framework.leaderboard.statistics.exact import ELEMENT_METRICS, SAMPLE_METRICS
 from framework.leaderboard.store import write_run
 
@@ -44,7 +44,7 @@ def made(run: str, method: int, target: int) -> tuple[list[Row], list[dict[str, 
     hists[:, 1], hists[:, 2] = hot, hot / np.maximum(hot.sum(1, keepdims=True), 1)
     regions = labels.astype(int)
     names = [f"category_{c}" for c in categories]
-    common = {"run": run, "model": f"method_{method:02d}", "trained_on": f"source_{method % 12}"}
+    common: dict[str, object] = {"run": run, "model": f"method_{method:02d}", "trained_on": f"source_{method % 12}"}
     common |= {"tested_on": f"set_{target}", "fingerprint": f"{target:02d}" * 32, "groups": SAMPLES}
     rows = list(_rows(common, names, logits, labels, hists, regions))
     lines = [
@@ -71,7 +71,7 @@ def _rows(
         kept = [each for each, is_own in zip(names, own, strict=True) if is_own]
         held = np.stack([~labels[own], labels[own]], 1)
         of = [groups[i] for i in np.flatnonzero(own)]
-        both = (
+        both: tuple[tuple[tuple[str, ...], np.ndarray, Values, dict[str, object]], ...] = (
             (SAMPLE_METRICS, held, sample_values(logits[own][None], labels[own], SAMPLE_METRICS), {}),
             (
                 ELEMENT_METRICS,
@@ -85,7 +85,8 @@ def _rows(
             assert found is not None
             centres = found.values.reshape(len(metrics), -1)[:, 0]
             for metric, value in zip(metrics, centres.tolist(), strict=True):
-                ends = {"low": max(0.0, value - 0.03), "high": min(1.0, value + 0.02)}
+                down, up = np.random.default_rng(int(value * 1e9)).uniform(0.01, 0.08, 2)
+                ends = {"low": max(0.0, value - down), "high": min(1.0, value + up)}
                 yield row(**common, **more, **ends, category=name, metric=metric, value=min(value, 1.0))
 
 
@@ -97,12 +98,19 @@ def main() -> None:
             parts = [made(run, method, target) for target in range(SETS)]
             rows, samples = ([each for part in parts for each in part[i]] for i in (0, 1))
             write_run(Path(folder), {"run": run, "command": ["test", "x.yaml"]}, rows, samples, [])
-        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start, cpu, before = (
+            time.perf_counter(),
+            time.process_time(),
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        )
         text = leaderboard([Path(folder)], "html", None)
-        seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{'runs':>6}{'samples':>9}{'seconds':>9}{'peak MB, before':>17}{'after':>7}{'page kB':>9}")
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"{'runs':>6}{'samples':>9}{'seconds':>9}{'of CPU':>8}{'peak MB, before':>17}{'after':>7}{'page kB':>9}")
     size = len(text.encode()) / 1000
-    print(f"{runs:6}{runs * SETS * SAMPLES:9}{seconds:9.1f}{before / 1024:17.0f}{after / 1024:7.0f}{size:9.0f}")
+    print(
+        f"{runs:6}{runs * SETS * SAMPLES:9}{seconds:9.1f}{cpu:8.1f}{before / 1024:17.0f}{after / 1024:7.0f}{size:9.0f}"
+    )
 
 
 if __name__ == "__main__":

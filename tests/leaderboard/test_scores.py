@@ -46,12 +46,14 @@ def test_only_sets_on_which_methods_are_compared_are_read(tmp_path, monkeypatch)
     rows, asked = runs(tmp_path), []
     scores = Stored([tmp_path])
     of = scores.of
-    monkeypatch.setattr(
-        scores, "of", lambda run, tested, elements: asked.append((run, tested)) or of(run, tested, elements)
-    )
-    (pair,) = comparisons(
-        transfer_matrix([r for r in rows if (r.run, r.tested_on) != ("r2", "nuts")], "auroc", "sample"), scores
-    )
+
+    def watched(run, tested, elements):
+        asked.append((run, tested))
+        return of(run, tested, elements)
+
+    monkeypatch.setattr(scores, "of", watched)
+    matrix = transfer_matrix([r for r in rows if (r.run, r.tested_on) != ("r2", "nuts")], "auroc", "sample")
+    (pair,) = comparisons(matrix, scores)
     assert pair.tested == "parts" and sorted(asked) == [("r1", "parts"), ("r2", "parts")]
 
 

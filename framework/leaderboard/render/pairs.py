@@ -7,15 +7,15 @@ of the cells; its interval reaches as far up as down, but not beyond 100.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from framework.leaderboard.comparison import Comparison
+from framework.leaderboard.comparison import UNCLEAR, Comparison
 from framework.leaderboard.matrix import Matrix
 from framework.leaderboard.render.packing import coded, folded, numbered
 
-WHOLE = 40_000  # of so many pairs everything is told; of more, besides the verdict, only for each level's first metric
+WHOLE = 40_000  # of so many pairs everything is told; of more the verdict, and p for the first metric
+DIFFERS = "differs"  # better or worse, as the sign of the difference says
 _NAMES = ("matrix", "column", "a", "b", "half", "p", "samples")
 
 
@@ -28,22 +28,23 @@ def pair_columns(
     tenths of a percent, ``p`` as ``small`` codes it; both are None where they are not told.
     """
     where = {(m.level, m.metric): (i, numbered(m.trained), numbered(m.tested)) for i, m in enumerate(shown)}
-    first: dict[str, str] = {}
-    for level, metric in Counter((test.level, test.metric) for test in found if test.samples):
-        first.setdefault(level, metric)
+    first = next(((test.level, test.metric) for test in found if test.samples), None)
     lines = []
     for test in found:
         m, trained, tested = where[test.level, test.metric]
-        told = test.samples and (len(found) <= WHOLE or first[test.level] == test.metric)
+        told = test.samples and (len(found) <= WHOLE or (test.level, test.metric) == first)
         half = max(test.difference - test.low, test.high - test.difference)
         lines.append(
             (
                 *(m, tested.get(test.tested, len(tested)), trained[test.a], trained[test.b]),
-                *(folded(round(1000 * half) if told else None), folded(small(test.adjusted) if told else None)),
+                *(
+                    folded(round(1000 * half) if test.samples and len(found) <= WHOLE else None),
+                    folded(small(test.adjusted) if told else None),
+                ),
                 test.samples,
             )
         )
-    said, texts = coded((test.verdict, test.how) for test in found)
+    said, texts = coded((UNCLEAR if test.verdict == UNCLEAR else DIFFERS, test.how) for test in found)
     return {f"test_{n}": [line[i] for line in lines] for i, n in enumerate(_NAMES)} | {"test_said": said}, {
         "test_said": texts
     }

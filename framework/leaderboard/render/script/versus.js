@@ -1,20 +1,20 @@
 // Two lines of the chosen matrix in; per test set both values, their difference and what the paired test says, out.
-const FLIPPED = { better: "worse", worse: "better" };
-
 const testOf = (m, column, a, b) => {
   const { columns, header } = data;
   for (let i = 0; i < columns.test_matrix.length; i++) {
     if (columns.test_matrix[i] !== m || columns.test_column[i] !== column) continue;
     const straight = columns.test_a[i] === a && columns.test_b[i] === b;
     if (!straight && !(columns.test_a[i] === b && columns.test_b[i] === a)) continue;
-    const [verdict, how] = header.dictionaries.test_said[columns.test_said[i]];
+    const [told, how] = header.dictionaries.test_said[columns.test_said[i]];
     const [half, p] = ["half", "p"].map((name) => unfolded(columns[`test_${name}`][i]));
     const numbers = { p, samples: columns.test_samples[i], how };
     const difference = apart(m, column, columns.test_a[i], columns.test_b[i]);
     const ends = half === null ? [null, null] : [Math.max(-10000, difference - 10 * half), Math.min(10000, difference + 10 * half)];
     const [low, high] = ends;
+    const [better, worse] = straight ? ["better", "worse"] : ["worse", "better"];
+    const verdict = told === "differs" ? (difference > 0 ? better : worse) : told;
     if (straight) return { ...numbers, difference, low, high, verdict };
-    return { ...numbers, difference: -difference, low: half === null ? null : -high, high: half === null ? null : -low, verdict: FLIPPED[verdict] ?? verdict };
+    return { ...numbers, difference: -difference, low: half === null ? null : -high, high: half === null ? null : -low, verdict };
   }
   return null;
 };
@@ -74,7 +74,7 @@ const against = (matrix, a, b, lines) => {
     make("p", { class: "means" }, tally(matrix, known, a, b)),
     make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${a} against ${b}` }, table),
     known.length > 0 && aside("p is corrected (Holm) over all pairs of one test set, metric and level; intervals are not."),
-    shown.some(({ test }) => test?.samples && test.low === null) && aside("On a board of so many pairs intervals and p are told of each level's first metric alone."),
+    shown.some(({ test }) => test?.samples && test.low === null) && aside("On a board of so many pairs p is told of the first metric alone and no interval: compare fewer runs to see them."),
     ...how.map((text) => aside(`Test: ${text}.`)),
   ].filter(Boolean);
 };
