@@ -2,7 +2,8 @@
 
 Command: ``OMP_NUM_THREADS=1 python tests/benchmarks/page.py`` (a minute). Goals: with 65,000 rows, and all pairs of 60
 methods, at most 500 kB beside its pictures, with 200,000 rows open in under 2 seconds. Times in the browser are its
-own: ``performance.now()`` when the first matrix has been drawn, and when everything has. Without Chromium these are left out.
+own: ``performance.now()`` when the first matrix has been drawn, and when everything has. Without Chromium they are left
+out.
 """
 
 from __future__ import annotations

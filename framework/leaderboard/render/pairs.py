@@ -33,12 +33,16 @@ def pair_columns(
     for test in found:
         m, trained, tested = where[test.level, test.metric]
         told = test.samples and (len(found) <= WHOLE or (test.level, test.metric) == first)
-        half = max(test.difference - test.low, test.high - test.difference)
+        half = (
+            None
+            if len(found) > WHOLE or not test.samples
+            else max(test.difference - test.low, test.high - test.difference)
+        )
         lines.append(
             (
                 *(m, tested.get(test.tested, len(tested)), trained[test.a], trained[test.b]),
                 *(
-                    folded(round(1000 * half) if test.samples and len(found) <= WHOLE else None),
+                    folded(None if half is None else round(1000 * half)),
                     folded(small(test.adjusted) if told else None),
                 ),
                 test.samples,
