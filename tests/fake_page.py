@@ -47,7 +47,7 @@ class Reader(HTMLParser):
 
 def unpacked(text: str) -> tuple[dict[str, Any], dict[str, list[int]]]:
     """Header and columns, as ``script/unpack.js`` reads them."""
-    whole = zlib.decompress(base64.b64decode(text))
+    whole = zlib.decompress(base64.b85decode(text.replace(",", "<")))
     size = int.from_bytes(whole[:4], "little")
     header, at, columns = json.loads(whole[4 : 4 + size]), 4 + size, {}
     for name, count, width in header.pop("columns"):

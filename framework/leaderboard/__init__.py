@@ -44,11 +44,13 @@ def leaderboard(
     Raises:
         UserError: nothing to read, a file that cannot be read, rows that cannot be compared, ``out`` not writable.
     """
-    from framework.leaderboard.matrix import matrices, newest
+    from framework.leaderboard.apart import newest
+    from framework.leaderboard.matrix import matrices
     from framework.leaderboard.render import tables
     from framework.leaderboard.render.page import page
     from framework.leaderboard.render.standing import standings
-    from framework.leaderboard.store import load, load_gallery, load_records, load_samples
+    from framework.leaderboard.scores import Stored
+    from framework.leaderboard.store import load, load_gallery, load_records
 
     if fmt not in get_args(Format):
         raise UserError(f"leaderboard: no format {fmt!r}. Known: {', '.join(get_args(Format))}.")
@@ -66,10 +68,10 @@ def leaderboard(
     elif fmt == "html":
         current = {row.run for row in newest(rows)}
         gallery = [item for item in load_gallery(paths) if item["run"] in current]
-        found = [pair for each in standings(matrices(rows), load_samples(paths)) for pair in each.pairs]
+        found = [pair for each in standings(matrices(rows), Stored(paths)) for pair in each.pairs]
         text = page(rows, gallery, title, list(notes), load_records(paths), found)
     else:
-        text = {"markdown": tables.markdown, "csv": tables.csv, "latex": tables.latex}[fmt](rows, load_samples(paths))
+        text = {"markdown": tables.markdown, "csv": tables.csv, "latex": tables.latex}[fmt](rows, Stored(paths))
     if out is not None:
         write_whole(out, text.encode())
     return text

@@ -13,9 +13,10 @@ from itertools import combinations
 
 import numpy as np
 
-from framework.leaderboard.evidence import Evidence, Samples, Saved
+from framework.leaderboard.evidence import Evidence, Saved
 from framework.leaderboard.matrix import Cell, Matrix
 from framework.leaderboard.means import all_sets, seed_means, whole_lines
+from framework.leaderboard.scores import Samples
 from framework.leaderboard.statistics.ranks import holm, shared_ranks
 from framework.leaderboard.statistics.seeds import seed_variance
 from framework.leaderboard.statistics.student import joined, p_value, quantile
@@ -85,8 +86,9 @@ def comparisons(matrix: Matrix, samples: Samples | Saved) -> list[Comparison]:
     saved = samples if isinstance(samples, Saved) else Saved(samples)
     found = []
     for tested in matrix.tested:
-        sides = {label: _side(cell, saved) for label, cell in _methods(matrix, tested)}
-        found += _family(sides, tested, matrix)
+        methods = dict(_methods(matrix, tested))
+        if len(methods) > 1:  # or nothing of them need be read
+            found += _family({label: _side(cell, saved) for label, cell in methods.items()}, tested, matrix)
     return found
 
 

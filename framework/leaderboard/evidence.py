@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from framework.leaderboard.matrix import Cell
 from framework.leaderboard.rows import Row
+from framework.leaderboard.scores import Held, Line, Samples, Scores
 from framework.leaderboard.statistics.bootstrap import (
     ASIDE,
     ROUNDED,
@@ -32,8 +31,7 @@ from framework.leaderboard.statistics.exact import ELEMENT_METRICS, REGION_METRI
 from framework.leaderboard.statistics.student import quantile
 
 RESAMPLES, SEED = 1000, 0
-Line = dict[str, Any]
-Samples = Iterable[Line] | Mapping[str, Sequence[Line]]
+BINS = 128  # of histograms while they are resampled
 _KEPT = {"sample": SAMPLE_METRICS, "element": ELEMENT_METRICS}  # what saved scores tell, by level
 
 
@@ -61,24 +59,20 @@ class Evidence:
 
 
 class Saved:
-    """Scores of many runs, each looked at once.
+    """Scores of many runs, each looked at once: what is kept is how their numbers vary.
 
     Args:
-        samples: what ``store.load_samples`` gives, or the same by run.
+        samples: what ``store.load_samples`` gives, the same by run, or what reads them when they are asked for.
     """
 
-    def __init__(self, samples: Samples) -> None:
-        parts = samples.values() if isinstance(samples, Mapping) else [samples]
-        self._lines: dict[tuple[str, str], list[Line]] = defaultdict(list)
-        for part in parts:
-            for line in part:
-                self._lines[line["run"], line["tested_on"]].append(line)
+    def __init__(self, samples: Samples | Scores) -> None:
+        self._scores = samples if isinstance(samples, Scores) else Held(samples)
         self._known: dict[tuple[str, str, str], dict[str, Evidence] | str] = {}
 
     @property
     def runs(self) -> set[str]:
         """Those that have scores."""
-        return {run for run, _ in self._lines}
+        return self._scores.runs
 
     def of(self, cell: Cell) -> Evidence | str:
         """Of a cell, the mean over its seeds; or why there is none, in words."""
@@ -106,7 +100,7 @@ class Saved:
             return f"runs keep no scores of single samples that tell {row.level} {row.metric}"
         name = row.run, row.tested_on, row.level
         if name not in self._known:
-            own = self._lines.get((row.run, row.tested_on), [])
+            own = self._scores.of(row.run, row.tested_on, row.level == "element")
             self._known[name] = _evidence(own, row) if own else f"run {row.run} has no scores of single samples"
         found = self._known[name]
         if isinstance(found, str):
@@ -164,7 +158,7 @@ def _of_elements(lines: Sequence[Line], key: str, count: int, unit: str) -> dict
         parts = [(plain, ELEMENT_METRICS)]
     evidence: dict[str, Evidence] = {}
     for held, metrics in parts:
-        drawn = resampled(groups, categories, held, element_values(hists, regions, metrics), RESAMPLES, SEED)
+        drawn = resampled(groups, categories, held, element_values(hists, regions, metrics, bins=BINS), RESAMPLES, SEED)
         evidence |= _deviating(drawn, metrics, key, count, unit, _scarcest(groups, categories, held))
     return evidence
 

@@ -8,18 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
-from framework.errors import UserError
+from framework.leaderboard.apart import METHOD, Columns, Kind, Kinds, newest
 from framework.leaderboard.rows import ALL, ANSWERS, LEGACY, LEVELS, METRICS, NOTHING, Row
 from framework.leaderboard.statistics.seeds import mean_interval
 
 BEST = "best control"  # a line of a table
-_METHOD = ("trained_on", "experiment", "model", "backbone")
-_method = attrgetter(*_METHOD)  # what the rows of one line of a matrix share
-_identity = attrgetter(
-    *_METHOD, "tested_on", "seed", "category", "level", "element", "metric", "views"
-)  # what a repeated test shares
-_measured = attrgetter("tested_on", "views", "category", "level", "element", "metric")  # what a control competes in
-_line = attrgetter(*_METHOD, "tested_on", "views")  # what the rows of one cell share
+_method = attrgetter(*METHOD)  # what the rows of one line of a matrix share
+_measured = attrgetter(
+    "tested_on", "views", "category", "level", "element", "metric"
+)  # what a control competes in, but for the kind
+_line = attrgetter(*METHOD, "tested_on", "views")  # what the rows of one cell share
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class Matrix:
     Attributes:
         metric, level: which number.
         trained: names of the rows: what each model was trained on, and where several models share that, which.
-        tested: names of the columns, by domain, then name.
+        tested: names of the columns, by domain, then name: the test sets, and where a set has several, why.
         cells: by (trained, tested); an entry that was not measured is missing.
     """
 
@@ -119,44 +117,48 @@ class Matrix:
         """Cells of one test set, top to bottom."""
         return [self.cells[trained, tested] for trained in self.trained if (trained, tested) in self.cells]
 
-
-def newest(rows: Iterable[Row]) -> list[Row]:
-    """Of rows that measured the same again (method, sets, seed, category, metric) the newest, in the order given."""
-    last: dict[tuple[object, ...], Row] = {}
-    rows = list(rows)
-    for row in rows:
-        old = last.setdefault(_identity(row), row)
-        if (row.date, row.run) > (old.date, old.run):
-            last[_identity(row)] = row
-    return [row for row in rows if last[_identity(row)] is row]
+    @property
+    def current(self) -> list[str]:
+        """The newest column of each test set; the others saw older data, or an older definition of the metric."""
+        newest: dict[str, str] = {}
+        for tested in self.tested:
+            newest.setdefault(self.column(tested)[0].rows[0].tested_on, tested)
+        return list(newest.values())
 
 
 def transfer_matrix(rows: Iterable[Row], metric: str, level: str, category: str = ALL) -> Matrix:
     """The newest rows of category "all" as a matrix; of other categories it is told where a control reaches a method.
+
+    Rows that saw other test data, or that define the metric differently, stand in columns of their own.
 
     Args:
         rows: of any runs, metrics and levels.
         metric: one of ``METRICS`` or ``ANSWERS``.
         level: one of ``LEVELS``.
         category: which rows, "all" or "pooled".
-
-    Raises:
-        UserError: one column would mix different test data or different definitions of the metric.
     """
-    every = newest(r for r in rows if (r.metric, r.level) == (metric, level))
+    current = newest(rows)
+    own = [row for row in current if (row.metric, row.level) == (metric, level)]
+    return _matrix(own, Columns(current), (metric, level), category)
+
+
+def _matrix(every: Sequence[Row], columns: Columns, number: tuple[str, str], category: str = ALL) -> Matrix:
+    """Of the newest rows of one metric and level."""
     kept = [row for row in every if row.category == category]
-    for name in sorted({row.tested_on for row in kept}):
-        _same([row for row in kept if row.tested_on == name])
-    labels = _labels(kept)
+    labels, names = _labels(kept), [columns.name(row) for row in kept]
+    first = dict(zip(reversed(names), reversed(kept), strict=True))  # a row of each column
+    tested = sorted(first, key=lambda name: (columns.order(first[name]), name))
     seeds: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in sorted(kept, key=lambda row: row.seed):
-        seeds[labels[row], row.tested_on].append(row)
-    tested = [column for _, column in sorted({(row.domain, row.tested_on) for row in kept})]
-    order = {labels[row]: _place(row, tested) for row in kept}
+    for row, name in sorted(zip(kept, names, strict=True), key=lambda pair: pair[0].seed):
+        seeds[labels[row], name].append(row)
+    order = {labels[row]: _place(row, [first[name].tested_on for name in tested]) for row in kept}
     trained = sorted(order, key=lambda label: (order[label], label))
-    where = _reached_in(every)
-    cells = {key: Cell(tuple(found), where.get(_line(found[0]), ())) for key, found in seeds.items()}
-    return Matrix(metric, level, trained, tested, cells)
+    where = _reached_in(every, columns.kinds)
+    cells = {
+        key: Cell(tuple(found), where.get((_line(found[0]), columns.kinds.of(found[0])), ()))
+        for key, found in seeds.items()
+    }
+    return Matrix(*number, trained, tested, cells)
 
 
 def with_best_control(matrix: Matrix) -> Matrix:
@@ -183,8 +185,9 @@ def reached(rows: Iterable[Row]) -> dict[Row, Row]:
     Compared are rows of one set, whose views were made alike, of one category, level and metric.
     """
     rows = newest(rows)
-    best = _best_controls(rows)
-    pairs = ((row, best.get(_measured(row))) for row in rows if not row.control)
+    kinds = Kinds(rows)
+    best = _best_controls(rows, kinds)
+    pairs = ((row, best.get((_measured(row), kinds.of(row)))) for row in rows if not row.control)
     return {row: control for row, control in pairs if control is not None and row.value <= control.value}
 
 
@@ -194,50 +197,35 @@ def matrices(rows: Sequence[Row], legacy: bool = False) -> list[Matrix]:
     Args:
         rows: of any runs.
         legacy: also those of ``LEGACY``, which a reader has to ask for.
-
-    Raises:
-        UserError: as ``transfer_matrix``.
     """
-    hidden = () if legacy else LEGACY
-    present = {(row.level, row.metric) for row in rows if row.category == ALL and row.metric not in hidden}
-    return [transfer_matrix(rows, m, level) for level in LEVELS for m in (*METRICS, *ANSWERS) if (level, m) in present]
+    hidden, parts = () if legacy else LEGACY, defaultdict(list)
+    current = newest(rows)
+    columns = Columns(current)
+    for row in current:
+        parts[row.level, row.metric].append(row)
+    wanted = [(level, m) for level in LEVELS for m in (*METRICS, *ANSWERS) if m not in hidden]
+    present = {key for key in wanted if any(row.category == ALL for row in parts[key])}
+    return [_matrix(parts[key], columns, (key[1], key[0])) for key in wanted if key in present]
 
 
-def _reached_in(rows: Sequence[Row]) -> dict[tuple[object, ...], tuple[str, ...]]:
-    """By ``_line`` the categories on which a control is as good as the mean over the seeds. Rows of one metric."""
-    best = _best_controls(rows)
-    seeds: dict[tuple[tuple[object, ...], str], list[Row]] = defaultdict(list)
+def _reached_in(rows: Sequence[Row], kinds: Kinds) -> dict[tuple[object, Kind], tuple[str, ...]]:
+    """By ``_line`` and kind the categories on which a control is as good as the mean over the seeds. Of one metric."""
+    best = _best_controls(rows, kinds)
+    seeds: dict[tuple[object, Kind, str], list[Row]] = defaultdict(list)
     for row in rows:
-        if not row.control and _measured(row) in best:
-            seeds[_line(row), row.category].append(row)
-    found: dict[tuple[object, ...], tuple[str, ...]] = defaultdict(tuple)
-    for (line, category), own in sorted(seeds.items()):
-        if Cell(tuple(own)).value <= best[_measured(own[0])].value:
-            found[line] += (category,)
+        if not row.control and (_measured(row), kinds.of(row)) in best:
+            seeds[_line(row), kinds.of(row), row.category].append(row)
+    found: dict[tuple[object, Kind], tuple[str, ...]] = defaultdict(tuple)
+    for (line, kind, category), own in sorted(seeds.items(), key=lambda item: item[0][2]):
+        if Cell(tuple(own)).value <= best[_measured(own[0]), kind].value:
+            found[line, kind] += (category,)
     return found
 
 
-def _best_controls(rows: Iterable[Row]) -> dict[tuple[object, ...], Row]:
-    """By what it competes in, see ``_measured``, the control of the highest value; of equal ones the last."""
+def _best_controls(rows: Iterable[Row], kinds: Kinds) -> dict[tuple[object, Kind], Row]:
+    """By what it competes in and its kind the control of the highest value; of equal ones the last."""
     controls = sorted((row for row in rows if row.control), key=attrgetter("value"))
-    return {_measured(row): row for row in controls}
-
-
-def _same(column: list[Row]) -> None:
-    """Refuse a column whose numbers cannot be compared."""
-    first = min(column, key=lambda row: row.control)
-    for row in column:
-        if row.fingerprint != first.fingerprint:
-            raise UserError(
-                f"test set {row.tested_on!r}: runs {first.run} and {row.run} saw different files, labels or groups "
-                f"(fingerprints {first.fingerprint[:12]}, {row.fingerprint[:12]}); leave one out or name "
-                "the sets differently."
-            )
-        if row.definition != first.definition and not row.control:  # a control says more: which direction it took
-            raise UserError(
-                f"test set {row.tested_on!r}: runs {first.run} and {row.run} define {row.level} {row.metric} "
-                f"differently ({first.definition}, {row.definition}); test one of them again or leave it out."
-            )
+    return {(_measured(row), kinds.of(row)): row for row in controls}
 
 
 def _labels(rows: list[Row]) -> dict[Row, str]:
@@ -254,7 +242,7 @@ def _labels(rows: list[Row]) -> dict[Row, str]:
     labels = {}
     for row in rows:
         method, shared = _method(row), methods[row.trained_on]
-        telling = [method[i] for i in range(1, len(_METHOD)) if len({other[i] for other in shared}) > 1]
+        telling = [method[i] for i in range(1, len(METHOD)) if len({other[i] for other in shared}) > 1]
         way = [row.views] if len(ways[row.tested_on]) > 1 else []
         labels[row] = " · ".join([row.model, *way] if row.control else [row.trained_on, *telling, *way])
     return labels

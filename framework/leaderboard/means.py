@@ -32,19 +32,23 @@ def means(matrix: Matrix) -> dict[str, Mean]:
 
 
 def whole_lines(matrix: Matrix) -> dict[str, list[Cell]]:
-    """Of each method that was tested on every set of the matrix, two or more, with the same seeds, its cells."""
+    """Of each method that was tested on every set of the matrix, two or more, with the same seeds, its cells.
+
+    Of a set with several columns the newest counts alone: no mean mixes what cannot be compared.
+    """
     found: dict[str, list[Cell]] = {}
-    for label in matrix.trained if len(matrix.tested) > 1 else []:
-        cells = [matrix.cells[label, tested] for tested in matrix.tested if (label, tested) in matrix.cells]
+    sets = matrix.current
+    for label in matrix.trained if len(sets) > 1 else []:
+        cells = [matrix.cells[label, tested] for tested in sets if (label, tested) in matrix.cells]
         seeds = {tuple(row.seed for row in cell.rows) for cell in cells}
-        if len(cells) == len(matrix.tested) and len(seeds) == 1 and not cells[0].rows[0].control:
+        if len(cells) == len(sets) and len(seeds) == 1 and not cells[0].rows[0].control:
             found[label] = cells
     return found
 
 
 def all_sets(matrix: Matrix) -> str:
     """What the mean over all sets of a matrix is called, as a test set."""
-    return f"mean of {len(matrix.tested)} sets"
+    return f"mean of {len(matrix.current)} sets"
 
 
 def seed_means(cells: list[Cell]) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 SCHEMA = 1  # raise it when a field of Row is added, removed, or changes its meaning
 RANKED = ("auroc", "ap", "f1_max", "aupro", "aupro_05")  # of scores, in the order they are shown
@@ -126,7 +127,7 @@ class Row:
         How many categories have the metric is no part of it: that follows from the set, and of views from how they are
         made.
         """
-        return _AVERAGED.sub("", self.protocol.partition(VIEWED)[0])
+        return _definition(self.protocol)
 
     @property
     def views(self) -> str:
@@ -198,6 +199,12 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+
+
+@lru_cache(maxsize=4096)
+def _definition(protocol: str) -> str:
+    """Of the metric."""
+    return _AVERAGED.sub("", protocol.partition(VIEWED)[0])
 
 
 def averaged(known: int, of: int) -> str:

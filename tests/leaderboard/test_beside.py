@@ -97,3 +97,18 @@ def test_a_wrong_file_of_numbers_is_refused(tmp_path, change, message):
     with pytest.raises(UserError) as error:
         read(str(path))
     assert message in str(error.value) and str(path) in str(error.value)
+
+
+def test_a_set_of_several_data_has_a_column_for_each_and_the_newest_counts_in_the_average():
+    late = {"date": "2026-02-02T03:04:05+00:00", "run": "r2", "trained_on": "late"}
+    mine = [*rows(), *(row(**late, tested_on=name, value=0.75, low=None, high=None) for name in SETS[1:])]
+    mine.append(row(**late, tested_on="mvtec", value=0.5, low=None, high=None, fingerprint="e" * 64))
+    theirs, ours = lines(mine, read("table2"))
+    values = {line.name: line.values for line in [*theirs, *ours]}
+    assert values["Anomaly-OV"][:3] == [94.0, 94.0, 91.1] and round(values["Anomaly-OV"][-1], 1) == 88.6
+    assert values["late"][:3] == [50.0, None, 75.0] and values["late"][-1] == pytest.approx((50 + 8 * 75) / 9)
+    assert values["web"][:2] == [None, 50.0] and values["web"][-1] is None
+    text = beside(mine, "table2", "markdown")
+    assert "(data eeeeee) |" in text and "(data ffffff) |" in text and "never ranked together" in text
+    heads = {r["tested_on"] for r in csv.DictReader(StringIO(beside(mine, "table2", "csv")))}
+    assert {"mvtec (data eeeeee)", "mvtec (data ffffff)"} < heads and "mvtec" not in heads

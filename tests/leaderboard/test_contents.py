@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_page import unpacked
@@ -9,7 +11,7 @@ from fake_rows import row
 
 from framework.leaderboard.comparison import Comparison
 from framework.leaderboard.matrix import matrices
-from framework.leaderboard.render import words
+from framework.leaderboard.render import pairs, words
 from framework.leaderboard.render.contents import contents, fine, places, tenths
 
 PAIR = [
@@ -54,7 +56,7 @@ def test_rows_come_back_from_their_columns():
             apart = [tenths(each.value) - tenths(each.low), tenths(each.high) - tenths(each.value)]
         assert found == apart
         assert header["dictionaries"]["chance"][columns["chance"][i]] == words.percent(each.chance)
-    assert columns["value"] == [8750, 5625 - 1, 2500] and columns["error"] == [4, 0, 0]  # 56.2: half to even
+    assert columns["value"] == [875, 562, 250] and columns["error"] == [4, 0, 0]  # 56.2: half to even
 
 
 def test_what_is_superseded_and_which_control_is_as_good_is_told_of_every_row():
@@ -83,18 +85,48 @@ def test_shades_are_those_of_the_static_cells():
 
 def test_a_paired_test_comes_back_with_its_signs():
     header, columns = shown(PAIR, [paired()])
-    told = {"off": -2500 - (8750 - 5624), "down": 2500, "skew": 3750 - 2500}  # the values say +31.3
+    told = {"half": 375, "p": 140}  # the farther end counts; p is 0.5, above 0.1 in hundredths
     assert {n: unfold(columns[f"test_{n}"][0]) for n in told} == told
     assert [columns[f"test_{n}"] for n in ("matrix", "column", "a", "b")] == [[0], [0], [0], [1]]
-    assert [columns[f"test_{n}"][0] for n in ("p", "samples")] == [500, 20]
+    assert columns["test_samples"] == [20]
     assert header["dictionaries"]["test_said"][columns["test_said"][0]] == ["cannot tell", "bootstrap"]
 
 
 def test_a_small_p_is_told_as_zero_and_a_mean_over_sets_has_the_column_after_the_last():
     found = [paired(adjusted=0.0009), paired(adjusted=0.001, tested="mean of 2 sets")]
     _, columns = shown(PAIR, found)
-    assert columns["test_p"] == [0, 1] and columns["test_column"] == [0, 1]
-    assert unfold(columns["test_off"][1]) == -2500
+    assert [unfold(p) for p in columns["test_p"]] == [0, 1] and columns["test_column"] == [0, 1]
+
+
+def test_of_very_many_pairs_all_but_the_first_metric_keep_the_verdict_alone(monkeypatch):
+    rows = [*PAIR, *(replace(r, metric="ap") for r in PAIR)]
+    found = [paired(), paired(metric="ap", verdict="better")]
+    assert all(unfold(half) == 375 for half in shown(rows, found)[1]["test_half"])
+    monkeypatch.setattr(pairs, "WHOLE", 1)
+    header, columns = shown(rows, found)
+    assert [unfold(columns["test_half"][i]) for i in (0, 1)] == [None, None]
+    assert [unfold(columns["test_p"][i]) for i in (0, 1)] == [140, None]
+    said = [header["dictionaries"]["test_said"][i][0] for i in columns["test_said"]]
+    assert said == ["cannot tell", "differs"]
+
+
+def test_differences_follow_from_the_cells_to_a_ten_thousandth_of_a_percent():
+    values = np.random.default_rng(0).random(50)
+    rows = [row(trained_on=f"t{i}", value=value, low=None, high=None) for i, value in enumerate(values)]
+    header, columns = shown(rows)
+    exact = {
+        header["matrices"][0]["trained"][line]: value / 10_000 + unfold(rest) / 1_000_000
+        for line, value, rest in zip(columns["cell_line"], columns["cell_value"], columns["cell_rest"], strict=True)
+    }
+    assert all(abs(exact[f"t{i}"] - value) <= 5.1e-7 for i, value in enumerate(values))
+
+
+def test_means_over_sets_are_cells_without_rows_in_the_column_after_the_last():
+    rows = [row(tested_on=name, value=value, low=None, high=None) for name, value in (("a", 0.5), ("b", 0.75))]
+    header, columns = shown([*rows, row(tested_on="a", trained_on="x", value=0.25, low=None, high=None)])
+    own = [i for i, column in enumerate(columns["cell_column"]) if column == 2]
+    assert [columns["cell_value"][i] for i in own] == [6250] and [columns["cell_seeds"][i] for i in own] == [0]
+    assert header["matrices"][0]["whole"] == "mean of 2 sets" and columns["cell_column"].count(2) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from fake_rows import row
 from numpy.testing import assert_allclose
 from scipy.stats import t as student
 
-from framework.errors import UserError
-from framework.leaderboard.matrix import matrices, newest, reached, transfer_matrix
-from framework.leaderboard.rows import VIEWED
+from framework.leaderboard.apart import newest
+from framework.leaderboard.matrix import matrices, reached, transfer_matrix
+from framework.leaderboard.rows import CONTROL, VIEWED
 
 LATER = "2026-03-04T05:06:07+00:00"
 
@@ -85,112 +84,52 @@ def test_models_that_share_a_training_set_get_a_line_each_named_by_what_tells_th
     assert matrix.trained == ["cups", "parts · embedded", "parts · siglip"]
 
 
-def test_other_test_files_in_one_column_are_refused_and_both_runs_named():
-    rows = [row(), row(run="r2", trained_on="cups", fingerprint="e" * 64)]
-    with pytest.raises(
-        UserError, match=r"'parts': runs r1 and r2 saw different files, labels or groups \(fingerprints f{12}, e{12}\)"
-    ):
-        transfer_matrix(rows, "auroc", "sample")
+def test_other_test_files_stand_in_a_column_of_their_own_the_newest_first():
+    old = [row(run="r1", trained_on=t, fingerprint="e" * 64, value=0.5) for t in ("cups", "parts")]
+    new = row(run="r2", date="2026-02-02T03:04:05+00:00", value=0.75, low=None, high=None)
+    matrix = transfer_matrix([*old, new], "auroc", "sample")
+    assert matrix.tested == ["parts (data ffffff)", "parts (data eeeeee)"] and matrix.current == matrix.tested[:1]
+    assert {key: cell.value for key, cell in matrix.cells.items()} == {
+        ("parts", "parts (data ffffff)"): 0.75,
+        ("parts", "parts (data eeeeee)"): 0.5,  # though measured anew: it can still be compared with that of the cups
+        ("cups", "parts (data eeeeee)"): 0.5,
+    }
+    assert [row in newest([*old, new]) for row in old] == [True, True]
 
 
-def test_another_protocol_in_one_column_is_refused_until_the_older_run_is_repeated():
-    old, new = row(trained_on="cups"), row(run="r2", protocol="ranking/2", date=LATER)
-    with pytest.raises(UserError, match=r"r1 and r2 define sample auroc differently \(ranking/1, ranking/2\)"):
-        transfer_matrix([old, new], "auroc", "sample")
-    again = row(run="r3", trained_on="cups", protocol="ranking/2", date=LATER)
-    assert len(transfer_matrix([old, new, again], "auroc", "sample").cells) == 2
+def test_a_column_goes_once_all_of_its_methods_were_measured_anew():
+    old = [row(run="r1", trained_on=t, fingerprint="e" * 64) for t in ("cups", "parts")]
+    new = [replace(r, run="r2", date="2026-02-02T03:04:05+00:00", fingerprint="f" * 64) for r in old]
+    assert transfer_matrix([*old, *new], "auroc", "sample").tested == ["parts"]
+    assert newest([*old, *new]) == new
 
 
-def test_a_cell_is_above_chance_when_its_whole_interval_is():
-    def above(**fields):
-        return transfer_matrix([row(**fields)], "auroc", "sample").cells["parts", "parts"].above_chance
-
-    assert above(low=0.51) and not above(low=0.5)
-    assert above(low=None, high=None, value=0.6) and not above(low=None, high=None, value=0.4)
-    assert above(low=0.1, chance=None)
-
-
-def test_a_cell_is_in_domain_when_one_of_its_seeds_is():
-    cells = transfer_matrix([row(), row(seed=1, in_domain=True, overlap=2)], "auroc", "sample").cells
-    assert cells["parts", "parts"].in_domain
-
-
-def control(name, value, **fields):
-    told = {"model": f"control: {name}", "experiment": "controls", "backbone": "none", "trained_on": "nothing"}
-    return row(**told, value=value, low=None, high=None, interval="", protocol=f"auroc/1; {name}", **fields)
-
-
-def test_controls_stand_last_and_mark_what_they_reach():
-    rows = [row(value=0.8), row(trained_on="brain", value=0.7), row(trained_on="nothing", value=0.6)]
-    rows += [control("slice position", 0.75), control("file size", 0.55)]
-    found = transfer_matrix(rows, "auroc", "sample")
-    assert found.trained == ["parts", "brain", "nothing", "control: file size", "control: slice position"]
-    assert [found.cells[name, "parts"].reached for name in found.trained] == [False, True, True, False, False]
-    assert not transfer_matrix(rows[:3], "auroc", "sample").cells["brain", "parts"].reached
-
-
-def test_a_control_of_one_category_marks_the_set_and_the_row_that_it_reaches():
-    rows = [row(value=0.8), row(value=0.7, category="brain"), row(value=0.9, category="chest")]
-    rows += [control("slice position", 0.7, category="brain"), control("file size", 0.6, category="brain")]
-    assert transfer_matrix(rows, "auroc", "sample").cells["parts", "parts"].reached_in == ("brain",)
-    assert reached(rows) == {rows[1]: rows[3]}
-    better = [rows[0], replace(rows[1], value=0.71), *rows[2:]]
-    assert not transfer_matrix(better, "auroc", "sample").cells["parts", "parts"].reached and not reached(better)
-
-
-def test_seeds_are_compared_by_their_mean():
-    seeds = [row(value=0.6), row(value=0.9, seed=1), control("file size", 0.74)]
-    assert not transfer_matrix(seeds, "auroc", "sample").cells["parts", "parts"].reached
-    assert list(reached(seeds)) == [seeds[0]]
-
-
-def test_controls_are_repeated_by_every_run_and_shown_once():
-    rows = [control("file size", 0.5), control("file size", 0.5, run="r2", date="2026-02-02T03:04:05+00:00")]
-    (cell,) = transfer_matrix([row(), *rows], "auroc", "sample").column("parts")[1:]
-    assert [each.run for each in cell.rows] == ["r2"]
-
-
-def test_a_control_marks_only_what_saw_the_same_slices():
-    way = "auroc/1; views: coronal slices, stride 5"
-    other = row(trained_on="brain", value=0.7, protocol=way)
-    found = transfer_matrix([row(value=0.8, protocol="auroc/1"), other, control("file size", 0.75)], "auroc", "sample")
-    assert "brain · coronal slices, stride 5" in found.trained
-    assert not any(cell.reached for cell in found.cells.values())
-
-
-def test_a_cell_is_below_chance_when_its_whole_interval_is():
-    def below(**fields):
-        cell = transfer_matrix([row(**fields)], "auroc", "sample").cells["parts", "parts"]
-        assert not (cell.below_chance and cell.above_chance)
-        return cell.below_chance
-
-    assert below(value=0.3, low=0.2, high=0.45)
-    assert not below(value=0.3, low=0.2, high=0.55)
-    assert not below(value=0.9, low=0.8, high=0.95)
-    assert below(value=0.3, low=None, high=None) and not below(value=0.3, low=None, high=None, chance=None)
-
-
-def test_answers_come_after_scores_each_rule_for_itself():
-    rows = [
-        row(level="published answer", metric="accuracy", value=0.5),
-        row(level="answer", metric="coverage", value=0.25),
-        row(level="answer", metric="accuracy", value=0.75),
-        row(),
+def test_data_have_one_name_in_every_matrix_and_only_as_many_digits_as_tell_them_apart():
+    first, second = "abcdef1" + "0" * 57, "abcdef2" + "0" * 57
+    rows = [row(fingerprint=first), row(trained_on="cups", fingerprint=second), row(metric="ap", fingerprint=second)]
+    assert [m.tested for m in matrices(rows)] == [
+        ["parts (data abcdef1)", "parts (data abcdef2)"],
+        ["parts (data abcdef2)"],
     ]
-    found = matrices(rows)
-    assert [(m.level, m.metric) for m in found] == [
-        ("sample", "auroc"),
-        ("answer", "accuracy"),
-        ("answer", "coverage"),
-        ("published answer", "accuracy"),
-    ]
-    assert [m.cells["parts", "parts"].value for m in found] == [0.875, 0.75, 0.25, 0.5]
 
 
-def test_another_question_in_one_column_is_refused():
+def test_another_question_stands_in_a_column_of_its_own():
     rows = [row(level="answer", metric="f1", trained_on=t, protocol=f"f1/1; asked {t}") for t in ("cups", "parts")]
-    with pytest.raises(UserError, match=r"define answer f1 differently \(f1/1; asked cups, f1/1; asked parts\)"):
-        transfer_matrix(rows, "f1", "answer")
+    matrix = transfer_matrix(rows, "f1", "answer")
+    assert sorted(matrix.tested) == ["parts (asked cups)", "parts (asked parts)"] and len(matrix.cells) == 2
+
+
+def test_a_control_stands_with_the_methods_that_saw_its_data_and_is_compared_with_no_others():
+    old, new = row(value=0.75), row(trained_on="cups", fingerprint="e" * 64, protocol="ranking/2", value=0.5)
+    cue = row(model=CONTROL + "size", value=0.625, fingerprint="e" * 64, protocol="ranking/2; large is anomalous")
+    matrix = transfer_matrix([old, new, cue], "auroc", "sample")
+    (own,) = [tested for line, tested in matrix.cells if line.startswith(CONTROL)]
+    assert own == "parts (data eeeeee, ranking/2)"
+    assert {line: cell.reached for (line, _), cell in matrix.cells.items() if not line.startswith(CONTROL)} == {
+        "parts": False,
+        "cups": True,
+    }
+    assert reached([replace(old, value=0.5), new, cue]) == {new: cue}
 
 
 def test_one_method_with_views_made_in_several_ways_has_a_line_for_each_in_one_column():
@@ -215,5 +154,5 @@ def test_over_how_many_categories_a_mean_goes_parts_no_rows_of_one_set():
     rows = [row(run=f"r{i}", seed=i, protocol=f"auroc/1{way}{VIEWED}slices") for i, way in enumerate(ways)]
     assert {r.definition for r in rows} == {"auroc/1"}
     assert len(transfer_matrix(rows, "auroc", "sample").cells["parts", "parts"].rows) == 3
-    with pytest.raises(UserError, match="differently"):
-        transfer_matrix([*rows, row(run="x", protocol="auroc/2; mean over categories")], "auroc", "sample")
+    other = row(run="x", seed=9, protocol="auroc/2; mean over categories")
+    assert transfer_matrix([*rows, other], "auroc", "sample").tested == ["parts (auroc/2)", "parts (auroc/1)"]

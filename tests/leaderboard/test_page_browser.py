@@ -70,6 +70,18 @@ def test_a_head_sorts_its_column_both_ways_and_back(visit, board):
     assert visit.texts(heads) == ["control: file size", "nothing", "parts", "scans", "chance"]
 
 
+def test_means_over_sets_are_a_column_that_sorts_and_goes_where_sets_are_left_out(visit, board):
+    visit.open(board)
+    assert visit.texts("#board thead button")[-1] == "mean of 2 sets"
+    assert visit.texts("#board td.mean b") == ["71.9", "81.2", "68.8"]  # of the control none: it lacks a set
+    assert visit.texts("#board td.mean sup") == ["†", "†", "§"]
+    visit.click("#board thead button", 3)
+    assert visit.texts("#board tbody th") == ["scans", "parts", "nothing", "control: file size", "chance"]
+    assert visit("document.activeElement.closest('th').ariaSort") == "descending"
+    visit.choose("#view [name=domain]", "medical")
+    assert visit("document.querySelectorAll('#board td.mean').length") == 0
+
+
 def test_each_filter_leaves_what_it_names_in_matrix_and_rows(visit, board):
     visit.open(board)
     assert visit.texts(CELLS) == ["93.8", "50.0", "75.0", "87.5", "62.5", "75.0", "50.0"]
@@ -125,7 +137,7 @@ def test_two_methods_stand_side_by_side_with_what_the_test_says(visit, board):
     assert visit.texts("#versus tbody th") == ["parts", "scans", "mean of 2 sets"]
     assert visit.texts("#versus .said") == ["better", "cannot tell", "cannot tell"]
     assert visit.texts("#versus .g b") == ["+18.8", "−37.5", "−9.4"]
-    assert visit.texts("#versus .g small")[:2] == ["+6.3 to +25.0", "−50.0 to +12.5"]
+    assert visit.texts("#versus .g small")[:2] == ["+6.3 to +31.3", "−87.5 to +12.5"]
     assert visit.texts("#versus tbody tr:last-child td b")[:2] == ["71.9", "81.2"]
     assert visit.texts("#versus tbody tr:first-child td:last-child small") == ["p < 0.001, 20 samples"]
     assert "better than scans on 1 of 2 test sets, worse on 0" in visit.texts("#versus .means")[0]
@@ -137,7 +149,7 @@ def test_two_methods_stand_side_by_side_with_what_the_test_says(visit, board):
     visit.choose("#versus [name=a]", "parts")
     visit.choose("#versus [name=b]", "nothing")
     said = visit.texts("#versus tbody td:last-child")
-    assert said == ["not compared: other samples were scored", "not tested"]
+    assert said == ["not compared: other samples were scored", "not tested", "not tested"]
     assert "No paired test" in visit.texts("#versus .means")[0] and "+31.3" in visit.texts("#versus td")
 
 

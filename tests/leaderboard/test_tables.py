@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from fake_rows import row, sample
 
-from framework.errors import UserError
 from framework.leaderboard.render.tables import csv, latex, markdown
 from framework.leaderboard.render.words import METRIC_NAMES, heat, luminance
 from framework.leaderboard.rows import ANSWERS, COLUMNS, METRICS
@@ -75,7 +74,7 @@ def test_csv_is_one_table_in_full_precision_that_rebuilds_the_matrix():
     rows = [row(value=1 / 3, low=0.1, high=0.9), row(category="bolt"), row(metric="ap"), row(seed=1, value=0.5)]
     rows.append(row(run="old", date="2025-01-01T00:00:00+00:00", value=0.25, low=None, high=None))
     read = list(comma.DictReader(csv(rows).splitlines()))
-    assert list(read[0]) == [*COLUMNS, "superseded", "in_matrix", "line", "rank", "better_than", "worse_than"]
+    assert list(read[0]) == [*COLUMNS, "superseded", "in_matrix", "column", "line", "rank", "better_than", "worse_than"]
     assert [float(r["value"]) for r in read] == [r.value for r in rows]
     assert [r["superseded"] for r in read] == ["False"] * 4 + ["True"]
     assert [r["in_matrix"] for r in read] == ["True", "False", "True", "True", "False"]
@@ -104,9 +103,31 @@ def test_latex_closes_what_it_opens_and_keeps_its_columns():
 
 
 @pytest.mark.parametrize("write", [markdown, csv, latex])
-def test_every_format_refuses_rows_that_cannot_be_compared(write):
-    with pytest.raises(UserError, match="saw different files"):
-        write([row(), row(run="r2", trained_on="cups", fingerprint="e" * 64)])
+def test_every_format_sets_apart_what_cannot_be_compared(write):
+    text = write([row(), row(run="r2", trained_on="cups", fingerprint="e" * 64)])
+    assert "parts (data ffffff)" in text and "parts (data eeeeee)" in text
+    assert ("never ranked together" in text) == (write is not csv)
+    assert "never ranked together" not in write([row(), row(trained_on="cups")])
+
+
+def test_a_mean_over_sets_takes_the_newest_column_of_each_alone():
+    late = {"date": "2026-02-02T03:04:05+00:00", "run": "r2", "trained_on": "cups"}
+    rows = [row(tested_on="nuts", value=0.25, low=None, high=None), row(fingerprint="e" * 64, value=0.25, low=0.125)]
+    rows += [row(**late, tested_on="nuts", value=0.5, low=None, high=None), row(**late, value=0.75, low=0.5)]
+    text = markdown(rows)
+    assert "| nuts | parts (data ffffff) | parts (data eeeeee) | mean of 2 sets |" in text
+    assert "| **cups** | 50.0≈ (–) | 75.0≈ (50.0–93.8) | – | 62.5 (–) |" in text
+    assert next(line for line in text.splitlines() if line.startswith("| **parts**")).endswith("| – |")
+
+
+@pytest.mark.parametrize("write", [markdown, csv, latex])
+def test_transductive_near_copies_and_published_overlaps_are_seen_in_every_format(write):
+    text = write([row(in_domain=True, overlap=1, near=2, known="A in B", transductive=True)])
+    assert "A in B" in text
+    if write is not csv:
+        marks = {markdown: "87.5†§", latex: "87.5\\textsuperscript{\\textdagger}\\S{}"}[write]
+        assert text.count(marks) == 2  # in the matrix and in the list
+        assert "2 test samples seen in training as another file" in text
 
 
 @pytest.mark.parametrize("metric", METRICS)

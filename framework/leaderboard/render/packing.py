@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ WIDTHS = (1, 2, 4)  # bytes of a number
 
 
 def pack(header: Mapping[str, Any], columns: Mapping[str, Sequence[int]]) -> str:
-    """Deflated and in base64: the length of the header (uint32), the header as JSON, then the columns byte by byte.
+    """Deflated and in base 85, "," for "<": the header's length (uint32), the header as JSON, the columns by bytes.
 
     A column is written as the lowest bytes of all its numbers, then the next ones: equal bytes lie together, so it
     shrinks further. All is little-endian. The header gets "columns": name, count and width of each, in their order.
@@ -39,7 +39,18 @@ def pack(header: Mapping[str, Any], columns: Mapping[str, Sequence[int]]) -> str
         parts.append(found.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :width].T.tobytes())
     text = json.dumps({**header, "columns": described}, allow_nan=False, separators=(",", ":")).encode()
     whole = b"".join([len(text).to_bytes(4, "little"), text, *parts])
-    return base64.b64encode(zlib.compress(whole, 9)).decode("ascii")
+    return base64.b85encode(zlib.compress(whole, 9)).replace(b"<", b",").decode("ascii")  # no tag can begin in it
+
+
+def coded(keys: Iterable[Any]) -> tuple[list[int], list[Any]]:
+    """Keys as numbers, and the distinct keys these stand for, in the order in which they come."""
+    numbers: dict[Any, int] = {}
+    return [numbers.setdefault(key, len(numbers)) for key in keys], list(numbers)
+
+
+def numbered(names: Sequence[str]) -> dict[str, int]:
+    """The place of each name."""
+    return {name: i for i, name in enumerate(names)}
 
 
 def folded(number: int | None) -> int:

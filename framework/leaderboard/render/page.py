@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from framework.leaderboard.comparison import Comparison
 from framework.leaderboard.matrix import matrices
+from framework.leaderboard.means import all_sets, means
 from framework.leaderboard.render import words
 from framework.leaderboard.render.contents import contents, own_and_other, places
 from framework.leaderboard.rows import ANSWERS, LEVELS, METRICS, Row
@@ -61,7 +62,7 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, own_and_other=own_and_other, breakable=_breakable)
+    environment.globals.update(words=words, own_and_other=own_and_other, all_sets=all_sets, breakable=_breakable)
     shown = matrices(rows, legacy=True)
     items, pictures = _gallery(gallery)
     return environment.get_template("page.html.j2").render(
@@ -70,6 +71,7 @@ def page(
         matrices=shown,
         first=shown[0] if shown else None,
         places=places(shown[0], found) if shown else {},
+        averages=means(shown[0]) if shown else {},
         legend=words.legend(rows),
         levels=[level for level in LEVELS if any(m.level == level for m in shown)],
         metrics=[metric for metric in (*METRICS, *ANSWERS) if any(m.metric == metric for m in shown)],
@@ -77,7 +79,7 @@ def page(
         recipes=sorted({row.recipe for row in rows} - {""}),
         tests=len(found),
         gradient=", ".join(f"#{step}" for step in words.VIRIDIS),
-        packed=contents(rows, shown, found, items, records or {}),
+        packed=Markup(contents(rows, shown, found, items, records or {})),  # holds no "<"
         pictures=pictures,
         style=_joined(_STYLES),
         script=_joined([f"script/{name}.js" for name in _SCRIPTS]),
@@ -101,8 +103,9 @@ def _gallery(gallery: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]]
 
 
 def _joined(names: Sequence[str]) -> Markup:
-    """Our own files, one after the other."""
-    return Markup("\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in names))
+    """Our own files, one after the other, without indents, blank lines and lines of comments."""
+    lines = (line.strip() for name in names for line in (_FOLDER / name).read_text(encoding="utf-8").splitlines())
+    return Markup("\n".join(line for line in lines if line and not line.startswith("//")))
 
 
 def _breakable(name: str) -> Markup:

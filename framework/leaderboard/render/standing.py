@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from framework.leaderboard.comparison import BETTER, UNCLEAR, Comparison, across, comparisons, fair, ranks
-from framework.leaderboard.evidence import Samples, Saved
+from framework.leaderboard.evidence import Saved
 from framework.leaderboard.matrix import Cell, Matrix, with_best_control
 from framework.leaderboard.means import Mean, all_sets, means
 from framework.leaderboard.render import words
+from framework.leaderboard.scores import Samples, Scores
 
 FEW = 6  # methods of a test set of which all pairs are told; of more, those with the best
 SEEDS = (
@@ -50,7 +51,7 @@ class Standing:
         return f", rank {rank}" if fair(self.matrix, trained, tested) else f", rank ({rank})"
 
 
-def standings(shown: Sequence[Matrix], samples: Samples) -> list[Standing]:
+def standings(shown: Sequence[Matrix], samples: Samples | Scores) -> list[Standing]:
     """One a matrix; of runs without saved scores there are neither pairs nor ranks."""
     saved, found = Saved(samples), []
     for matrix in shown:
@@ -115,8 +116,7 @@ def grid(standing: Standing, show: Callable[[Cell, str], str]) -> list[list[str]
 def _mean_text(mean: Mean | None, rank: str) -> str:
     if mean is None:
         return words.MISSING
-    marks = (words.DAGGER if mean.in_domain else "") + (words.TRANSDUCTIVE if mean.transductive else "")
-    return f"{words.percent(mean.value)}{marks} ({words.span(mean.low, mean.high)}){rank}"
+    return f"{words.percent(mean.value)}{words.mean_marks(mean)} ({words.span(mean.low, mean.high)}){rank}"
 
 
 def _shown(standing: Standing, tested: str, pairs: Sequence[Comparison]) -> list[Comparison]:

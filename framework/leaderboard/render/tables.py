@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from csv import writer
 from dataclasses import astuple
 from io import StringIO
 
-from framework.leaderboard.evidence import Samples
-from framework.leaderboard.matrix import Cell, matrices, newest
+from framework.leaderboard.apart import newest
+from framework.leaderboard.matrix import Cell, matrices
 from framework.leaderboard.render import standing, words
+from framework.leaderboard.render.markup import PACKAGES, dash, pipes, plain, tex, tex_line
 from framework.leaderboard.render.standing import Standing, standings
 from framework.leaderboard.rows import COLUMNS, Row
+from framework.leaderboard.scores import Samples, Scores
 
-_PACKAGES = r"% needs \usepackage[T1]{fontenc} \usepackage[table]{xcolor} \usepackage{booktabs,longtable}"
-_LISTED = ("trained on", "tested on", "category", "level", "metric", "value", "interval", "chance", "samples", "run")
-_TEX = {char: "\\" + char for char in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "–": "--",
-    "·": r"$\cdot$",
-    "×": r"$\times$",
-    "±": r"$\pm$",
-    "≈": r"$\approx$",
-    "↓": r"$\downarrow$",
-    "§": r"\S{}",
-    "†": r"\textsuperscript{\textdagger}",
-    "‡": r"\textsuperscript{\textdaggerdbl}",
-    "\u202f": r"\,",
-    "\n": " ",
-}
+_LISTED = (
+    "trained on",
+    "tested on",
+    "category",
+    "level",
+    "metric",
+    "value",
+    "interval",
+    "chance",
+    "samples",
+    "run",
+    "note",
+)
 
 
-def markdown(rows: Sequence[Row], samples: Samples = ()) -> str:
+def markdown(rows: Sequence[Row], samples: Samples | Scores = ()) -> str:
     """A legend, a section per level and metric with its matrix, who is better than whom, then every row.
 
     Args:
@@ -53,15 +46,15 @@ def markdown(rows: Sequence[Row], samples: Samples = ()) -> str:
     found = standings(matrices(rows), samples)
     parts = ["# Leaderboard", "\n".join(f"- {line}" for line in _legend(rows, found))]
     for one in found:
-        parts += [f"## {words.title(one.matrix)}", _pipes(standing.grid(one, _cell), strong=True)]
+        parts += [f"## {words.title(one.matrix)}", pipes(standing.grid(one, _cell), strong=True)]
     for title, lines in standing.pair_lines(found).items():
-        parts += [f"## Who is better: {title}", _pipes([list(standing.PAIR_HEADS), *lines])]
+        parts += [f"## Who is better: {title}", pipes([list(standing.PAIR_HEADS), *lines])]
     if notes := standing.pair_notes(found):
-        parts.append("\n".join(f"- {_plain(note)}" for note in notes))
-    return "\n\n".join([*parts, "## All rows", _pipes([list(words.HEADS), *words.listing(rows)])]) + "\n"
+        parts.append("\n".join(f"- {plain(note)}" for note in notes))
+    return "\n\n".join([*parts, "## All rows", pipes([list(words.HEADS), *words.listing(rows)])]) + "\n"
 
 
-def csv(rows: Sequence[Row], samples: Samples = ()) -> str:
+def csv(rows: Sequence[Row], samples: Samples | Scores = ()) -> str:
     """One line per row, values as fractions in full precision, for machines.
 
     Args:
@@ -70,9 +63,9 @@ def csv(rows: Sequence[Row], samples: Samples = ()) -> str:
 
     Returns:
         Every field of Row, then ``superseded`` (a newer run measured it again) and ``in_matrix``: the rows where it
-        is true, by (level, metric, trained_on, tested_on), are the transfer matrices; ``line``, what the matrix calls
-        the method, ``rank``, and ``better_than`` and ``worse_than``: the lines of which that is significant, joined
-        by "; ".
+        is true, by (level, metric, line, column), are the transfer matrices; ``column`` and ``line``, what the matrix
+        calls the set and the method; ``rank``, and ``better_than`` and ``worse_than``: the lines of which that is
+        significant, joined by "; ".
 
     Raises:
         UserError: rows that cannot be compared.
@@ -82,14 +75,15 @@ def csv(rows: Sequence[Row], samples: Samples = ()) -> str:
     shown = {row: (one, *key) for one in found for key, cell in one.matrix.cells.items() for row in cell.rows}
     text = StringIO()
     lines = writer(text, lineterminator="\n")
-    lines.writerow([*COLUMNS, "superseded", "in_matrix", "line", "rank", "better_than", "worse_than"])
+    lines.writerow([*COLUMNS, "superseded", "in_matrix", "column", "line", "rank", "better_than", "worse_than"])
     for row in rows:
+        column = shown[row][2] if row in shown else ""
         stands = standing.against(*shown[row]) if row in shown else ("", "", "", "")
-        lines.writerow([*astuple(row), row not in current, row in shown, *stands])
+        lines.writerow([*astuple(row), row not in current, row in shown, column, *stands])
     return text.getvalue()
 
 
-def latex(rows: Sequence[Row], samples: Samples = ()) -> str:
+def latex(rows: Sequence[Row], samples: Samples | Scores = ()) -> str:
     """A table coloured like the page per level and metric, who is better than whom, then every row.
 
     The first line names the packages.
@@ -105,10 +99,10 @@ def latex(rows: Sequence[Row], samples: Samples = ()) -> str:
         UserError: rows that cannot be compared.
     """
     found = standings(matrices(rows), samples)
-    parts = [_PACKAGES, "\n\n".join(_tex(line) for line in _legend(rows, found))]
+    parts = [PACKAGES, "\n\n".join(tex(line) for line in _legend(rows, found))]
     parts += [_latex_matrix(one) for one in found]
     parts += [_latex_pairs(title, lines) for title, lines in standing.pair_lines(found).items()]
-    parts += [_tex(note) for note in standing.pair_notes(found)]
+    parts += [tex(note) for note in standing.pair_notes(found)]
     return "\n\n".join([*parts, _latex_list(rows)]) + "\n"
 
 
@@ -125,39 +119,25 @@ def _cell(cell: Cell, rank: str) -> str:
     return f"{words.percent(cell.value)}{words.marks(cell)}{spread} ({words.span(cell.low, cell.high)}){rank}"
 
 
-def _pipes(lines: list[list[str]], strong: bool = False) -> str:
-    """A Markdown table; names cannot break out of it or become markup."""
-    plain = [[_plain(text) for text in line] for line in lines]
-    if strong:
-        plain[1:] = [[f"**{line[0]}**", *line[1:]] for line in plain[1:]]
-    plain.insert(1, ["---"] * len(lines[0]))
-    return "\n".join(f"| {' | '.join(line)} |" for line in plain)
-
-
-def _plain(text: str) -> str:
-    """Text that means itself in a Markdown table."""
-    return re.sub(r"([\\|<>&*_`\[\]])", r"\\\1", re.sub(r"\s*[\r\n]\s*", " ", text))
-
-
 def _latex_matrix(one: Standing) -> str:
     """One table environment."""
 
     def show(cell: Cell, rank: str) -> str:
         background, text = (colour[1:].upper() for colour in words.heat(cell.value, one.matrix.metric))
-        return f"\\cellcolor[HTML]{{{background}}}\\textcolor[HTML]{{{text}}}{{{_tex(_cell(cell, rank))}}}"
+        return f"\\cellcolor[HTML]{{{background}}}\\textcolor[HTML]{{{text}}}{{{tex(_cell(cell, rank))}}}"
 
     head, *lines, chance = standing.grid(one, show)
     sets = len(one.matrix.tested) + 1
     body = [
-        " & ".join([_tex(line[0]), *(_dash(text) for text in line[1:sets]), *(_tex(text) for text in line[sets:])])
+        " & ".join([tex(line[0]), *(dash(text) for text in line[1:sets]), *(tex(text) for text in line[sets:])])
         for line in lines
     ]
-    rows = [r"\toprule", _line(head), r"\midrule", *(f"{line} \\\\" for line in body), r"\midrule", _line(chance)]
+    rows = [r"\toprule", tex_line(head), r"\midrule", *(f"{line} \\\\" for line in body), r"\midrule", tex_line(chance)]
     return "\n".join(
         [
             r"\begin{table}[ht]",
             r"\centering",
-            f"\\caption{{{_tex(words.title(one.matrix))}}}",
+            f"\\caption{{{tex(words.title(one.matrix))}}}",
             f"\\begin{{tabular}}{{l{'c' * (len(head) - 1)}}}",
             *rows,
             r"\bottomrule",
@@ -174,11 +154,11 @@ def _latex_pairs(title: str, lines: list[list[str]]) -> str:
         [
             r"\begingroup\small",
             f"\\begin{{longtable}}{{{'l' * len(heads)}}}",
-            f"\\caption{{Who is better: {_tex(title)}}} \\\\",
+            f"\\caption{{Who is better: {tex(title)}}} \\\\",
             r"\toprule",
-            _line(list(heads)),
+            tex_line(list(heads)),
             r"\midrule\endhead",
-            *(_line(line) for line in lines),
+            *(tex_line(line) for line in lines),
             r"\bottomrule",
             r"\end{longtable}",
             r"\endgroup",
@@ -192,28 +172,13 @@ def _latex_list(rows: Sequence[Row]) -> str:
     return "\n".join(
         [
             r"\begingroup\scriptsize\setlength{\tabcolsep}{3pt}",
-            f"\\begin{{longtable}}{{{'l' * (len(keep) - 2)}p{{32mm}}p{{28mm}}}}",  # samples and run fold
+            f"\\begin{{longtable}}{{{'l' * (len(keep) - 3)}p{{32mm}}p{{28mm}}p{{28mm}}}}",  # samples, run and note fold
             r"\toprule",
-            _line(list(_LISTED)),
+            tex_line(list(_LISTED)),
             r"\midrule\endhead",
-            *(_line([line[i] for i in keep]) for line in words.listing(rows)),
+            *(tex_line([line[i] for i in keep]) for line in words.listing(rows)),
             r"\bottomrule",
             r"\end{longtable}",
             r"\endgroup",
         ]
     )
-
-
-def _line(texts: list[str]) -> str:
-    """One line of a table, escaped."""
-    return " & ".join(_tex(text) for text in texts) + r" \\"
-
-
-def _dash(text: str) -> str:
-    """A finished cell as it is, a missing one as LaTeX's dash."""
-    return "--" if text == words.MISSING else text
-
-
-def _tex(text: str) -> str:
-    """Text that means itself in LaTeX."""
-    return "".join(_TEX.get(char, char) for char in text)

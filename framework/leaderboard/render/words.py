@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from framework.leaderboard.matrix import Cell, Matrix, newest, reached
+from framework.leaderboard.apart import Columns, newest
+from framework.leaderboard.matrix import Cell, Matrix, reached
+from framework.leaderboard.means import Mean
 from framework.leaderboard.rows import CONTROL, Row
 
 METRIC_NAMES = {
@@ -30,6 +32,11 @@ CONTROLS = (
     "elements it has no interval, and random scores are the line of chance."
 )
 TRANSDUCED = f"{TRANSDUCTIVE} transductive: the method looked at other samples of the test set before it scored one."
+APART = (
+    "A set with several columns has (data …) where its files, labels or groups were others, or how its metric was "
+    "defined: such numbers are never ranked together, averaged or paired. The newest column is first, and means over "
+    "sets take it alone."
+)
 FLOORS = {"auroc": 0.5, "balanced_accuracy": 0.5}  # where the colours of a metric begin; else at 0
 VIRIDIS = (  # eleven even steps of matplotlib's viridis (CC0); lightness rises evenly
     ["440154", "482475", "414487", "355f8d", "2a788e", "21918c", "22a884", "44bf70", "7ad151", "bddf26", "fde725"]
@@ -101,6 +108,11 @@ def marks(cell: Cell) -> str:
     return "".join(mark for mark, holds in told if holds) + against
 
 
+def mean_marks(mean: Mean) -> str:
+    """Those of ``marks`` that a mean over sets can have."""
+    return (DAGGER if mean.in_domain else "") + (TRANSDUCTIVE if mean.transductive else "")
+
+
 def chance(matrix: Matrix, tested: str) -> float | None:
     """What random scores reach on one test set; None where unknown."""
     return matrix.column(tested)[0].rows[0].chance
@@ -123,6 +135,7 @@ def legend(rows: Sequence[Row]) -> list[str]:
         f"chance, the value of random scores; {BELOW_CHANCE} it lies below: "
         "the scores are upside down.",
         *([TRANSDUCED] if any(row.transductive for row in rows) else []),
+        *([APART] if Columns(newest(rows)).apart else []),
         *([CONTROLS] if any(row.control for row in rows) else []),
     ]
 
@@ -157,7 +170,8 @@ def control_cell(cell: Cell) -> str:
 
 def _facts(row: Row, controls: Mapping[Row, Row]) -> list[str]:
     """The texts under ``HEADS`` but for the last."""
-    value = percent(row.value) + (DAGGER if row.in_domain else "") + (REACHED if row in controls else "")
+    told = ((DAGGER, row.in_domain), (TRANSDUCTIVE, row.transductive), (REACHED, row in controls))
+    value = percent(row.value) + "".join(mark for mark, holds in told if holds)
     error = f"±{100 * row.error:.2g}" if row.error else "exact"
     return [
         *(row.trained_on, row.tested_on, row.category, level(row), METRIC_NAMES[row.metric], value),

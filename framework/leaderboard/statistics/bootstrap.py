@@ -143,26 +143,50 @@ def sample_values(scores: np.ndarray, labels: np.ndarray, metrics: tuple[str, ..
     return found
 
 
-def element_values(hists: np.ndarray, regions: np.ndarray, metrics: tuple[str, ...], fpr_limit: float = 0.3) -> Values:
+def element_values(
+    hists: np.ndarray,
+    regions: np.ndarray,
+    metrics: tuple[str, ...],
+    fpr_limit: float = 0.3,
+    bins: int | None = None,
+) -> Values:
     """What ``resampled`` asks for, of ``(n, 3, K)`` histograms and ``(n,)`` regions: ``(M, 1 + resamples)``.
 
-    Bins that no sample of a category fills are left out: they change no value, and are most of the bins.
+    Bins that no sample of a category fills are left out: they change no value, and are most of the bins. ``bins`` joins
+    those of each category to that many, for the resamples, not for the data themselves: enough to see how they vary.
     """
     regions = np.asarray(regions)
 
     def found(rows: np.ndarray, owner: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         order, starts = np.argsort(owner, kind="stable"), np.bincount(owner).cumsum() - np.bincount(owner)
         own = hists[rows[order]]
-        sums = np.add.reduceat(own[:, :, own.any((0, 1))][:, :, ::-1], starts, dtype=np.float64)  # highest first
+        masses = np.add.reduceat(own[:, :, own.any((0, 1))][:, :, ::-1], starts, dtype=np.float64)  # highest first
         counts = np.bincount(owner, regions[rows])
-        parts = []
-        for part in [drawn[:1].astype(np.float64), *_chunks(drawn[1:], sums[0].size)]:
-            side = sums.astype(part.dtype).reshape(len(sums), -1)
-            mixed = (part @ side).reshape(len(part), *sums.shape[1:])
-            parts.append(values(mixed[:, 0], mixed[:, 1], metrics, mixed[:, 2], part @ counts, fpr_limit))
-        return np.concatenate(parts, 1)
+        whole = _mixed(masses, counts, drawn[:1].astype(np.float64), metrics, fpr_limit)
+        masses = masses if bins is None else joined_bins(masses, bins)
+        parts = [_mixed(masses, counts, part, metrics, fpr_limit) for part in _chunks(drawn[1:], 2 * masses[0].size)]
+        return np.concatenate([whole, *parts], 1)
 
     return found
+
+
+def joined_bins(masses: np.ndarray, bins: int) -> np.ndarray:
+    """``(G, 3, T)`` -> ``(G, 3, at most bins)``: neighbours joined so that all hold like shares of the three masses."""
+    total = masses.sum(0)
+    weight = (total / np.maximum(total.sum(1, keepdims=True), 1e-30)).sum(0)
+    place = (weight.cumsum() - weight / 2) * bins / weight.sum()
+    starts = np.flatnonzero(np.diff(place.astype(int), prepend=-1))
+    return np.asarray(np.add.reduceat(masses, starts, axis=2))
+
+
+def _mixed(
+    masses: np.ndarray, counts: np.ndarray, drawn: np.ndarray, metrics: tuple[str, ...], limit: float
+) -> np.ndarray:
+    """``(M, b)`` values of ``(b, G)`` draws of groups with ``(G, 3, T)`` masses. Sums of mixtures mix sums."""
+    both = np.stack([masses, masses.cumsum(2)]).astype(drawn.dtype)  # (2, G, 3, T)
+    side = both.transpose(1, 0, 2, 3).reshape(len(masses), -1)
+    each, sums = (drawn @ side).reshape(len(drawn), 2, *masses.shape[1:]).transpose(1, 2, 0, 3)  # (3, b, T) each
+    return values(each[0], each[1], metrics, each[2], drawn @ counts, limit, (sums[0], sums[1], sums[2]))
 
 
 def element_parts(hists: np.ndarray, regions: np.ndarray | None = None) -> np.ndarray:

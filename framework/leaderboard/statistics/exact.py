@@ -53,9 +53,13 @@ def values(
     shares: np.ndarray | None = None,
     regions: np.ndarray | None = None,
     limit: float = 0.3,
+    sums: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """``(M, b)`` values of ``(b, T)`` masses, highest scores first. Shares and ``(b,)`` region counts: histograms."""
-    fp, tp = negatives.cumsum(1), positives.cumsum(1)
+    """``(M, b)`` values of ``(b, T)`` masses, highest scores first. Shares and ``(b,)`` region counts: histograms.
+
+    ``sums`` are negatives, positives and shares summed up over T, where they are known already.
+    """
+    fp, tp = (negatives.cumsum(1), positives.cumsum(1)) if sums is None else sums[:2]
     whole = tp[:, -1]
     found = np.empty((len(metrics), len(fp)))
     for i, metric in enumerate(metrics):
@@ -72,15 +76,20 @@ def values(
         else:
             assert shares is not None and regions is not None
             upto = limit if metric == "aupro" else STRICT
-            found[i] = _aupro(negatives / fp[:, -1:], shares / regions[:, None], upto)
+            covered = shares.cumsum(1) if sums is None else sums[2]
+            found[i] = _aupro(negatives, fp, shares, covered, upto) / regions
     return found
 
 
-def _aupro(across: np.ndarray, up: np.ndarray, limit: float) -> np.ndarray:
-    """``(b,)`` area under coverage over false-positive rate, from the steps of both, ``(b, T)``."""
-    width = np.clip(limit - (across.cumsum(1) - across), 0, across)
+def _aupro(negatives: np.ndarray, fp: np.ndarray, shares: np.ndarray, covered: np.ndarray, limit: float) -> np.ndarray:
+    """``(b,)`` area under summed coverage over false-positive rate, from both curves and their steps, ``(b, T)``."""
+    before = (fp - negatives) / fp[:, -1:]
+    used = 1 + int(np.flatnonzero((before < limit).any(0))[-1])  # behind them no resample is within the limit
+    across = negatives[:, :used] / fp[:, -1:]
+    width = np.clip(limit - before[:, :used], 0, across)
     share = np.divide(width, across, out=np.zeros_like(width), where=across > 0)
-    return np.einsum("bt,bt->b", width, up.cumsum(1) - up + share * up / 2) / limit
+    up = shares[:, :used]
+    return np.asarray(np.einsum("bt,bt->b", width, covered[:, :used] - up + share * up / 2) / limit)
 
 
 def _exact(scores: np.ndarray, labels: np.ndarray, metric: str) -> float | None:

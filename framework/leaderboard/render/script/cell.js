@@ -8,7 +8,7 @@ const drawDialog = () => {
     return;
   }
   const runs = new Map(cell.rows.map((row) => [fact(row, "run"), row]));
-  const items = data.header.gallery.filter((item) => item.tested_on === cell.column && runs.has(item.run));
+  const items = data.header.gallery.filter((item) => item.tested_on === fact(cell.rows[0], "tested_on") && runs.has(item.run));
   const close = make("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() }, "×");
   const i = matrix.tested.indexOf(cell.column);
   dialog.replaceChildren(
@@ -86,7 +86,7 @@ const categories = (cell) => {
     const control = rows.map((each) => data.columns.control[each]).find(Boolean) ?? 0;
     return make(
       ...["tr", {}, make("th", { scope: "row" }, breakable(name))],
-      make("td", {}, make("b", {}, percent(shown.value)), inDomain && "†", control > 0 && "‡"),
+      make("td", {}, make("b", {}, percent(shown.value)), inDomain && "†", fact(row, "transductive") && "§", control > 0 && "‡"),
       ...[make("td", { class: "g" }, interval(shown, chanceOf(row))), make("td", {}, chanceOf(row))],
       make("td", {}, `${count(fact(row, "normal") + fact(row, "anomalous"))}`, make("small", {}, `${count(fact(row, "anomalous"))} anomalous`)),
       make("td", {}, control > 0 && [percent(data.columns.value[control - 1]), make("small", {}, fact(control - 1, "model").replace("control: ", ""))]),

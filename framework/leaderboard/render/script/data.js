@@ -2,20 +2,23 @@
 const data = {};
 
 const read = ({ header, columns }) => {
+  columns.value = Uint16Array.from(columns.value, (value) => 10 * value); // of cells it has a digit more
   Object.assign(data, { header, columns, size: columns.value.length, fields: {} });
   for (const [group, names] of Object.entries(header.fields)) {
     names.forEach((name, i) => (data.fields[name] = [group, i]));
   }
   const starts = [0];
   columns.cell_seeds.forEach((seeds, i) => starts.push(starts[i] + seeds));
-  data.matrices = header.matrices.map((matrix) => ({ ...matrix, cells: new Map() }));
+  data.matrices = header.matrices.map((matrix) => ({ ...matrix, cells: new Map(), averages: new Map() }));
   columns.cell_matrix.forEach((m, i) => {
     const [marks, place, own, inDomain] = header.dictionaries.cell_facts[columns.cell_facts[i]];
     const cell = { ...shares("cell_", i), marks, place, own, inDomain, spread: unfolded(columns.cell_spread[i]) };
     cell.rows = [...columns.cell_rows.subarray(starts[i], starts[i + 1])];
     cell.line = data.matrices[m].trained[columns.cell_line[i]];
     cell.column = data.matrices[m].tested[columns.cell_column[i]];
-    data.matrices[m].cells.set(keyOf(cell.line, cell.column), cell);
+    cell.exact = cell.value + unfolded(columns.cell_rest[i]) / 100;
+    if (cell.column === undefined) data.matrices[m].averages.set(cell.line, cell);
+    else data.matrices[m].cells.set(keyOf(cell.line, cell.column), cell);
   });
 };
 
@@ -46,17 +49,18 @@ const distinct = (name) => {
   return [...new Set(data.header.dictionaries[group].map((values) => values[i]))].sort((a, b) => a.localeCompare(b));
 };
 
-// The newest rows of single categories behind one row of a matrix: same method, seed, set, views, level and metric.
+// The newest rows of single categories behind one row of a matrix: same method, seed, data, views, level and definition.
 const categoriesOf = (row) => {
   const same = (group, names) => {
     const wanted = names.map((name) => fact(row, name));
     return perGroup(group, (values) => names.every((name, i) => values[name] === wanted[i]));
   };
   const who = same("who", ["trained_on", "experiment", "model", "backbone", "seed"]);
-  const where = same("where", ["tested_on"]).map(
+  const where = same("where", ["tested_on", "fingerprint"]).map(
     (fits, i) => fits && data.header.dictionaries.where[i][data.fields.category[1]] !== data.header.all,
   );
-  const what = same("what", ["level", "element", "metric", "views"]);
+  const control = fact(row, "model").startsWith("control: "); // of another direction in each category
+  const what = same("what", ["level", "element", "metric", "views", ...(control ? [] : ["definition"])]);
   const found = [];
   const { columns } = data;
   for (let i = 0; i < data.size; i++) {

@@ -7,16 +7,17 @@ const visible = (matrix) => {
   };
   const lines = matrix.trained.filter((line) => columns.some((i) => cell(line, i)));
   const used = columns.filter((i) => lines.some((line) => cell(line, i)));
-  return { lines: sorted(matrix, lines, cell), columns: used, cell };
+  const whole = matrix.averages.size > 0 && !state.domain && !state.own;
+  return { lines: sorted(matrix, lines, cell), columns: used, cell, whole };
 };
 
 const sorted = (matrix, lines, cell) => {
   const way = state.up ? 1 : -1;
   if (state.sort === "name") return [...lines].sort((a, b) => -way * a.localeCompare(b, undefined, { numeric: true }));
   const column = matrix.tested.indexOf(state.sort.slice("set:".length));
-  if (!state.sort || column < 0) return lines;
+  if (!state.sort || (column < 0 && state.sort !== "mean")) return lines;
   const worst = state.up ? Infinity : -Infinity; // what was not measured comes last
-  const value = (line) => cell(line, column)?.value ?? worst;
+  const value = (line) => (column < 0 ? matrix.averages.get(line) : cell(line, column))?.value ?? worst;
   return [...lines].sort((a, b) => way * (value(a) - value(b)) || 0);
 };
 
@@ -35,8 +36,8 @@ const drawMatrix = () => {
   const means = [make("b", {}, own), " mean of the outlined, ", make("b", {}, other), " of those trained elsewhere"];
   const table = make(
     ...["table", { class: many ? "heat many" : "heat" }],
-    make("thead", {}, make("tr", {}, sortHead("name", ["trained on ↓", "tested on →"]), shown.columns.map(setHead(matrix)))),
-    make("tbody", {}, shown.lines.map((line) => drawLine(matrix, shown, line)), drawChance(matrix, shown.columns)),
+    make("thead", {}, make("tr", {}, sortHead("name", ["trained on ↓", "tested on →"]), shown.columns.map(setHead(matrix)), shown.whole && sortHead("mean", [matrix.whole]))),
+    make("tbody", {}, shown.lines.map((line) => drawLine(matrix, shown, line)), drawChance(matrix, shown)),
   );
   table.addEventListener("keydown", walk);
   const label = `${matrix.title}, trained by tested`;
@@ -59,7 +60,17 @@ const drawLine = (matrix, shown, line) =>
       const cell = shown.cell(line, i);
       return cell ? drawCell(matrix, cell, i) : make("td", { class: "none", title: "not measured" }, data.header.missing);
     }),
+    shown.whole && drawMean(matrix, matrix.averages.get(line)),
   );
+
+// The mean over all sets, of a line that has them all.
+const drawMean = (matrix, cell) => {
+  if (!cell) return make("td", { class: "none mean", title: "not measured on every set" }, data.header.missing);
+  const [background, color] = shade(matrix, cell.value);
+  const place = cell.place && make("i", { class: "place", title: `rank ${cell.place.replace("=", ", shared")}` }, cell.place);
+  const shown = [place, make("b", {}, percent(cell.value)), make("sup", {}, cell.marks), make("small", {}, span(cell))];
+  return make("td", { class: "mean", style: { background, color } }, shown);
+};
 
 const drawCell = (matrix, cell, i) => {
   const [background, color] = shade(matrix, cell.value);
@@ -82,8 +93,10 @@ const drawCell = (matrix, cell, i) => {
   return make("td", { class: cell.own && "own" }, button);
 };
 
-const drawChance = (matrix, columns) =>
-  make("tr", { class: "chance" }, make("th", { scope: "row" }, "chance"), columns.map((i) => make("td", {}, matrix.chance[i])));
+const drawChance = (matrix, { columns, whole }) => {
+  const levels = columns.map((i) => make("td", {}, matrix.chance[i]));
+  return make("tr", { class: "chance" }, make("th", { scope: "row" }, "chance"), levels, whole && make("td", {}, data.header.missing));
+};
 
 const setHead = (matrix) => (i) => sortHead(`set:${matrix.tested[i]}`, breakable(matrix.heads[i]));
 

@@ -82,7 +82,7 @@ const drawRow = (row) => {
   const shown = shares("", row);
   const [error, units] = [errorOf(row), fact(row, "unit")];
   const seen = [["overlap", "seen in training"], ["related", `of a ${units || "group"} seen in training`], ["near", "nearly the same as trained on"]];
-  const value = [make("b", {}, percent(shown.value)), fact(row, "in_domain") && "†", control > 0 && "‡"];
+  const value = [make("b", {}, percent(shown.value)), fact(row, "in_domain") && "†", fact(row, "transductive") && "§", control > 0 && "‡"];
   if (control) value.push(small(`${fact(control - 1, "model")} ${percent(columns.value[control - 1])}`));
   return make(
     ...["tr", { class: columns.current[row] ? null : "old" }],
@@ -94,6 +94,7 @@ const drawRow = (row) => {
     cell(
       ...["i", `${count(fact(row, "normal") + fact(row, "anomalous"))} (${count(fact(row, "anomalous"))} anomalous)`],
       units && small(`${count(fact(row, "groups"))} × ${units}`),
+      fact(row, "known") && small(`published: ${fact(row, "known")}`),
       ...seen.filter(([name]) => fact(row, name)).map(([name, how]) => small(`${count(fact(row, name))} ${how}`)),
     ),
     cell(

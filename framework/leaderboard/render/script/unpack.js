@@ -1,9 +1,6 @@
 // The packed text in (see packing.py); its header and its columns, as typed arrays by name, out.
 const unpack = async (text) => {
-  const coded = atob(text.trim());
-  const bytes = new Uint8Array(coded.length);
-  for (let i = 0; i < coded.length; i++) bytes[i] = coded.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const stream = new Blob([decoded(text.trim())]).stream().pipeThrough(new DecompressionStream("deflate"));
   const whole = await new Response(stream).arrayBuffer();
   const raw = new Uint8Array(whole);
   const size = new DataView(whole).getUint32(0, true);
@@ -18,6 +15,20 @@ const unpack = async (text) => {
     }
   }
   return { header, columns };
+};
+
+// Base 85, as Python's b85encode writes it but with a comma for "<".
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+const decoded = (text) => {
+  const places = new Uint8Array(128);
+  [...DIGITS].forEach((digit, i) => (places[digit.charCodeAt(0)] = i));
+  const bytes = new Uint8Array(Math.ceil(text.length / 5) * 4);
+  for (let i = 0, at = 0; i < text.length; i += 5) {
+    let number = 0;
+    for (let j = i; j < i + 5; j++) number = number * 85 + (j < text.length ? places[text.charCodeAt(j)] : 84);
+    for (const shift of [24, 16, 8, 0]) bytes[at++] = number >>> shift;
+  }
+  return bytes.subarray(0, Math.floor((text.length * 4) / 5));
 };
 
 // See packing.folded: null, or a number of either sign.

@@ -1,28 +1,30 @@
 // Two lines of the chosen matrix in; per test set both values, their difference and what the paired test says, out.
-const FLIPPED = { better: "worse", worse: "better" };
-
 const testOf = (m, column, a, b) => {
   const { columns, header } = data;
   for (let i = 0; i < columns.test_matrix.length; i++) {
     if (columns.test_matrix[i] !== m || columns.test_column[i] !== column) continue;
     const straight = columns.test_a[i] === a && columns.test_b[i] === b;
     if (!straight && !(columns.test_a[i] === b && columns.test_b[i] === a)) continue;
-    const [verdict, how] = header.dictionaries.test_said[columns.test_said[i]];
-    const [off, down, skew] = ["off", "down", "skew"].map((name) => unfolded(columns[`test_${name}`][i]));
-    const numbers = { p: columns.test_p[i], samples: columns.test_samples[i], how };
-    const difference = off + apart(m, column, columns.test_a[i], columns.test_b[i]);
-    const [low, high] = [difference - down, difference + down + skew];
+    const [told, how] = header.dictionaries.test_said[columns.test_said[i]];
+    const [half, p] = ["half", "p"].map((name) => unfolded(columns[`test_${name}`][i]));
+    const numbers = { p, samples: columns.test_samples[i], how };
+    const difference = apart(m, column, columns.test_a[i], columns.test_b[i]);
+    const ends = half === null ? [null, null] : [Math.max(-10000, difference - 10 * half), Math.min(10000, difference + 10 * half)];
+    const [low, high] = ends;
+    const [better, worse] = straight ? ["better", "worse"] : ["worse", "better"];
+    const verdict = told === "differs" ? (difference > 0 ? better : worse) : told;
     if (straight) return { ...numbers, difference, low, high, verdict };
-    return { ...numbers, difference: -difference, low: -high, high: -low, verdict: FLIPPED[verdict] ?? verdict };
+    return { ...numbers, difference: -difference, low: half === null ? null : -high, high: half === null ? null : -low, verdict };
   }
   return null;
 };
 
-// Difference of the values that two cells show; 0 of the mean over all sets, which is the column after the last.
+// Difference of two cells, in hundredths of a percent; the mean over all sets is the column after the last.
 const apart = (m, column, ...lines) => {
   const matrix = data.matrices[m];
-  if (column === matrix.tested.length) return 0;
-  const [a, b] = lines.map((line) => cellOf(matrix, matrix.trained[line], matrix.tested[column]).value);
+  const name = (line) => matrix.trained[line];
+  const found = (line) => (column === matrix.tested.length ? matrix.averages.get(name(line)) : cellOf(matrix, name(line), matrix.tested[column]));
+  const [a, b] = lines.map((line) => found(line).exact);
   return a - b;
 };
 
@@ -55,14 +57,14 @@ const against = (matrix, a, b, lines) => {
   const places = [a, b].map((line) => matrix.trained.indexOf(line));
   const shown = lines.map(({ i, cells }) => ({ head: matrix.heads[i], cells, test: testOf(m, i, ...places) }));
   const known = shown.filter(({ test }) => test?.samples).map(({ test }) => test.verdict);
-  const mean = !state.domain && testOf(m, matrix.tested.length, ...places);
-  if (mean) shown.push({ head: `mean of ${matrix.tested.length} sets`, cells: places.map((line) => ({ text: matrix.averages[line] })), test: mean });
+  const whole = [a, b].map((line) => matrix.averages.get(line));
+  if (!state.domain && whole.every(Boolean)) shown.push({ head: matrix.whole, cells: whole, test: testOf(m, matrix.tested.length, ...places) });
   const ends = shown.filter(({ test }) => test?.samples).flatMap(({ test }) => [Math.abs(test.low), Math.abs(test.high)]);
   const widest = Math.max(100, ...ends);
   const heads = ["Tested on", a, b, "Difference", "The paired test says"];
   const head = make("thead", {}, make("tr", {}, heads.map((text) => make("th", { scope: "col" }, breakable(text)))));
   const value = (cell, n) =>
-    make("td", { "data-of": n ? b : a }, make("b", {}, cell.text ?? percent(cell.value)), cell.rows && [make("sup", {}, cell.marks), make("small", {}, span(cell))]);
+    make("td", { "data-of": n ? b : a }, make("b", {}, percent(cell.value)), make("sup", {}, cell.marks), make("small", {}, span(cell)));
   const body = shown.map(({ head, cells, test }) =>
     make("tr", {}, make("th", { scope: "row" }, breakable(head)), cells.map(value), difference(cells, test, widest), verdict(test)),
   );
@@ -72,6 +74,7 @@ const against = (matrix, a, b, lines) => {
     make("p", { class: "means" }, tally(matrix, known, a, b)),
     make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${a} against ${b}` }, table),
     known.length > 0 && aside("p is corrected (Holm) over all pairs of one test set, metric and level; intervals are not."),
+    shown.some(({ test }) => test?.samples && test.low === null) && aside("On a board of so many pairs p is told of the first metric alone and no interval: compare fewer runs to see them."),
     ...how.map((text) => aside(`Test: ${text}.`)),
   ].filter(Boolean);
 };
@@ -84,7 +87,7 @@ const tally = (matrix, verdicts, a, b) => {
 };
 
 const difference = (cells, test, widest) => {
-  if (!test?.samples) return make("td", {}, cells[0].rows && points(cells[0].value - cells[1].value));
+  if (!test?.samples || test.low === null) return make("td", {}, points(cells[0].exact - cells[1].exact));
   const place = (number) => 50 + (50 * number) / widest;
   const style = { "--l": place(test.low), "--h": place(test.high), "--v": place(test.difference), "--c": 50 };
   const range = `${points(test.low)} to ${points(test.high)}`;
@@ -93,7 +96,7 @@ const difference = (cells, test, widest) => {
 
 const verdict = (test) => {
   if (!test?.samples) return make("td", {}, make("small", {}, test ? test.how : "not tested"));
-  const p = test.p ? `p = ${(test.p / 1000).toFixed(3)}` : "p < 0.001";
+  const p = test.p === null ? "" : test.p === 0 ? "p < 0.001" : test.p <= 100 ? `p = ${(test.p / 1000).toFixed(3)}` : `p = ${((test.p - 90) / 100).toFixed(2)}`;
   const said = make("span", { class: `said ${test.verdict.replace(" ", "-")}` }, test.verdict);
-  return make("td", {}, said, make("small", {}, `${p}, ${count(test.samples)} samples`));
+  return make("td", {}, said, make("small", {}, [p, `${count(test.samples)} samples`].filter(Boolean).join(", ")));
 };
