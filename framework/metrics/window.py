@@ -26,7 +26,6 @@ SLOTS = 4  # after the ring: the bins of -inf, 0, 1 and inf
 _VALUES = (-math.inf, 0.0, 1.0, math.inf)  # of the slots
 _MIDDLE = 0x3F000000  # bits of 0.5
 _TYPES = (torch.float16, torch.bfloat16)  # of the first two axes
-_FIRST = 4096  # scores that are tried before all are: most scores are no half-precision numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Axis:
 
     kind: int
     exponent: int
-    start: int  # number of the first bin of the ring
+    start: int  # number of the ring's first bin
 
 
 def look(scores: Tensor, seen: list[float]) -> tuple[list[float], tuple[float, float]]:
@@ -163,8 +162,7 @@ def places(axis: Axis, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
         upper one unless they are equal), and bool, whether no two float32 scores share the bin.
     """
     if axis.kind <= BRAIN:
-        order = np.arange(1 << 16)
-        code = order - (1 << 15)
+        code = (order := np.arange(1 << 16)) - (1 << 15)
         bits = (code ^ ((code >> 15) & 0x7FFF)).astype(np.int16)
         value = bits.view(np.float16) if axis.kind == HALF else (bits.astype(np.int32) << 16).view(np.float32)
         keep = ~np.isnan(value)
@@ -187,8 +185,9 @@ def places(axis: Axis, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
 
 def moved(hist: Tensor, old: Axis, new: Axis, bins: int) -> Tensor:
     """``(R, bins + SLOTS)`` int64 counts of one axis as those of a coarser one."""
-    same = old.kind == new.kind
-    if (same and (old.kind <= BRAIN or old.exponent == new.exponent)) or not bool(hist[:2].any()):
+    if ((same := old.kind == new.kind) and (old.kind <= BRAIN or old.exponent == new.exponent)) or not bool(
+        hist[:2].any()
+    ):
         return hist  # a ring may start elsewhere
     if same:
         ring = torch.arange(bins, device=hist.device)
@@ -246,7 +245,6 @@ def _edges(ids: np.ndarray, axis: Axis) -> np.ndarray:
 
 
 def _all(scores: Tensor, dtype: torch.dtype) -> bool:
-    """Whether all scores are numbers of a type of half precision."""
-    if scores.dtype == dtype:
-        return True
-    return all(torch.equal(part.to(dtype).to(part.dtype), part) for part in (scores[:_FIRST], scores[_FIRST:]))
+    """Whether all scores are numbers of a type of half precision; most are not, and the first 4096 tell."""
+    parts = () if scores.dtype == dtype else (scores[:4096], scores[4096:])
+    return all(torch.equal(part.to(dtype).to(part.dtype), part) for part in parts)
