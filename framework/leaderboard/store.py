@@ -127,8 +127,7 @@ def load_records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
     Raises:
         UnreadableError: a record that was changed or cut off, named.
     """
-    folders = dict.fromkeys(file.parent for path in paths for file in _files(path))
-    records = [seal.read(folder) for folder in folders if (folder / seal.RECORD).is_file()]
+    records = [seal.read(folder) for folder in folders(paths) if (folder / seal.RECORD).is_file()]
     return {str(record["run"]): record for record in records if "run" in record}
 
 
@@ -136,12 +135,6 @@ def _beside(paths: Sequence[Path], kind: str) -> list[dict[str, Any]]:
     """Entries of the files that lie beside the rows; a Parquet file of rows alone has none."""
     files = [file.with_name(f"{kind}.parquet") for path in paths for file in _files(path)]
     return [entry for _, entries in _checked(files, kind) for entry in entries]
-
-
-def load_runs(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """The records of the runs that ``load`` finds, by run id; rows on their own have none."""
-    found = [seal.read(folder) for folder in folders(paths) if (folder / seal.RECORD).is_file()]
-    return {str(record.get("run", "")): record for record in found}
 
 
 def folders(paths: Sequence[Path]) -> list[Path]:

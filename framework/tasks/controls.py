@@ -80,7 +80,8 @@ def _made(
     scored = [line | UNTAUGHT | {"logit": s} for line, s in zip(lines, scores.tolist(), strict=True)]
     whole = len(lines) == len(level.lines) and level.whole
     made = Level(level.name, level.element, exact(lines, scores), scored, note, whole)
-    return made, COLUMNS | {"model": CONTROL + name}
+    chosen = {"selection": "nothing, scores are random"} if name == RANDOM else {}
+    return made, COLUMNS | {"model": CONTROL + name} | chosen
 
 
 def _of_elements(level: Level, name: str, hists: Mapping[str, np.ndarray]) -> tuple[Level, dict[str, Any]]:

@@ -16,7 +16,7 @@ from fake_rows import item, row, sample
 
 from framework.errors import UnreadableError, UserError
 from framework.leaderboard import store
-from framework.leaderboard.store import load, load_gallery, load_runs, load_samples, write_run
+from framework.leaderboard.store import load, load_gallery, load_records, load_samples, write_run
 
 ROWS = [row(), row(level="element", element="pixel", elements=64, anomalous_elements=3, low=None, high=None)]
 
@@ -67,7 +67,7 @@ def test_a_run_is_read_back_as_it_was_written(tmp_path):
     ]
     record = json.loads((folder / "run.json").read_text())
     assert {k: v for k, v in record.items() if k not in ("files", "seal")} == {"run": "r1", "config": {"seed": 0}}
-    assert load_runs([tmp_path]) == {"r1": record}
+    assert load_records([tmp_path]) == {"r1": record}
     assert load([folder]) == ROWS
     assert load_samples([folder]) == [{"run": "r1", "hist": None, "regions": None} | s for s in samples]
     assert load_gallery([folder]) == [{"run": "r1"} | i for i in (item(truth=b"\x89PNG"), item())]

@@ -62,7 +62,7 @@ def test_groups_have_no_controls_and_neither_have_elements_without_cues():
     assert all(controls(Level(name, "voxel", curves_of(lines), lines)) == [] for name in ("element", "group", "grid"))
     plain = [{**line("a", 0, True), "cues": None}]
     (only,) = controls(Level("sample", "", curves_of(plain), plain))
-    assert only[1]["model"] == "control: random"
+    assert only[1]["model"] == "control: random" and only[1]["selection"] == "nothing, scores are random"
 
 
 def test_a_category_whose_slices_have_no_place_has_the_other_controls():
