@@ -9,6 +9,7 @@ from pathlib import Path
 from framework import protocols
 from framework.data.index import Index
 from framework.errors import UserError
+from framework.models.experts import traits
 from framework.plan import check_names, check_weights, open_checked, sets
 from framework.transfer import Cell, Transfer, cells
 
@@ -23,7 +24,7 @@ def plan(matrix: Transfer) -> str:
     train, test = _opened(every)
     there = _there(Path(matrix.out))
     done = sum(cell.key in there for cell in every)
-    single = [cell for cell in every if not cell.trains]
+    without = any(not traits.named(cell.config.model.expert.name).seeded or not cell.trains for cell in every)
     lines = [f"matrix      {matrix.name}, {len(every)} cells" + (f", {done} of them in {matrix.out}/" if done else "")]
     for i, name in enumerate(matrix.methods):
         own = [cell for cell in every if cell.config.name == f"{matrix.name}-{name}"]
@@ -31,9 +32,8 @@ def plan(matrix: Transfer) -> str:
         how = f"{len(own)} cells" if own[0].trains else "1 cell, not trained"
         lines.append(f"{'' if i else 'methods':<11} {name}: {model.expert.name} on {model.backbone.name}, {how}")
     lines += protocols.shown(every[0].config)
-    lines.append(
-        f"seeds       {', '.join(map(str, matrix.seeds))}" + ("" if not single else "; untrained the first alone")
-    )
+    alone = "; what is not drawn has the first alone" if without and len(matrix.seeds) > 1 else ""
+    lines.append(f"seeds       {', '.join(map(str, matrix.seeds))}{alone}")
     if matrix.leave_one_domain_out:
         lines.append("trains on   all sources of the other domains, and tests on the targets of the one left out")
     lines += sets("sources", train) + sets("targets", test)

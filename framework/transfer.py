@@ -39,6 +39,7 @@ class MethodConfig:
     optim: dict[str, Any] = field(default_factory=dict)
     trainer: dict[str, Any] = field(default_factory=dict)
     train: bool = True  # false: it needs no source, so it has one cell; so has an expert with nothing to train
+    exclude: list[str] = field(default_factory=list)  # targets that it is not tested on
 
 
 @dataclass
@@ -101,27 +102,32 @@ def load(path: Path, overrides: list[str]) -> Transfer:
     for name in found.methods:
         if not re.fullmatch(r"[A-Za-z0-9][\w.=+-]*", name):
             raise UserError(f"{path}: methods: {name!r} names folders; use letters, digits and . _ - = + only.")
+        for target in found.methods[name].exclude:
+            if target not in found.targets:
+                raise UserError(f"{path}: methods.{name}.exclude: no target called {target!r}.")
     for cell in cells(found):
         check_values(cell.config, path)
     return found
 
 
 def cells(matrix: Transfer) -> list[Cell]:
-    """Every cell, methods outermost, then sources, then seeds.
+    """Every cell, methods outermost, then sources, then seeds; what has no chance in it has the first seed alone.
 
     Raises:
         UserError: a method changes a key that is not there, or has an expert that is not; nothing is left to train on
-            for a domain.
+            for a domain, or to test a method on.
     """
     found = []
     for name in matrix.methods:
         base = _experiment(matrix, name)
         if not _trains(matrix, name):
-            config = replace(base, seed=matrix.seeds[0], test=dict(matrix.targets))
+            config = replace(base, seed=matrix.seeds[0], test=_tested(matrix, name, matrix.targets))
             found.append(Cell(f"{name}, not trained", config, False))
             continue
-        for source, train, test in _pairs(matrix):
-            for seed in matrix.seeds:
+        seeds = matrix.seeds if traits.named(base.model.expert.name).seeded else matrix.seeds[:1]
+        for source, train, targets in _pairs(matrix):
+            test = _tested(matrix, name, targets)
+            for seed in seeds:
                 config = replace(base, seed=seed, train=train, test=test)
                 found.append(Cell(f"{name} from {source}, seed {seed}", config, True))
     return found
@@ -185,6 +191,14 @@ def _experiment(matrix: Transfer, name: str) -> Config:
         plugins=matrix.plugins,
         averaging=matrix.averaging,
     )
+
+
+def _tested(matrix: Transfer, name: str, targets: dict[str, DataConfig]) -> dict[str, DataConfig]:
+    """The targets that a method is tested on."""
+    kept = {target: data for target, data in targets.items() if target not in matrix.methods[name].exclude}
+    if not kept:
+        raise UserError(f"methods.{name}.exclude: nothing is left to test on of {', '.join(targets)}.")
+    return kept
 
 
 def _pairs(matrix: Transfer) -> Iterator[tuple[str, dict[str, DataConfig], dict[str, DataConfig]]]:

@@ -140,7 +140,7 @@ def test_check_shows_cells_and_costs(matrix, capsys):
     shown = capsys.readouterr().out
     assert "matrix      m, 13 cells\nmethods     look_twice: look_twice on embedded, 6 cells\n" in shown
     assert "            start: look_twice on embedded, 1 cell, not trained\n" in shown
-    assert "seeds       3, 5; untrained the first alone" in shown
+    assert "seeds       3, 5; what is not drawn has the first alone" in shown
     # 3 sources of 2 samples, two of them targets; 2 epochs read 3 * 2 + 4, 9 epochs 10 * 2 + 4, untrained 4
     assert "costs       6 samples to encode, whose features of targets are not stored: set store.test=true;" in shown
     assert f"then over all cells {6 * 10 + 6 * 24 + 4} samples of features to read" in shown
@@ -200,6 +200,25 @@ def test_a_method_with_nothing_to_train_has_one_cell_whatever_it_says(matrix, ca
     assert (len(found), last.name, last.trains, last.config.train) == (13, "musc, not trained", False, {})
     assert main(["check", str(matrix), *change]) == 0
     assert "musc: musc on embedded, 1 cell, not trained" in capsys.readouterr().out
+
+
+def test_a_method_without_chance_has_one_cell_a_source(matrix, capsys):
+    change = ["methods={near: {model: {expert: {name: nearest_normal}}}}"]
+    found = [cell.name for cell in cells(load(matrix, change)) if cell.name.startswith("near")]
+    assert found == ["near from parts, seed 3", "near from cells, seed 3", "near from clouds, seed 3"]
+
+
+def test_a_method_is_not_tested_where_it_says_so(matrix, capsys):
+    found = cells(load(matrix, ["methods.patient.exclude=[clouds]"]))
+    assert {tuple(cell.config.test) for cell in found if "patient" in cell.name} == {("parts",)}
+    assert {tuple(cell.config.test) for cell in found if "patient" not in cell.name} == {("parts", "clouds")}
+    for change, message in (
+        ("[cloud]", "methods.patient.exclude: no target called 'cloud'"),
+        ("[parts, clouds]", "methods.patient.exclude: nothing is left to test on of parts, clouds."),
+    ):
+        assert main(["check", str(matrix), f"methods.patient.exclude={change}"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
 
 
 def test_an_unknown_method_is_refused_before_a_cell_is_made(matrix, capsys):

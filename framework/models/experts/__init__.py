@@ -47,7 +47,7 @@ def look_twice(
 
 
 @register("expert", "linear_probe")
-@declare(fits="once")
+@declare(fits="once", seeded=False)
 def linear_probe(width: int, patches: int, levels: int, l2: float = 1.0) -> LinearProbe:
     """One linear layer on the mean final patch, fitted to the labels of the train sets; its parts are the map.
 
@@ -63,7 +63,7 @@ def linear_probe(width: int, patches: int, levels: int, l2: float = 1.0) -> Line
 
 
 @register("expert", "nearest_normal")
-@declare(fits="once", needs="normal")
+@declare(fits="once", needs="normal", seeded=False)
 def nearest_normal(
     width: int,
     patches: int,

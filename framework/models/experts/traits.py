@@ -34,6 +34,7 @@ class Traits:
         needs: which samples the train sets must have: "both" classes, or "normal" ones.
         categories: ``forward`` takes a third argument, the category of each of M views, "" where it has none.
         masks: it reads pixels and trains on their truth, by losses and an optimizer of its own, see ``Taught``.
+        seeded: another seed makes another expert; without it a matrix trains it with one.
     """
 
     fits: Literal["gradient", "once", "never"] = "gradient"
@@ -42,6 +43,7 @@ class Traits:
     needs: Literal["both", "normal"] = "both"
     categories: bool = False
     masks: bool = False
+    seeded: bool = True
 
 
 class Taught(Protocol):
@@ -107,11 +109,12 @@ def declare(
     needs: Literal["both", "normal"] = "both",
     categories: bool = False,
     masks: bool = False,
+    seeded: bool = True,
 ) -> Callable[[T], T]:
     """Mark a builder, or a class of experts, with its traits."""
 
     def mark(thing: T) -> T:
-        thing.traits = Traits(fits, transductive, reads, needs, categories, masks)  # type: ignore[attr-defined]
+        thing.traits = Traits(fits, transductive, reads, needs, categories, masks, seeded)  # type: ignore[attr-defined]
         return thing
 
     return mark
