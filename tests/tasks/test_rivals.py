@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from fake_ranks import by_two
 
 from framework import registry
@@ -67,6 +68,17 @@ def test_one_pass_makes_a_checkpoint_that_tests_alike(root, nearest):
     again = new_run(root, lambda path: main(["test", path, checkpoint, "model.expert.name=look_twice"]))
     assert numbers(again) == numbers(nearest)
     assert load([again])[0].model == row.model  # that of the checkpoint
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", ["nearest", "musc", "linear_probe"])
+def test_a_gpu_gives_the_rows_of_the_cpu(root, request, name):
+    here = fitted(root, f"model.expert.name={name}") if name == "linear_probe" else request.getfixturevalue(name)
+    expert = {"nearest": "nearest_normal"}.get(name, name)
+    there = fitted(root, f"model.expert.name={expert}", "trainer.accelerator=gpu")
+    assert "cpu" not in load([there])[0].hardware.lower().split()
+    for key, (value, *_) in numbers(here).items():
+        assert numbers(there)[key][0] == pytest.approx(value, abs=0.02), key
 
 
 def test_a_checkpoint_of_one_pass_scores_a_file(root, nearest, capsys):
