@@ -123,8 +123,8 @@ def test_tuning_ends_near_where_the_cpu_does(options, root):
     there = fit(root, tested, *GPU, *options)
     for name, tensor in tensors(here).items():
         assert_close(tensors(there)[name], tensor, rtol=0, atol=3e-2)
-    rows = [{(r.level, r.metric, r.model): r.value for r in load([f])} for f in (here, there)]
-    assert rows[0].keys() == rows[1].keys()
+    measured = [{(r.level, r.metric) for r in load([f])} for f in (here, there)]  # names hold a digest of all options
+    assert measured[0] == measured[1]
     assert "cpu" not in load([there])[0].hardware.lower().split()
 
 

@@ -78,7 +78,9 @@ class AnomalyCurves(Metric):
         Raises:
             ValueError: lengths differ, a score is NaN or out of range, or an anomalous element has no region.
         """
-        scores, targets = scores.detach().reshape(-1), targets.reshape(-1)
+        device = self.hist.device  # counts are made where they are kept, whatever the scores come from
+        scores, targets = (part.detach().reshape(-1).to(device) for part in (scores, targets))
+        regions = None if regions is None else regions.to(device)
         places = where(targets)
         lengths = (scores.numel(), len(places))
         if scores.shape != targets.shape or (regions is not None and regions.numel() not in lengths):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import torch
 from lightning.pytorch import LightningModule
@@ -20,15 +21,17 @@ class Studied:
     """What a transductive expert says of one set, by position.
 
     Args:
-        parts: the verdict on each sample that was studied.
+        parts: the verdict on each sample that was studied, wherever it is kept.
+        device: where verdicts are asked for.
     """
 
-    def __init__(self, parts: dict[int, Verdict]) -> None:
-        self.parts = parts
+    def __init__(self, parts: dict[int, Verdict], device: torch.device) -> None:
+        self.parts, self.device = parts, device
 
     def of(self, positions: Sequence[int]) -> Verdict:
         """The verdict on some samples, in their order."""
-        return joined([self.parts[position] for position in positions])
+        found = joined([self.parts[position] for position in positions])
+        return Verdict(*(getattr(found, f.name).to(self.device) for f in fields(Verdict)))
 
 
 @torch.no_grad()
@@ -54,7 +57,7 @@ def study(task: LightningModule, backbone: nn.Module, expert: nn.Module, data: D
             found |= zip(positions, _category(task, backbone, expert, data, index, positions), strict=True)
         except UserError as error:
             raise type(error)(f"{index.name}, category {category}: {error}") from None
-    return Studied(found)
+    return Studied(found, task.device)
 
 
 def _category(

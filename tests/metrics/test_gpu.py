@@ -37,3 +37,12 @@ def test_probabilities():
     scores = torch.from_numpy(noise).float().sigmoid()
     here, there = (measured(truth, scores, place, "probability") for place in ("cpu", DEVICE))
     assert [getattr(there, m) for m in METRICS] == pytest.approx([getattr(here, m) for m in METRICS], abs=1e-3)
+
+
+def test_what_lies_elsewhere_is_counted_where_the_metric_is():
+    truth, noise = pictures(5, side=16)
+    here, there = (AnomalyCurves(["all"], "any", 1024, regions=True).to(place) for place in ("cpu", DEVICE))
+    parts = [torch.from_numpy(noise).float(), torch.from_numpy(truth), torch.from_numpy(numbered(truth))]
+    for metric in (here, there):
+        metric.update(*(part.flatten() for part in parts))
+    assert there.hist.device.type == DEVICE and torch.equal(there.hist.cpu(), here.hist)
