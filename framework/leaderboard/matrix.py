@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from framework.leaderboard.apart import METHOD, Columns, Kind, Kinds, newest
+from framework.leaderboard.labels import labels
 from framework.leaderboard.rows import ALL, ANSWERS, LEGACY, LEVELS, METRICS, NOTHING, Row
 from framework.leaderboard.statistics.seeds import mean_interval
 
@@ -145,13 +146,13 @@ def transfer_matrix(rows: Iterable[Row], metric: str, level: str, category: str 
 def _matrix(every: Sequence[Row], columns: Columns, number: tuple[str, str], category: str = ALL) -> Matrix:
     """Of the newest rows of one metric and level."""
     kept = [row for row in every if row.category == category]
-    labels, names = _labels(kept), [columns.name(row) for row in kept]
+    lines, names = labels(kept), [columns.name(row) for row in kept]
     first = dict(zip(reversed(names), reversed(kept), strict=True))  # a row of each column
     tested = sorted(first, key=lambda name: (columns.order(first[name]), name))
     seeds: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row, name in sorted(zip(kept, names, strict=True), key=lambda pair: pair[0].seed):
-        seeds[labels[row], name].append(row)
-    order = {labels[row]: _place(row, [first[name].tested_on for name in tested]) for row in kept}
+        seeds[lines[row], name].append(row)
+    order = {lines[row]: _place(row, [first[name].tested_on for name in tested]) for row in kept}
     trained = sorted(order, key=lambda label: (order[label], label))
     where = _reached_in(every, columns.kinds)
     cells = {
@@ -226,26 +227,6 @@ def _best_controls(rows: Iterable[Row], kinds: Kinds) -> dict[tuple[object, Kind
     """By what it competes in and its kind the control of the highest value; of equal ones the last."""
     controls = sorted((row for row in rows if row.control), key=attrgetter("value"))
     return {(_measured(row), kinds.of(row)): row for row in controls}
-
-
-def _labels(rows: list[Row]) -> dict[Row, str]:
-    """The line of each row: its training sets, and where these are shared by several methods, what tells them apart.
-
-    Where a set's views were made in several ways, by one method or by several, a line says which way is its own.
-    """
-    methods: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-    ways: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if not row.control:
-            methods[row.trained_on].add(_method(row))
-        ways[row.tested_on].add(row.views)
-    labels = {}
-    for row in rows:
-        method, shared = _method(row), methods[row.trained_on]
-        telling = [method[i] for i in range(1, len(METHOD)) if len({other[i] for other in shared}) > 1]
-        way = [row.views] if len(ways[row.tested_on]) > 1 else []
-        labels[row] = " · ".join([row.model, *way] if row.control else [row.trained_on, *telling, *way])
-    return labels
 
 
 def _place(row: Row, tested: list[str]) -> tuple[int, int]:

@@ -78,12 +78,6 @@ def test_what_was_not_measured_is_missing():
     assert [cell.rows[0].trained_on for cell in matrix.column("cups")] == ["cups"]
 
 
-def test_models_that_share_a_training_set_get_a_line_each_named_by_what_tells_them_apart():
-    rows = [row(), row(backbone="siglip"), row(trained_on="cups", tested_on="cups", experiment="other")]
-    matrix = transfer_matrix(rows, "auroc", "sample")
-    assert matrix.trained == ["cups", "parts · embedded", "parts · siglip"]
-
-
 def test_other_test_files_stand_in_a_column_of_their_own_the_newest_first():
     old = [row(run="r1", trained_on=t, fingerprint="e" * 64, value=0.5) for t in ("cups", "parts")]
     new = row(run="r2", date="2026-02-02T03:04:05+00:00", value=0.75, low=None, high=None)
