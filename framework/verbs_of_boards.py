@@ -9,7 +9,9 @@ def leaderboard(arguments: argparse.Namespace) -> int:
     """Merge the rows of many runs into one table and matrix."""
     from framework.leaderboard import leaderboard
 
-    text = leaderboard(arguments.paths, arguments.format, arguments.out, beside=arguments.beside)
+    text = leaderboard(
+        arguments.paths, arguments.format, arguments.out, beside=arguments.beside, pictures=arguments.pictures
+    )
     if arguments.out is None:
         print(text)
     return 0

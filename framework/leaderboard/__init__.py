@@ -24,6 +24,7 @@ def leaderboard(
     title: str = "Leaderboard",
     notes: Sequence[str] = (),
     beside: str = "",
+    pictures: bool = True,
 ) -> str:
     """Merge the rows of many runs into one table and transfer matrix.
 
@@ -37,6 +38,7 @@ def leaderboard(
         title: headline of the HTML page.
         notes: sentences under it.
         beside: published numbers to make a table with instead, a name or a file; not as a page.
+        pictures: whether a page has those of samples, which not everybody may pass on.
 
     Returns:
         The text, also where it was written to ``out``; of these two formats a line that says what was written.
@@ -67,7 +69,7 @@ def leaderboard(
         text = set_beside(rows, beside, fmt)
     elif fmt == "html":
         current = {row.run for row in newest(rows)}
-        gallery = [item for item in load_gallery(paths) if item["run"] in current]
+        gallery = [item for item in load_gallery(paths) if item["run"] in current] if pictures else []
         found = [pair for each in standings(matrices(rows), Stored(paths)) for pair in each.pairs]
         text = page(rows, gallery, title, list(notes), load_records(paths), found)
     else:

@@ -9,6 +9,7 @@ import pytest
 from fake_page import contents
 from fake_rows import item, row
 
+from framework.cli import main
 from framework.errors import UserError
 from framework.leaderboard import leaderboard
 from framework.leaderboard.store import write_run
@@ -32,6 +33,15 @@ def test_the_gallery_of_a_superseded_run_is_left_out(tmp_path):
     text = leaderboard([tmp_path], "html", None, "Two runs", ["A note."])
     assert [item["id"] for item in contents(text)[0]["gallery"]] == ["new.png"]
     assert "<h1>Two runs</h1>" in text and "A note." in text
+
+
+def test_a_page_may_leave_pictures_out(tmp_path):
+    write_run(tmp_path / "runs", {"run": "r1"}, [row()], [], [item(id="patient.png")])
+    out = tmp_path / "page.html"
+    arguments = ["leaderboard", str(tmp_path / "runs"), "--format", "html", "--out", str(out)]
+    assert main([*arguments, "--without-pictures"]) == 0
+    shown = out.read_text()
+    assert contents(shown)[0]["gallery"] == [] and "patient.png" not in shown and "data:image/png" not in shown
 
 
 def test_the_page_tells_the_command_of_a_run_as_one_types_it(tmp_path):

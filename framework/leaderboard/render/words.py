@@ -125,7 +125,7 @@ def legend(rows: Sequence[Row]) -> list[str]:
     return [
         f"Runs: {len(runs)}. Rows: {len(rows)}. All values are times 100.",
         "A matrix shows the unweighted mean over the categories of a test set; its rows are what a model was trained "
-        "on, its columns what it was tested on. An empty entry was not measured.",
+        "on, and of several models which; its columns are what it was tested on. An empty entry was not measured.",
         f"The range beside a value is its interval ({'; '.join(methods) or 'none given'}). There is none where a class "
         "has a single group, where every resample has the same value, or where scores crowd so that the histograms "
         "that are resampled miss the value. Of several seeds: means, whose interval holds the sampling of the test set "
