@@ -205,6 +205,8 @@ def _leaderboard(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", type=Path, default=None, help="file (every_eval_ever: folder) to write instead of printing")
     text = "published numbers to print beside: a name (table2) or a file, see experiments/published/"
     p.add_argument("--beside", default="", metavar="NAME", help=text)
+    text = "only this metric, as sample_auroc or element_aupro_lineage; any number of times"
+    p.add_argument("--metric", dest="metrics", action="append", default=[], metavar="NAME", help=text)
     text = "html: leave out pictures of samples, where they must not be passed on"
     p.add_argument("--without-pictures", dest="pictures", action="store_false", help=text)
     p.epilog = "Also: leaderboard verify, merge and rescore; see their --help."

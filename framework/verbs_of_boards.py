@@ -10,7 +10,12 @@ def leaderboard(arguments: argparse.Namespace) -> int:
     from framework.leaderboard import leaderboard
 
     text = leaderboard(
-        arguments.paths, arguments.format, arguments.out, beside=arguments.beside, pictures=arguments.pictures
+        arguments.paths,
+        arguments.format,
+        arguments.out,
+        beside=arguments.beside,
+        pictures=arguments.pictures,
+        metrics=arguments.metrics,
     )
     if arguments.out is None:
         print(text)

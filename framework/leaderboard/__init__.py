@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from framework.errors import UserError
 from framework.files import write_whole
+from framework.registry import unknown
 
 if TYPE_CHECKING:
     from framework.leaderboard.rows import Row
@@ -25,6 +26,7 @@ def leaderboard(
     notes: Sequence[str] = (),
     beside: str = "",
     pictures: bool = True,
+    metrics: Sequence[str] = (),
 ) -> str:
     """Merge the rows of many runs into one table and transfer matrix.
 
@@ -39,12 +41,14 @@ def leaderboard(
         notes: sentences under it.
         beside: published numbers to make a table with instead, a name or a file; not as a page.
         pictures: whether a page has those of samples, which not everybody may pass on.
+        metrics: only these, as ("sample_auroc", "element_aupro_lineage"); none: all but ``LEGACY``, which a page has.
 
     Returns:
         The text, also where it was written to ``out``; of these two formats a line that says what was written.
 
     Raises:
-        UserError: nothing to read, a file that cannot be read, rows that cannot be compared, ``out`` not writable.
+        UserError: nothing to read, a file that cannot be read, no row of a metric that is asked for, rows that cannot
+            be compared, ``out`` not writable.
     """
     from framework.leaderboard.apart import newest
     from framework.leaderboard.matrix import matrices
@@ -59,10 +63,10 @@ def leaderboard(
     if beside and fmt not in ("markdown", "latex", "csv"):
         raise UserError(f"--beside: goes with markdown, latex or csv, not with {fmt!r}.")
     if fmt in BINARY:
-        return _write(load(paths), fmt, out)
+        return _write(_asked(load(paths), metrics), fmt, out)
     if out is not None and out.is_dir():
         raise UserError(f"{out}: is a folder; name the file to write.")
-    rows = load(paths)
+    rows = _asked(load(paths), metrics)
     if beside:
         from framework.leaderboard.render.beside import beside as set_beside
 
@@ -72,11 +76,22 @@ def leaderboard(
         gallery = [item for item in load_gallery(paths) if item["run"] in current] if pictures else []
         found = [pair for each in standings(matrices(rows), Stored(paths)) for pair in each.pairs]
         text = page(rows, gallery, title, list(notes), load_records(paths), found)
+    elif fmt == "csv":
+        text = tables.csv(rows, Stored(paths))
     else:
-        text = {"markdown": tables.markdown, "csv": tables.csv, "latex": tables.latex}[fmt](rows, Stored(paths))
+        text = {"markdown": tables.markdown, "latex": tables.latex}[fmt](rows, Stored(paths), legacy=bool(metrics))
     if out is not None:
         write_whole(out, text.encode())
     return text
+
+
+def _asked(rows: list[Row], metrics: Sequence[str]) -> list[Row]:
+    """The rows of some metrics, or all."""
+    known = [f"{row.level}_{row.metric}" for row in rows]
+    for metric in metrics:
+        if metric not in known:
+            raise UserError(f"--metric: {unknown('metric of these runs', metric, known)}")
+    return [row for row, name in zip(rows, known, strict=True) if not metrics or name in metrics]
 
 
 def _write(rows: list[Row], fmt: Format, out: Path | None) -> str:

@@ -12,7 +12,7 @@ from fake_rows import item, row
 from framework.cli import main
 from framework.errors import UserError
 from framework.leaderboard import leaderboard
-from framework.leaderboard.store import write_run
+from framework.leaderboard.store import load, write_run
 
 BEGINS = {"markdown": "# Leaderboard", "csv": "run,date,", "latex": "% needs", "html": "<!DOCTYPE html>"}
 
@@ -42,6 +42,24 @@ def test_a_page_may_leave_pictures_out(tmp_path):
     assert main([*arguments, "--without-pictures"]) == 0
     shown = out.read_text()
     assert contents(shown)[0]["gallery"] == [] and "patient.png" not in shown and "data:image/png" not in shown
+
+
+def test_only_the_metrics_that_are_asked_for(tmp_path, capsys):
+    of_elements = {"level": "element", "element": "pixel", "elements": 9, "anomalous_elements": 2}
+    rows = [row(), row(metric="ap"), row(metric="aupro", **of_elements), row(metric="aupro_lineage", **of_elements)]
+    write_run(tmp_path / "runs", {"run": "r1"}, rows, [], [])
+    for fmt, first, last in (("markdown", "## ", "## All rows"), ("latex", "\\caption{", "begin{longtable}")):
+        every = leaderboard([tmp_path / "runs"], fmt, None).split(last)[0]
+        assert f"{first}Sample AUROC" in every and f"{first}Element AUPRO" in every and "most papers" not in every
+        asked = leaderboard([tmp_path / "runs"], fmt, None, metrics=["sample_ap", "element_aupro_lineage"])
+        assert "Sample AUROC" not in asked and f"{first}Sample AP" in asked
+        assert f"{first}Element AUPRO as most papers print it" in asked
+    table = tmp_path / "rows.parquet"
+    leaderboard([tmp_path / "runs"], "parquet", table, metrics=["sample_ap"])
+    assert [found.metric for found in load([table])] == ["ap"]
+    assert main(["leaderboard", str(tmp_path / "runs"), "--metric", "sample_aurok"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--metric: no metric of these runs called 'sample_aurok'. Did you mean 'sample_auroc'?" in line
 
 
 def test_the_page_tells_the_command_of_a_run_as_one_types_it(tmp_path):

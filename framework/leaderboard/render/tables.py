@@ -30,12 +30,13 @@ _LISTED = (
 )
 
 
-def markdown(rows: Sequence[Row], samples: Samples | Scores = ()) -> str:
+def markdown(rows: Sequence[Row], samples: Samples | Scores = (), legacy: bool = False) -> str:
     """A legend, a section per level and metric with its matrix, who is better than whom, then every row.
 
     Args:
         rows: of any runs.
         samples: their saved scores; without them there are no ranks and no pairs.
+        legacy: see ``matrices``.
 
     Returns:
         GitHub Markdown, values times 100.
@@ -43,7 +44,7 @@ def markdown(rows: Sequence[Row], samples: Samples | Scores = ()) -> str:
     Raises:
         UserError: rows that cannot be compared.
     """
-    found = standings(matrices(rows), samples)
+    found = standings(matrices(rows, legacy), samples)
     parts = ["# Leaderboard", "\n".join(f"- {line}" for line in _legend(rows, found))]
     for one in found:
         parts += [f"## {words.title(one.matrix)}", pipes(standing.grid(one, _cell), strong=True)]
@@ -83,7 +84,7 @@ def csv(rows: Sequence[Row], samples: Samples | Scores = ()) -> str:
     return text.getvalue()
 
 
-def latex(rows: Sequence[Row], samples: Samples | Scores = ()) -> str:
+def latex(rows: Sequence[Row], samples: Samples | Scores = (), legacy: bool = False) -> str:
     """A table coloured like the page per level and metric, who is better than whom, then every row.
 
     The first line names the packages.
@@ -91,6 +92,7 @@ def latex(rows: Sequence[Row], samples: Samples | Scores = ()) -> str:
     Args:
         rows: of any runs.
         samples: their saved scores; without them there are no ranks and no pairs.
+        legacy: see ``matrices``.
 
     Returns:
         LaTeX to be input, values times 100.
@@ -98,7 +100,7 @@ def latex(rows: Sequence[Row], samples: Samples | Scores = ()) -> str:
     Raises:
         UserError: rows that cannot be compared.
     """
-    found = standings(matrices(rows), samples)
+    found = standings(matrices(rows, legacy), samples)
     parts = [PACKAGES, "\n\n".join(tex(line) for line in _legend(rows, found))]
     parts += [_latex_matrix(one) for one in found]
     parts += [_latex_pairs(title, lines) for title, lines in standing.pair_lines(found).items()]
