@@ -39,7 +39,7 @@ def lift(view_maps: Tensor | Sequence[Tensor], sample: Sample) -> Tensor:
     if sample.back is not None:
         return torch.from_numpy(sample.back(_plain(view_maps, sample)))
     if not isinstance(view_maps, Tensor):
-        view_maps = torch.stack(list(view_maps))
+        view_maps = view_maps[0][None] if len(view_maps) == 1 else torch.stack(list(view_maps))
     if tuple(view_maps.shape) != shape:
         raise ValueError(f"{path}: maps of shape {tuple(view_maps.shape)} for views of shape {shape}")
     if sample.owner is None:

@@ -116,7 +116,8 @@ def _pixels(batch: Batch, start: int, end: int, size: int, mode: str) -> Tensor:
 class ViewMaps(Sequence[Tensor]):
     """Crop maps of one sample as a map ``(H, W)`` float32 in [0, 1] for each view, merged when it is asked for.
 
-    Of a scan of 300 slices the crop maps take a few MB, the maps of all views hundreds.
+    Of a scan of 300 slices the crop maps take a few MB, the maps of all views hundreds. The last one is kept, so that
+    of a photograph, which is lifted, scored and shown, there is but one merge; nobody writes to it.
 
     Args:
         maps: ``(sum(crops), rows, columns)``.
@@ -133,13 +134,16 @@ class ViewMaps(Sequence[Tensor]):
     ) -> None:
         self.parts, self.scoring = maps.split(crops), scoring
         self.height, self.width, self.size, self.mode = height, width, size, mode
+        self._last: tuple[int, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.parts)
 
     def __getitem__(self, view: int) -> Tensor:  # type: ignore[override]
-        merged = cropping.merge(self.parts[view], self.height, self.width, self.size, self.mode).clamp(0, 1)
-        return smoothed(merged, self.scoring)
+        if self._last is None or self._last[0] != view:
+            merged = cropping.merge(self.parts[view], self.height, self.width, self.size, self.mode).clamp_(0, 1)
+            self._last = view, smoothed(merged, self.scoring)
+        return self._last[1]
 
     def stack(self) -> Tensor:
         """``(V, H, W)`` of all views."""
