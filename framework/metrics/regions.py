@@ -83,6 +83,7 @@ def coarse(
     bins: int = COARSE,
     scores_kind: Kind = "probability",
     edges: np.ndarray | None = None,
+    counted: Tensor | None = None,
 ) -> tuple[np.ndarray, int]:
     """One sample's histogram on an axis linear in the logit, clipped to +-16: what intervals resample.
 
@@ -96,6 +97,8 @@ def coarse(
         bins: of the result.
         scores_kind: what scores are, without ``edges``.
         edges: ``(bins - 1,)`` ascending, where a bin ends and the next one begins; then ``bins`` counts them.
+        counted: ``(axis.BINS,)`` int64, how many of these scores ``AnomalyCurves`` found in each of its bins: then they
+            are neither checked nor counted again, but for the anomalous ones. Without ``edges``.
 
     Returns:
         ``(3, bins)`` float32, ascending in score: normal elements, anomalous elements, and the sum of 1 / area of
@@ -109,16 +112,15 @@ def coarse(
     hist = np.zeros((3, bins), np.float32)
     if not len(values):
         return hist, 0
-    low, _ = axis.check(values, scores_kind if edges is None else "logit")
-    if edges is None:
-        keys = axis.keys(values, scores_kind, zeros=low < axis.TINY)
-        found = coarse_bins(scores_kind, bins).to(values.device).index_select(0, keys)
-    else:
-        found = torch.bucketize(values.double(), torch.from_numpy(edges).to(values.device), right=True)
     places = where(torch.as_tensor(targets).reshape(-1))
-    anomalous = found[places]
+    if counted is None:
+        found = _coarsely(values, scores_kind, bins, edges)
+        anomalous, total = found[places], torch.bincount(found, minlength=bins)
+    else:
+        anomalous = _coarsely(values[places], scores_kind, bins, None)
+        total = counted.new_zeros(bins).index_add_(0, coarse_bins(scores_kind, bins).to(counted.device), counted)
     positives = torch.bincount(anomalous, minlength=bins)
-    hist[0] = (torch.bincount(found, minlength=bins) - positives).cpu()
+    hist[0] = (total - positives).cpu()
     hist[1] = positives.cpu()
     if regions is None:
         return hist, 0
@@ -127,6 +129,17 @@ def coarse(
     # on the CPU, in one order: on a GPU a sum of fractions in a histogram is not deterministic, and torch refuses it
     hist[2] = torch.bincount(anomalous.cpu(), weights=(1 / areas.double())[numbers], minlength=bins)
     return hist, int((areas > 0).sum())
+
+
+def _coarsely(values: Tensor, kind: Kind, bins: int, edges: np.ndarray | None) -> Tensor:
+    """``(E,)`` integer, the coarse bin of each score; raises what ``axis.check`` raises."""
+    if not len(values):
+        return values.int()
+    low, _ = axis.check(values, kind if edges is None else "logit")
+    if edges is not None:
+        return torch.bucketize(values.double(), torch.from_numpy(edges).to(values.device), right=True)
+    keys = axis.keys(values, kind, zeros=low < axis.TINY)
+    return coarse_bins(kind, bins).to(values.device).index_select(0, keys)
 
 
 def box(marked: np.ndarray) -> tuple[slice, slice, slice]:

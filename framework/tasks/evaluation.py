@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from framework.data.index import Index
 from framework.data.targets import view_targets
+from framework.metrics.axis import BINS
 from framework.metrics.detections import Detections, found_coarse, tally
 from framework.metrics.dice import Dice
 from framework.metrics.ranking import AnomalyCurves
@@ -102,10 +103,19 @@ class Evaluation(nn.Module):
         told, group = numbered(sample), self.groups[sample.record.category]
         element_cues.count(self.element_cues, sample, *told, group)
         truth, regions = (part.to(scores.device) for part in told)
-        self.elements.update(scores, truth, regions, group=group)
-        hist, count = coarse(scores, truth, regions)
+        hist, count = self._counted(scores, truth, regions, group)
         line = {"hist": np.asarray(hist, np.float32).tobytes(), "regions": int(count)}
         return line | {"found": self._search(sample, scores, regions)}
+
+    def _counted(self, scores: Tensor, truth: Tensor, regions: Tensor, group: int) -> tuple[np.ndarray, int]:
+        """Add to the element curves; the coarse histogram, from what that has added where elements outnumber bins."""
+        if len(scores) < 2 * BINS:
+            self.elements.update(scores, truth, regions, group=group)
+            return coarse(scores, truth, regions)
+        before = self.elements.hist[group, :2].sum(0)
+        self.elements.update(scores, truth, regions, group=group)
+        added = self.elements.hist[group, :2].sum(0) - before
+        return coarse(scores, truth, regions, counted=added)
 
     def _search(self, sample: Sample, scores: Tensor, regions: Tensor) -> bytes | None:
         """Overlap and detection of the lesions of a scan; None of what is no scan."""
