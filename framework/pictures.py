@@ -1,10 +1,12 @@
-"""Pixels -> a PNG file, whole or not there; a view and its scores -> two of them, to look at and to compute with."""
+"""Pixels -> a PNG file, whole or not there, and back; a view and its scores -> two, to look at and to compute with."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -16,6 +18,44 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")  # Pillow goes by conten
 BROKEN = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of half the pixels that Pillow refuses
 FULL = 65535  # what a score of 1 is in a file of scores
+
+
+def quickly(image: Image.Image) -> np.ndarray | None:
+    """The pixels of a PNG that Pillow has opened and not yet decoded, as Pillow decodes them, in a third of its time.
+
+    Only of 8-bit colour and grey, and only where kornia-rs (the extra "fast") is installed.
+
+    Args:
+        image: of ``Image.open``; where this has nothing to say, Pillow can go on with it.
+
+    Returns:
+        ``(H, W, 3)`` or, of grey, ``(H, W)`` uint8; None: let Pillow decode it, or say what is wrong with it. Colours
+        that a file names as transparent are as stored.
+    """
+    kind = image.tile[0][3] if image.format == "PNG" and len(image.tile) == 1 else ""
+    decoder, file = _decoder(), getattr(image, "fp", None)
+    if decoder is None or file is None or kind not in ("RGB", "L") or getattr(image, "is_animated", False):
+        return None
+    at = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(at)
+    try:
+        found = decoder(content, (image.height, image.width), "rgb" if kind == "RGB" else "mono")
+    except Exception as error:  # what it raises of a damaged file is of no class of its own
+        if type(error) is not Exception:
+            raise
+        return None
+    return np.asarray(found).reshape((image.height, image.width, 3)[: 3 if kind == "RGB" else 2])
+
+
+@cache
+def _decoder() -> Any:
+    try:
+        from kornia_rs.io import decode_image_png_u8
+    except ImportError:  # not there, or from before 0.2
+        return None
+    return decode_image_png_u8
 
 
 def write_png(path: Path, pixels: np.ndarray) -> Path:

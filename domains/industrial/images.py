@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from framework.errors import TruthError, UnreadableError
-from framework.pictures import FORMATS
+from framework.pictures import FORMATS, quickly
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
@@ -38,6 +40,8 @@ def read_rgb(path: Path, bits: int = 16) -> np.ndarray:
         UnreadableError: no picture, a broken one, one too large, or grey values of no known range.
     """
     image = _open(path)
+    if isinstance(image, np.ndarray):
+        return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
     if image.mode == "F":
         raise UnreadableError(f"{path}: floating-point grey has no fixed range. Save it with 8 or 16 bits.")
     if image.mode.startswith("I"):
@@ -63,25 +67,36 @@ def read_mask(path: Path) -> np.ndarray:
     if not path.is_file():
         raise TruthError(f"{path}: the mask is missing. Restore it, or take its image out of the set.")
     image = _open(path)
-    grey = image.mode in ("F", "L") or image.mode.startswith("I")
-    values = np.asarray(image if grey else image.convert("RGB"))
-    marked = values > 127 if image.format == "JPEG" else values != 0
-    return marked if grey else marked[..., 0] | marked[..., 1] | marked[..., 2]
+    if isinstance(image, np.ndarray):
+        values, lossy = image, False
+    else:
+        grey = image.mode in ("F", "L") or image.mode.startswith("I")
+        values, lossy = np.asarray(image if grey else image.convert("RGB")), image.format == "JPEG"
+    marked = values > 127 if lossy else values != 0
+    return marked if marked.ndim == 2 else marked[..., 0] | marked[..., 1] | marked[..., 2]
 
 
 def size_of(path: Path) -> tuple[int, int]:
     """Height and width in pixels as the header says; decodes nothing. Raises UnreadableError as ``read_rgb``."""
-    image = _open(path, decode=False)
-    return image.height, image.width
+    with _described(path), Image.open(path, formats=FORMATS) as image:
+        return image.height, image.width
 
 
-def _open(path: Path, decode: bool = True) -> Image.Image:
-    """A picture, decoded or only its header, or one line that says why there is none."""
+def _open(path: Path) -> Image.Image | np.ndarray:
+    """A decoded picture, or its pixels where ``quickly`` has them, or one line that says why there is none."""
+    with _described(path), Image.open(path, formats=FORMATS) as image:
+        pixels = quickly(image)
+        if pixels is not None:
+            return pixels
+        image.load()
+        return image
+
+
+@contextmanager
+def _described(path: Path) -> Iterator[None]:
+    """What Pillow raises of a picture as one line that names it."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if decode:
-                image.load()
-            return image
+        yield
     except FileNotFoundError:
         raise UnreadableError(f"{path}: no such file.") from None
     except Image.DecompressionBombError:
