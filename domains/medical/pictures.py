@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from domains.medical import dicom, slicing, volumes
 from framework.errors import TruthError, UnreadableError
-from framework.pictures import FORMATS
+from framework.pictures import FORMATS, quickly
 from framework.types import Record, Sample
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -36,13 +37,13 @@ def read(
     if picture.dtype != np.uint8:
         picture = volumes.finite(picture, record.path, nan)
         grey = [slicing.to_grey(picture, window, percentiles, foreground) for window in windows or (None,)]
-        picture = np.broadcast_to(np.concatenate(grey, -1), (height, width, 3))
+        picture = np.ascontiguousarray(np.broadcast_to(np.concatenate(grey, -1), (height, width, 3)))
     truth = None
     if record.truth_path == record.path:
         truth = np.zeros(height * width, np.bool_)
     elif record.truth_path is not None:
         truth = load_mask(record.truth_path, height, width).ravel()
-    return Sample(record, np.ascontiguousarray(picture.transpose(2, 0, 1))[None], truth=truth)
+    return Sample(record, picture.transpose(2, 0, 1)[None], truth=truth)  # colours side by side, to cut crops
 
 
 def load(path: Path) -> np.ndarray:
@@ -57,7 +58,13 @@ def load(path: Path) -> np.ndarray:
     """
     if dicom.is_dicom(path):
         return dicom.picture(path)
-    picture = _open(path)
+    return _values(_open(path))
+
+
+def _values(picture: Image.Image | np.ndarray) -> np.ndarray:
+    """What ``load`` makes of a picture."""
+    if isinstance(picture, np.ndarray):
+        return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
     if picture.mode.startswith(("I", "F")):
         return np.asarray(picture, np.float32)[..., None]
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
@@ -78,12 +85,12 @@ def load_mask(path: Path, height: int, width: int) -> np.ndarray:
     """
     try:
         picture = _open(path)
-        if picture.mode == "P":
-            return _fitting(np.asarray(np.asarray(picture) > 0), path, height, width)
-        mask = np.asarray((load(path) > (_HALF if path.suffix.lower() in _LOSSY else 0)).any(-1))
     except UnreadableError as error:
         raise TruthError(f"mask {error}") from None
-    return _fitting(mask, path, height, width)
+    if not isinstance(picture, np.ndarray) and picture.mode == "P":
+        return _fitting(np.asarray(np.asarray(picture) > 0), path, height, width)
+    marked = _values(picture) > (_HALF if path.suffix.lower() in _LOSSY else 0)  # (H, W, 3), or 1 where it is deep
+    return _fitting(reduce(np.logical_or, np.moveaxis(marked, -1, 0)), path, height, width)
 
 
 def _fitting(mask: np.ndarray, path: Path, height: int, width: int) -> np.ndarray:
@@ -93,12 +100,15 @@ def _fitting(mask: np.ndarray, path: Path, height: int, width: int) -> np.ndarra
     return mask
 
 
-def _open(path: Path) -> Image.Image:
-    """The decoded picture. Raises UnreadableError."""
+def _open(path: Path) -> Image.Image | np.ndarray:
+    """The decoded picture, or its pixels where ``quickly`` has them. Raises UnreadableError."""
     if not path.is_file():
         raise UnreadableError(f"{path}: no such file.")
     try:
         with Image.open(path, formats=FORMATS) as picture:
+            pixels = None if "transparency" in picture.info else quickly(picture)
+            if pixels is not None:
+                return pixels
             picture.load()
             return picture
     except Image.DecompressionBombError:

@@ -164,19 +164,20 @@ def timed(contender: Callable[..., dict[str, float]], root: Path, out: Path, wor
     """CPU seconds with workers, wall seconds, and values: the least of ``turns`` after a first one."""
     cpu, wall, values = [], [], {}
     for turn in range(1 + turns):
-        start, used = time.perf_counter(), spent()
+        start, used, others = time.perf_counter(), time.process_time(), ended()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             values = contender(root, out / str(turn), workers)
-        gc.collect()  # workers end with their loader
         wall.append(time.perf_counter() - start)
-        cpu.append(spent() - used)
+        used = time.process_time() - used
+        gc.collect()  # workers end with their loader
+        cpu.append(used + ended() - others)
     return min(cpu[1:]), min(wall[1:]), values
 
 
-def spent() -> float:
-    """CPU seconds of this process and of its children that have ended."""
-    kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
-    return sum(found.ru_utime + found.ru_stime for found in map(resource.getrusage, kinds))
+def ended() -> float:
+    """CPU seconds of the processes that this one has begun and that have ended."""
+    found = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found.ru_utime + found.ru_stime
 
 
 def main(count: int = 24, side: int = 1024, turns: int = 3) -> None:
