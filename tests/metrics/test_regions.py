@@ -6,6 +6,7 @@ import torch
 from scipy import ndimage
 
 from framework.metrics import regions
+from framework.metrics.ranking import AnomalyCurves
 from framework.metrics.regions import coarse, components, shown_components
 
 
@@ -81,6 +82,22 @@ def test_coarse_takes_tensors_logits_and_no_regions():
     assert np.flatnonzero(hist[0]).tolist() == [0, 15]
     assert hist[1, [19, 31]].tolist() == [1, 2]
     assert count == 0 and not hist[2].any()
+
+
+@pytest.mark.parametrize("marked", [0, 40])
+def test_coarse_adds_up_what_the_curves_have_counted(marked):
+    rng = np.random.default_rng(0)
+    scores = torch.from_numpy(rng.random(5000, np.float32))
+    scores[:3] = torch.tensor([0.0, 1.0, 1e-38])
+    truth = torch.zeros(5000, dtype=torch.bool)
+    truth[rng.permutation(5000)[:marked]] = True
+    numbers = (torch.arange(5000) % 3 + 1).int() * truth
+    curves = AnomalyCurves(["all"], "probability", regions=True)
+    curves.update(scores, truth, numbers)
+    wanted, count = coarse(scores, truth, numbers)
+    found = coarse(scores, truth, numbers, counted=curves.hist[0, :2].sum(0))
+    np.testing.assert_array_equal(found[0], wanted)
+    assert found[0][0].sum() == 5000 - marked and found[1] == count == (3 if marked else 0)
 
 
 def test_the_coarse_axis_is_one_for_logits_and_probabilities():

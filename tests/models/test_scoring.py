@@ -52,6 +52,15 @@ def test_a_tiled_view_is_half_its_base_crop_and_half_its_tiles():
     assert_close(found[1, :, 20:], torch.full((16, 12), 0.25))
 
 
+def test_views_are_merged_when_they_are_asked_for_and_the_last_one_is_kept():
+    values = torch.tensor([0.125, 0.5])
+    found = ViewMaps(values[:, None, None].expand(2, 2, 2), [1, 1], 10, 14, SIZE, "base")
+    first = found[0]
+    assert found[0] is first
+    for view in (1, 0, 1):
+        assert_close(found[view], values[view].expand(10, 14))
+
+
 def test_what_rounding_carries_out_of_the_range_is_brought_back():
     found = ViewMaps(torch.tensor([[[1.0 + 1e-6, -1e-6]]]), [1], 2, 2, SIZE, "base").stack()
     assert found.min() == 0 and found.max() == 1

@@ -12,7 +12,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from framework.config import DataConfig
 from framework.data.index import Index
 from framework.leaderboard.rows import VIEWED
+from framework.metrics import axis
 from framework.models.scoring import on_grid
+from framework.tasks import evaluation as evaluation_of
 from framework.tasks.evaluation import Evaluation
 from framework.tasks.level_rows import level_rows
 from framework.tasks.levels import Level
@@ -120,3 +122,34 @@ def test_lines_are_of_the_records_of_the_set_and_pictures_by_the_name_that_the_r
     lines, items = evaluation.gather()
     assert [line["id"] for line in lines] == ["1.tiff#1000000", "1.tiff#1000001"]
     assert [i["title"] for i in items] == ["made 1000000", "made 1000001"]
+
+
+class Photographs:
+    element, unit, suffixes = "pixel", "object", (".png",)
+
+
+def test_a_picture_of_more_pixels_than_bins_has_the_histogram_of_any_other(monkeypatch):
+    rng, side = np.random.default_rng(0), 520
+    samples = []
+    for number in range(2):
+        truth = np.zeros((side, side), bool)
+        truth[10:60, 20:90] = truth[300:310, 300:310] = bool(number)
+        views = np.zeros((1, 3, side, side), np.uint8)
+        samples.append(Sample(Record(Path(f"{number}.png"), bool(number), "bolt"), views, truth=truth.ravel()))
+    index = Index("parts", DataConfig("industrial", "mvtec", "."), [s.record for s in samples], Photographs())
+    maps = torch.from_numpy(rng.random((2, 26, 26), np.float32))
+    verdict = Verdict(torch.zeros(2), maps, torch.zeros(2, 1, 1), torch.zeros(2, 1))
+    batch = Batch(None, None, [1] * 2, [1] * 2, torch.zeros(2), torch.ones(2), samples, [0, 1])
+    found = []
+    for bins in (evaluation_of.BINS, side * side):
+        monkeypatch.setattr(evaluation_of, "BINS", bins)
+        evaluation = Evaluation(index)
+        evaluation.update(batch, verdict, "mean", 52, "base")
+        found.append(evaluation.lines)
+    shared, apart = found
+    assert side * side > 2 * axis.BINS
+    for one, other in zip(shared, apart, strict=True):
+        assert one["hist"] == other["hist"] and one["regions"] == other["regions"]
+    hist = np.frombuffer(shared[1]["hist"], np.float32).reshape(3, -1)
+    assert hist[:2].sum(1).tolist() == [side * side - 3600, 3600]
+    assert shared[1]["regions"] == 2
