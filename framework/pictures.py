@@ -32,9 +32,12 @@ def quickly(image: Image.Image) -> np.ndarray | None:
         ``(H, W, 3)`` or, of grey, ``(H, W)`` uint8; None: let Pillow decode it, or say what is wrong with it. Colours
         that a file names as transparent are as stored.
     """
-    kind = image.tile[0][3] if image.format == "PNG" and len(image.tile) == 1 else ""
     decoder, file = _decoder(), getattr(image, "fp", None)
-    if decoder is None or file is None or kind not in ("RGB", "L") or getattr(image, "is_animated", False):
+    tiles: list[Any] = getattr(image, "tile", [])  # of the formats that have some
+    if decoder is None or file is None or image.format != "PNG" or len(tiles) != 1:
+        return None
+    kind = tiles[0][3]  # as stored: that of 16 bits is another
+    if kind not in ("RGB", "L") or getattr(image, "is_animated", False):
         return None
     at = file.tell()
     file.seek(0)
