@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import warnings
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kornia_rs.io import decode_image_png_u8
 from PIL import Image, UnidentifiedImageError
 
 from framework.colours import overlay
@@ -23,7 +23,7 @@ FULL = 65535  # what a score of 1 is in a file of scores
 def quickly(image: Image.Image) -> np.ndarray | None:
     """The pixels of a PNG that Pillow has opened and not yet decoded, as Pillow decodes them, in a third of its time.
 
-    Only of 8-bit colour and grey, and only where kornia-rs (the extra "fast") is installed.
+    Only of 8-bit colour and grey.
 
     Args:
         image: of ``Image.open``; where this has nothing to say, Pillow can go on with it.
@@ -32,9 +32,9 @@ def quickly(image: Image.Image) -> np.ndarray | None:
         ``(H, W, 3)`` or, of grey, ``(H, W)`` uint8; None: let Pillow decode it, or say what is wrong with it. Colours
         that a file names as transparent are as stored.
     """
-    decoder, file = _decoder(), getattr(image, "fp", None)
+    file = getattr(image, "fp", None)
     tiles: list[Any] = getattr(image, "tile", [])  # of the formats that have some
-    if decoder is None or file is None or image.format != "PNG" or len(tiles) != 1:
+    if file is None or image.format != "PNG" or len(tiles) != 1:
         return None
     kind = tiles[0][3]  # as stored: that of 16 bits is another
     if kind not in ("RGB", "L") or getattr(image, "is_animated", False):
@@ -44,21 +44,12 @@ def quickly(image: Image.Image) -> np.ndarray | None:
     content = file.read()
     file.seek(at)
     try:
-        found = decoder(content, (image.height, image.width), "rgb" if kind == "RGB" else "mono")
+        found = decode_image_png_u8(content, (image.height, image.width), "rgb" if kind == "RGB" else "mono")
     except Exception as error:  # what it raises of a damaged file is of no class of its own
         if type(error) is not Exception:
             raise
         return None
     return np.asarray(found).reshape((image.height, image.width, 3)[: 3 if kind == "RGB" else 2])
-
-
-@cache
-def _decoder() -> Any:
-    try:
-        from kornia_rs.io import decode_image_png_u8
-    except ImportError:  # not there, or from before 0.2
-        return None
-    return decode_image_png_u8
 
 
 def write_png(path: Path, pixels: np.ndarray) -> Path:

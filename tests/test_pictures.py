@@ -52,7 +52,7 @@ def fails(*_):
 
 @pytest.mark.parametrize(("kind", "shape"), [("RGB", (6, 9, 3)), ("L", (6, 9))])
 def test_only_colour_and_grey_of_8_bits_are_read_quickly(tmp_path, monkeypatch, kind, shape):
-    monkeypatch.setattr(pictures, "_decoder", lambda: marks)
+    monkeypatch.setattr(pictures, "decode_image_png_u8", marks)
     Image.new(kind, (9, 6)).save(tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         assert_array_equal(quickly(image), np.full(shape, 7, np.uint8))
@@ -60,14 +60,14 @@ def test_only_colour_and_grey_of_8_bits_are_read_quickly(tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("kind", ["RGBA", "LA", "P", "1", "I;16"])
 def test_other_pictures_are_left_to_pillow(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(pictures, "_decoder", lambda: marks)
+    monkeypatch.setattr(pictures, "decode_image_png_u8", marks)
     Image.new(kind, (9, 6)).save(tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         assert quickly(image) is None
 
 
 def test_a_jpeg_and_a_png_that_moves_are_left_to_pillow(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "_decoder", lambda: marks)
+    monkeypatch.setattr(pictures, "decode_image_png_u8", marks)
     Image.new("RGB", (9, 6)).save(tmp_path / "a.jpg")
     Image.new("RGB", (9, 6)).save(tmp_path / "b.png", save_all=True, append_images=[Image.new("RGB", (9, 6), "red")])
     for name in ("a.jpg", "b.png"):
@@ -75,9 +75,8 @@ def test_a_jpeg_and_a_png_that_moves_are_left_to_pillow(tmp_path, monkeypatch):
             assert quickly(image) is None
 
 
-@pytest.mark.parametrize("decoder", [None, fails])
-def test_where_a_picture_cannot_be_read_quickly_pillow_goes_on_with_it(tmp_path, monkeypatch, decoder):
-    monkeypatch.setattr(pictures, "_decoder", lambda: decoder)
+def test_where_a_picture_cannot_be_read_quickly_pillow_goes_on_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "decode_image_png_u8", fails)
     pixels = RNG.integers(0, 256, (60, 90, 3), np.uint8)
     with Image.open(write_png(tmp_path / "a.png", pixels)) as image:
         assert quickly(image) is None
@@ -85,7 +84,7 @@ def test_where_a_picture_cannot_be_read_quickly_pillow_goes_on_with_it(tmp_path,
 
 
 def test_a_fault_that_is_no_damaged_picture_is_not_hidden(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "_decoder", lambda: {}.__getitem__)
+    monkeypatch.setattr(pictures, "decode_image_png_u8", {}.__getitem__)
     with Image.open(write_png(tmp_path / "a.png", np.zeros((2, 2), np.uint8))) as image, pytest.raises(TypeError):
         quickly(image)
 
@@ -93,7 +92,6 @@ def test_a_fault_that_is_no_damaged_picture_is_not_hidden(tmp_path, monkeypatch)
 @pytest.mark.parametrize("shape", [(1, 1), (5, 7), (64, 33), (5, 7, 3), (64, 33, 3)])
 @pytest.mark.parametrize("options", [{}, {"compress_level": 0}, {"optimize": True}, {"transparency": 3}])
 def test_kornia_reads_what_pillow_reads(tmp_path, shape, options):
-    pytest.importorskip("kornia_rs.io", reason='needs kornia-rs: the extra "fast"')
     pixels = np.sort(RNG.integers(0, 256, shape, np.uint8), axis=0)  # smooth enough for every filter
     if "transparency" in options and len(shape) == 3:
         options = {"transparency": (3, 3, 3)}
@@ -105,7 +103,6 @@ def test_kornia_reads_what_pillow_reads(tmp_path, shape, options):
 
 
 def test_kornia_leaves_a_damaged_picture_to_pillow(tmp_path):
-    pytest.importorskip("kornia_rs.io", reason='needs kornia-rs: the extra "fast"')
     pixels = RNG.integers(0, 256, (60, 90, 3), np.uint8)
     content = write_png(tmp_path / "a.png", pixels).read_bytes()
     (tmp_path / "half.png").write_bytes(content[: len(content) // 2])

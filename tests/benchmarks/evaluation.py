@@ -5,7 +5,7 @@ Run: ``OMP_NUM_THREADS=1 python tests/benchmarks/evaluation.py [pictures] [side]
 read, resize, batch, score, measure and write what they write by default: ours rows with intervals and the pictures most
 worth a look, anomalib the same seven metrics and a picture of every sample. Least of the turns after a first one
 that loads what there is to load: CPU time of the whole call with its workers, and wall time, where files are
-read in the process itself and by two workers. Ours with PNG decoded by Pillow too, where kornia-rs is there.
+read in the process itself and by two workers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,12 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 
-from framework import pictures
 from framework.config import Config, DataConfig, ModelConfig, StoreConfig, TrainerConfig
 from framework.data.datamodule import DomainData
 from framework.data.index import open_all
@@ -110,12 +108,6 @@ def ours(root: Path, out: Path, workers: int) -> dict[str, float]:
     return {f"{r.level} {r.metric}": r.value for r in load([task.folder]) if r.category == "all" and not r.control}
 
 
-def pillow(root: Path, out: Path, workers: int) -> dict[str, float]:
-    """Ours, where kornia-rs is not installed."""
-    with mock.patch.object(pictures, "_decoder", lambda: None):
-        return ours(root, out, workers)
-
-
 def anomalib(root: Path, out: Path, workers: int) -> dict[str, float]:
     """The same by anomalib."""
     names = (
@@ -190,7 +182,7 @@ def main(count: int = 24, side: int = 1024, turns: int = 3) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root, shown = Path(folder) / "data", []
         write(root, count, side)
-        for contender, needs in ((ours, "torch"), (pillow, "kornia_rs"), (anomalib, "anomalib")):
+        for contender, needs in ((ours, "torch"), (anomalib, "anomalib")):
             name = contender.__name__
             if find_spec(needs) is None:
                 print(f"{name:10}  left out: {needs} is not installed")
