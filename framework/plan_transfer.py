@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from framework import protocols
 from framework.data.index import Index
 from framework.errors import UserError
+from framework.leaderboard.finished import finished, follows
 from framework.models.experts import traits
 from framework.plan import check_names, check_weights, open_checked, sets
 from framework.transfer import Cell, Transfer, cells
@@ -78,4 +78,4 @@ def _costs(every: list[Cell], train: list[Index], test: list[Index]) -> list[str
 
 def _there(out: Path) -> set[str]:
     """Digests of the experiments that have a run."""
-    return {json.loads(p.read_text(encoding="utf-8")).get("config", "") for p in out.glob("[!.]*/run.json")}
+    return {run.get("config", "") for folder, run in finished(out) if follows(run, folder)}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from markupsafe import Markup
@@ -16,6 +14,7 @@ from framework.config import Config, digest, load
 from framework.errors import MissingPackageError
 from framework.files import make_folder, write_whole
 from framework.leaderboard import leaderboard
+from framework.leaderboard.finished import finished, follows
 from framework.leaderboard.matrix import transfer_matrix
 from framework.leaderboard.rows import NOTHING
 from framework.leaderboard.store import load as load_rows
@@ -103,19 +102,15 @@ def _data(out: Path, domain: str) -> bool:
 def _run(out: Path, source: str, domains: list[str]) -> tuple[Path, int]:
     """The run folder of one experiment, from an earlier call or made now, and 1 where it missed an expectation."""
     config = experiment(out, source, domains)
-    for found in _finished(out / "runs"):
-        if json.loads(found.read_text())["config"] == digest(config):
-            return found.parent, 0
+    for folder, made in reversed(list(finished(out / "runs"))):
+        if made.get("config") == digest(config) and follows(made, folder):
+            return folder, 0
     from framework.tasks import run
 
     outcome = run.fit(config) if source else run.test(config)
     assert outcome.folder is not None  # the experiment tests on at least its own domain
     gc.collect()  # reference cycles of the trainer keep its stores mapped
     return outcome.folder, outcome.status
-
-
-def _finished(runs: Path) -> Iterator[Path]:
-    yield from sorted(runs.glob("[!.]*/run.json"), reverse=True)
 
 
 def _of(out: Path, name: str) -> list[Path]:

@@ -6,7 +6,6 @@ import gc
 import json
 import shutil
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from framework.config import BackboneConfig
 from framework.data.index import Index
 from framework.errors import UserError
 from framework.files import write_whole
+from framework.leaderboard.finished import finished, follows
 from framework.locks import BusyError, held
 from framework.plan import open_checked
 from framework.progress import silent
@@ -56,8 +56,10 @@ class Cells:
 
         Raises:
             UserError: a set of the cell cannot be listed or read.
+            UnreadableError: a run record in the folder is not what was written.
         """
-        found = [folder for folder, run in self._known() if run.get("config") == cell.key]
+        runs = finished(self.out, self._runs)
+        found = [folder for folder, run in runs if run.get("config") == cell.key and follows(run, folder)]
         if not found:
             return None
         train, test = (self._contents_of(cell, part) for part in ("train", "test"))
@@ -96,13 +98,6 @@ class Cells:
             self._backbones.clear()  # one at a time: cells come method by method
             self._backbones[key] = registry.build("backbone", config.name, **config.options)
         return self._backbones[key]
-
-    def _known(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Finished runs, oldest first, with their records; each is read once, as none changes."""
-        for path in sorted(self.out.glob("[!.]*/run.json")):
-            if path.parent not in self._runs:
-                self._runs[path.parent] = json.loads(path.read_text(encoding="utf-8"))
-            yield path.parent, self._runs[path.parent]
 
     def _contents_of(self, cell: Cell, part: str) -> dict[str, str]:
         """Fingerprints of a cell's sets, of each set once in a process."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from framework.config import Config, digest
 from framework.data.fingerprint import fingerprint
 from framework.data.index import Index
 from framework.folds import folds, means_of, name_of
+from framework.leaderboard.finished import finished, follows
 from framework.leaderboard.rows import ALL, NOTHING, VIEWED, Row
 from framework.leaderboard.store import load, write_run
 from framework.plan import open_checked
@@ -116,11 +116,10 @@ def _finished(config: Config, train: list[Index], test: list[Index]) -> Path | N
     """The newest run of an experiment that lies in its ``out``, made of these very files by this very commit."""
     commit, dirty = provenance.commit()
     wanted = digest(config)
-    for path in sorted(Path(config.out).glob("[!.]*/run.json"), reverse=True):
-        run = json.loads(path.read_text(encoding="utf-8"))
+    for folder, run in reversed(list(finished(Path(config.out)))):
         same = (run.get("config"), run.get("commit"), run.get("dirty"), dirty) == (wanted, commit, False, False)
-        if same and of_run(run, path.parent) == [contents(train), contents(test)]:
-            return path.parent
+        if same and follows(run, folder) and of_run(run, folder) == [contents(train), contents(test)]:
+            return folder
     return None
 
 

@@ -17,6 +17,7 @@ from framework.data.kinship import related
 from framework.data.known import known
 from framework.data.looks import near
 from framework.errors import UserError
+from framework.leaderboard.finished import EXPERT
 from framework.leaderboard.rows import (
     ALL,
     NOTHING,
@@ -37,7 +38,6 @@ from framework.tasks.selection import UNTRAINED, at_threshold
 if TYPE_CHECKING:
     from framework.tasks.detect import Detect
 
-CHECKPOINT = "expert.ckpt"  # beside the rows, in the folder of a run that trained
 UNSAVED = ("position", "alone", "seen", "related", "near", "grid", "views", "cues", "found")  # of a line
 
 
@@ -63,7 +63,7 @@ def report(task: Detect) -> Path | None:
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
         raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")
-    attached = {CHECKPOINT: partial(trained.save, expert=task.expert, card=task.card)} if task.trained else {}
+    attached = {EXPERT: partial(trained.save, expert=task.expert, card=task.card)} if task.trained else {}
     folder = write_run(Path(task.config.out), _run(task, common) | {"levels": told}, rows, samples, pictures, attached)
     for line in summary(rows):
         say(line)

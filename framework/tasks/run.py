@@ -17,6 +17,7 @@ from framework.data.datamodule import DomainData
 from framework.data.overlap import stored_again
 from framework.errors import UserError
 from framework.files import check_writable
+from framework.leaderboard.finished import EXPERT
 from framework.leaderboard.render.beside import beside
 from framework.leaderboard.rows import ALL
 from framework.leaderboard.store import load
@@ -29,7 +30,7 @@ from framework.progress import say
 from framework.reasoning import Reasoning
 from framework.tasks.detect import Detect
 from framework.tasks.origins import origin_of
-from framework.tasks.report import CHECKPOINT, report
+from framework.tasks.report import report
 from framework.tasks.selection import MEASURE, hold_out, needs_maps, words
 from framework.tasks.trainers import looping, make_trainer, saving, told
 
@@ -176,7 +177,7 @@ def _finish(config: Config, trainer: Trainer, task: Detect, data: DomainData, wo
         shutil.rmtree(work)
     if config.beside:
         print(beside(load([task.folder]), config.beside, "markdown"))
-    checkpoint = task.folder / CHECKPOINT
+    checkpoint = task.folder / EXPERT
     return Outcome(task.folder, checkpoint if checkpoint.exists() else None, expectations(config, task.folder))
 
 

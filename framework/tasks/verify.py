@@ -13,13 +13,13 @@ from framework import config as configs
 from framework import provenance, reading, reasoning
 from framework.errors import UserError
 from framework.leaderboard import seal
+from framework.leaderboard.finished import EXPERT, SCORES
 from framework.leaderboard.rows import NOTHING, SEPARATOR, Row
 from framework.leaderboard.store import load
 from framework.progress import say
 
 SHOWN = 5e-4  # half of the last digit that tables show
-SCORES = "scores"  # in the record of a run of `rate`, the file that other code made
-TRAINED = {1: "expert.ckpt", 2: "tuned.safetensors"}  # by stage, the file in the folder of a run that trained
+TRAINED = {1: EXPERT, 2: "tuned.safetensors"}  # by stage, the file in the folder of a run that trained
 
 
 @dataclass(frozen=True, slots=True)

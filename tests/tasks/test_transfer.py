@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import fake_process
 import pytest
@@ -12,6 +13,7 @@ from framework import registry
 from framework.cli import main
 from framework.leaderboard.store import load
 from framework.locks import held
+from framework.tasks import run
 from framework.tasks import transfer as tasks
 from framework.tasks.cells import BUSY, DONE, FAILED, PLACES, Cells, Outcome
 from framework.tasks.transfer import Progress, Worker, _drain, _spread
@@ -118,6 +120,28 @@ def test_a_cell_whose_files_changed_is_made_again(made, data):
     assert Cells(data / "runs").finished(cell) is None
     picture.write_bytes(before)
     assert Cells(data / "runs").finished(cell) is not None
+
+
+def test_a_test_of_another_checkpoint_does_not_pass_for_the_cell(made, data):
+    """Though it has the digest of the cell, and was trained on the cell's set."""
+    cell = cells(read(data / "m.yaml", []))[0]
+    done = Cells(data / "runs").finished(cell)
+    more = replace(cell.config, out=f"{data}/other", trainer=replace(cell.config.trainer, max_epochs=2))
+    other = replace(cell.config, out=more.out, checkpoint=str(run.fit(more).checkpoint))
+    tested = json.loads((run.test(other).folder / "run.json").read_text())
+    assert tested["config"] == cell.key and tested["trained_on"] == "one"
+    assert Cells(data / "other").finished(cell) is None
+    shutil.copytree(done, data / "other" / done.name)
+    assert Cells(data / "other").finished(cell) == data / "other" / done.name  # the older of the two
+
+
+def test_a_run_record_that_was_cut_off_is_told_before_the_first_cell(made, data, capsys):
+    shutil.copytree(data / "runs", data / "cut")
+    path = next((data / "cut").glob("*/run.json"))
+    path.write_text(path.read_text()[:99])
+    for verb in ("check", "transfer"):
+        assert main([verb, str(data / "m.yaml"), f"out={data}/cut"]) == 2
+        assert f"{path}: not a readable run record" in capsys.readouterr().err
 
 
 def test_a_cell_that_another_process_makes_is_left_to_it(data):
