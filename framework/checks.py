@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framework import registry
 from framework.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ POSITIVE = (
 NOT_NEGATIVE = ("seed", "workers", "optim.weight_decay", "trainer.gradient_clip_val")
 SMOOTHED = ("model.smooth", "model.smooth_on")  # which stage 2 has not
 FILLED = ("out", "store.path")  # "" would be the current folder, which nobody means
+SIZES = 3  # parameters of every expert that are ours to fill, see ``framework.models.experts.traits``
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_test_batches")
 HIGHEST_SEED = 2**32 - 1  # of NumPy
 PLAINLY = (  # what OmegaConf and PyYAML say of a value: what the user reads
@@ -80,6 +82,7 @@ def check_values(config: Config, path: Path) -> None:
         raise UserError(
             f"{path}: model.smooth_on: says on what model.smooth is measured, which is 0. Set both or none."
         )
+    _check_options(config, path)
     _check_filled(config, path)
     _check_shares(config, path)
     _check_trainer(config, path)
@@ -95,6 +98,17 @@ def plainly(error: Exception) -> str:
         if found := re.search(pattern, said):
             return found.expand(words)
     return said
+
+
+def _check_options(config: Config, path: Path) -> None:
+    """Options of the backbone and the expert, of those that are registered before plug-ins are loaded."""
+    for kind, thing, given in (("backbone", config.model.backbone, 0), ("expert", config.model.expert, SIZES)):
+        if thing.name not in registry.names(kind):
+            continue
+        try:
+            registry.judge(kind, thing.name, thing.options, given)
+        except UserError as error:
+            raise type(error)(f"{path}: model.{kind}.options: {error}") from None
 
 
 def _check_filled(config: Config, path: Path) -> None:

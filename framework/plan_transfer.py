@@ -21,7 +21,7 @@ def plan(matrix: Transfer) -> str:
         UserError: whatever is wrong with a name, option, folder or set of any cell.
     """
     every = cells(matrix)
-    train, test = _opened(every)
+    train, test = opened(every)
     there = _there(Path(matrix.out))
     done = sum(cell.key in there for cell in every)
     without = any(not traits.named(cell.config.model.expert.name).seeded or not cell.trains for cell in every)
@@ -42,8 +42,12 @@ def plan(matrix: Transfer) -> str:
     return "\n".join(lines)
 
 
-def _opened(every: list[Cell]) -> tuple[list[Index], list[Index]]:
-    """All sources and targets, once each, after every combination of method and training sets was looked at."""
+def opened(every: list[Cell]) -> tuple[list[Index], list[Index]]:
+    """All sources and targets, once each, after every combination of method and training sets was looked at.
+
+    Raises:
+        UserError: as ``plan``.
+    """
     train: dict[str, Index] = {}
     test: dict[str, Index] = {}
     for config in {cell.config.name: cell.config for cell in every}.values():

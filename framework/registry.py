@@ -129,7 +129,7 @@ def get(kind: str, name: str) -> Callable[..., Any]:
 
 
 def check(kind: str, name: str, options: dict[str, Any], given: int = 0) -> None:
-    """Refuse options that the registered thing does not take, by name or by the type that its signature declares.
+    """Refuse options that the registered thing does not take, by name or by type and range as its signature says.
 
     Args:
         kind: of the thing.
@@ -137,7 +137,16 @@ def check(kind: str, name: str, options: dict[str, Any], given: int = 0) -> None
         options: as a YAML file has them.
         given: how many of its first parameters are ours to fill.
     """
-    parameters = list(inspect.signature(get(kind, name)).parameters.values())[given:]
+    judge(kind, name, options, given)
+    for key, parameter in _parameters(kind, name, given).items():
+        required = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if required and parameter.default is parameter.empty and key not in options:
+            raise UserError(f"{kind} {name!r} needs the option {key!r}, which has no default.")
+
+
+def judge(kind: str, name: str, options: dict[str, Any], given: int = 0) -> None:
+    """As ``check``, of the options that are there: one that is missing is not looked for."""
+    parameters = _parameters(kind, name, given).values()
     named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for key, value in options.items():
@@ -148,9 +157,6 @@ def check(kind: str, name: str, options: dict[str, Any], given: int = 0) -> None
         wanted = signatures.parse(named[key].annotation)
         if not signatures.fits(value, wanted):
             raise UserError(f"option {key!r} of {kind} {name!r}: write {signatures.words(wanted)}, not {value!r}.")
-    for key, parameter in named.items():
-        if parameter.default is parameter.empty and key not in options:
-            raise UserError(f"{kind} {name!r} needs the option {key!r}, which has no default.")
 
 
 def options(kind: str, name: str) -> list[str]:
@@ -167,6 +173,11 @@ def build(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
 def asked(domain: str) -> dict[str, Any]:
     """Options of a loaded domain's reader where a language model is asked, unless others are given."""
     return dict(getattr(get("domain", domain), "asked", {}))
+
+
+def _parameters(kind: str, name: str, given: int) -> dict[str, inspect.Parameter]:
+    """Of what is registered, without the first, which are ours to fill."""
+    return dict(list(inspect.signature(get(kind, name)).parameters.items())[given:])
 
 
 def unknown(kind: str, name: str, known: list[str]) -> str:

@@ -78,7 +78,10 @@ def test_mistakes_in_arguments(capsys, arguments, message, monkeypatch):
         ("model.backbone.options={dtype: 16}", "option 'dtype' of backbone 'embedded': write text, not 16"),
         ("model.backbone.options={blocks: 3}", "write a list of whole numbers or null, not 3"),
         ("model.expert.options={embedding: big}", "option 'embedding' of expert 'look_twice': write a whole number"),
-        ("model.expert.options={embedding: 0}", "model.expert.options.embedding: a size is 1 or more, not 0"),
+        (
+            "model.expert.options={embedding: 0}",
+            "model.expert.options: option 'embedding' of expert 'look_twice': write",
+        ),
         ("model.backbone={name: timm, options: {weights: ./nowhere}}", "folder not found: ./nowhere. Give an existing"),
         ("model.backbone={name: siglip, options: {weights: }}", "option 'weights' of backbone 'siglip': write text"),
         ("expect={parts.sampel_auroc: [0, 1]}", "no number to expect called 'parts.sampel_auroc'. Did you mean 'parts"),

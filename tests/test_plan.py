@@ -49,7 +49,10 @@ def test_every_experiment_of_the_project_is_valid(roots, path):
         ("train.pointcloud.reader.style=shady", "train.pointcloud: no pointcloud style called 'shady'"),
         ("model.backbone.name=embeded", "no backbone called 'embeded'. Did you mean 'embedded'?"),
         ("model.expert.options.hiden=8", "no option of expert 'look_twice' called 'hiden'. Did you mean 'hidden'?"),
-        ("model.expert.options.hidden=-8", "model.expert.options.hidden: a size is 1 or more, not -8"),
+        (
+            "model.expert.options.hidden=-8",
+            "'hidden' of expert 'look_twice': write a whole number of 1 or more, not -8",
+        ),
         ("expect={medical.sample_aurc: [0, 1]}", "'medical.sample_aurc'. Did you mean 'medical.sample_auroc'?"),
         ("expect={medical.sample_aupro: [0, 1]}", "no number to expect called 'medical.sample_aupro'"),
     ],

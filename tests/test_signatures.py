@@ -1,11 +1,13 @@
 """Options are held to the types that a signature declares, without evaluating it."""
 
-from typing import Literal, Optional
+from typing import Annotated, Literal, Optional
 
 import pytest
 
 from framework import registry, signatures
 from framework.errors import UserError
+
+NAN = float("nan")
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,23 @@ from framework.errors import UserError
         ("Literal['a', 2]", ["a", 2], ["b", 2.0, True], "one of a, 2"),
         ("list[Literal['a']]", [["a"]], [["b"]], "a list"),
         ("'int'", [1], ["a"], "a whole number"),
+        ('Annotated[float, "(0, 1]"]', [1, 0.5], [0, 1.01, NAN, "1", True], "a number above 0 and at most 1"),
+        ('Annotated[float, "(0, inf)"]', [1e-9, 3], [0, -1, NAN, float("inf")], "a number above 0"),
+        ('Annotated[float, "[-1, 1)"]', [-1, 0.9], [-1.1, 1], "a number of -1 or more and below 1"),
+        ('Annotated[int, "[1, inf)"] | None', [1, None], [0, 1.5], "a whole number of 1 or more or null"),
+        (
+            'list[Annotated[int, "[1, inf) odd"]]',
+            [[1, 3]],
+            [[], [2], [-1], 1],
+            "a list of whole numbers, each of 1 or more, and odd",
+        ),
+        (
+            "dict[str, str] | None",
+            [{}, {"a": "b"}, None],
+            [{"a": 1}, {1: "b"}, "a"],
+            "a mapping of text to text or null",
+        ),
+        (Annotated[float, "(0, 1]"], [1], [2], "a number above 0 and at most 1"),
         (int, [1], ["a"], "a whole number"),
         (Optional[list[int]], [[1], None], ["a"], "a list of whole numbers or null"),  # noqa: UP045
         (Literal["a", "b"], ["a"], ["c"], "one of a, b"),
@@ -35,7 +54,9 @@ def test_simple_annotations_are_understood(annotation, fitting, others, words):
     assert signatures.words(wanted) == words
 
 
-@pytest.mark.parametrize("annotation", ["Backbone", "Any", "dict[str, int]", "tuple[int, ...]", "x[", "f()", "int | X"])
+@pytest.mark.parametrize(
+    "annotation", ["Backbone", "Any", "dict[str]", "Annotated[X, Unit]", "tuple[int, ...]", "x[", "f()", "int | X"]
+)
 def test_what_is_not_understood_lets_everything_pass(annotation):
     assert all(signatures.fits(value, signatures.parse(annotation)) for value in (1, "a", None, [1], {"a": 1}))
 

@@ -152,14 +152,18 @@ def test_check_shows_cells_and_costs(matrix, capsys):
         ("sources.parts.dataset=foldr", "no dataset called 'industrial/foldr'. Did you mean 'industrial/folder'?"),
         ("targets.parts.root=/nowhere", "parts: no folder /nowhere"),
         ("methods.look_twice.model={expert: {options: {hiden: 1}}}", "no option of expert 'look_twice' called 'hiden'"),
+        ("sources.parts.reader={shades: 3}", "no option of domain 'industrial' called 'shades'"),
+        ("methods.look_twice.model={expert: {name: musc, options: {share: 2}}}", "above 0 and at most 1, not 2"),
         ("model.backbone.name=embeded", "no backbone called 'embeded'"),
         ("protocol=aa_clip", "protocol aa_clip: asks for a blur on the grid of patches"),
     ],
 )
-def test_check_finds_mistakes_of_single_cells(matrix, capsys, override, message):
-    assert main(["check", str(matrix), override]) == 2
+@pytest.mark.parametrize("verb", ["check", "transfer"])
+def test_mistakes_of_single_cells_are_told_once_before_the_first(matrix, capsys, verb, override, message):
+    assert main([verb, str(matrix), override]) == 2
     told = capsys.readouterr().err
     assert message in told and told.count("\n") == 1
+    assert not (matrix.parent / "runs").exists()
 
 
 def test_the_right_command_is_named(matrix, capsys):

@@ -65,6 +65,8 @@ def load_expert_weights(path: Path, expert: nn.Module) -> None:
         if found[key] != shape and not (key in getattr(expert, "grows", ()) and found[key][1:] == shape[1:]):
             advice = _advice(found, wanted)
             raise UserError(f"{path}: {key} has shape {found[key]}, the expert needs {shape}. {advice}")
+        if key in getattr(expert, "grows", ()) and not found[key][0]:
+            raise UserError(f"{path}: {key} is empty, so this expert was fitted on nothing. Fit it anew.")
         if not weights[key].isfinite().all():
             raise UserError(f"{path}: {key} holds NaN or infinite numbers. Use another copy of the file.")
     expert.load_state_dict(weights)

@@ -155,6 +155,9 @@ def load_expert(path: Path, content: dict[str, Any], backbone: nn.Module, expert
         expert.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(f"{path}: its expert has other sizes: {' '.join(str(error).split())[:200]}") from None
+    for key in getattr(expert, "grows", ()):
+        if not len(weights[key]):
+            raise UserError(f"{path}: {key} is empty, so this expert was fitted on nothing. Fit it anew.")
 
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from framework.files import check_writable, make_folder, write_whole
 from framework.leaderboard import leaderboard
 from framework.leaderboard.render.beside import beside
 from framework.leaderboard.store import load as load_rows
-from framework.progress import tell
+from framework.plan_transfer import opened
+from framework.progress import silent, tell
 from framework.tasks.cells import BUSY, FAILED, Cells, Outcome
 from framework.transfer import Cell, Transfer, cells, part
 
@@ -39,14 +40,18 @@ def transfer(matrix: Transfer, command: Sequence[str], jobs: int, number: int, o
         0, or 1 where a cell of the part failed.
 
     Raises:
-        UserError: the folder of runs cannot be written, or rows that cannot be compared.
+        UserError: the folder of runs cannot be written; whatever is wrong with a cell that is to be made, as `check`
+            tells it, before the first is made.
     """
     own, out = part(cells(matrix), number, of), Path(matrix.out)
     check_writable(out)
-    make_folder(out)
     maker = Cells(out)
+    there = [cell for cell in own if maker.finished(cell) is not None]
+    with silent():
+        opened([cell for cell in own if cell not in there])
+    make_folder(out)
     found = Progress(own)
-    found.begin([cell for cell in own if maker.finished(cell) is not None])
+    found.begin(there)
     if jobs == 1:
         _drain(found, maker.make)
     else:

@@ -171,6 +171,7 @@ class Watch(Callback):
         self.optimizer = trainer.optimizers[0]
 
 
+@pytest.mark.filterwarnings("ignore:You have overridden `transfer_batch_to_device`")
 @pytest.mark.parametrize(
     ("batch_size", "restart", "steps", "period"),
     [(2, 0.5, 5, 2), (1, 0.5, 10, 5), (10, 0.5, 1, 1), (2, 2.0, 5, 10), (1, 0.15, 10, 2)],
@@ -181,7 +182,7 @@ def test_the_learning_rate_follows_a_cosine_that_restarts(index, tmp_path, batch
     trainer = Trainer(
         accelerator="cpu", devices=1, max_epochs=3, logger=False, callbacks=[watch], default_root_dir=tmp_path,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        use_distributed_sampler=False, num_sanity_val_steps=0,
+        use_distributed_sampler=False, num_sanity_val_steps=0, limit_val_batches=0,
     )  # fmt: skip
     before = made.expert.weights.detach().clone()
     del made.log

@@ -9,7 +9,7 @@ factory raises UserError where something is missing, is of another architecture,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from framework.registry import register
 
@@ -22,8 +22,8 @@ def siglip(
     weights: str = "google/siglip-so400m-patch14-384",
     blocks: list[int] | None = None,
     final: int | None = None,
-    image_size: int | None = None,
-    dtype: str = "float32",
+    image_size: Annotated[int, "[1, inf)"] | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Backbone:
     """SigLIP of transformers: a whole model or its vision tower."""
     from framework.models.backbones.huggingface import load
@@ -36,8 +36,8 @@ def llava_onevision(
     weights: str = "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
     blocks: list[int] | None = None,
     final: int | None = None,
-    image_size: int | None = None,
-    dtype: str = "float32",
+    image_size: Annotated[int, "[1, inf)"] | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Backbone:
     """The fine-tuned SigLIP inside a LLaVA-OneVision checkpoint, which the published experts were trained on.
 
@@ -53,8 +53,8 @@ def clip(
     weights: str = "openai/clip-vit-large-patch14-336",
     blocks: list[int] | None = None,
     final: int | None = None,
-    image_size: int | None = None,
-    dtype: str = "float32",
+    image_size: Annotated[int, "[1, inf)"] | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Backbone:
     """CLIP of transformers: a whole model or its vision tower."""
     from framework.models.backbones.huggingface import load
@@ -67,8 +67,8 @@ def dinov2(
     weights: str = "facebook/dinov2-base",
     blocks: list[int] | None = None,
     final: int | None = None,
-    image_size: int | None = None,
-    dtype: str = "float32",
+    image_size: Annotated[int, "[1, inf)"] | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Backbone:
     """DINOv2 of transformers, with or without registers; its own size is the 518 pixels of its last training."""
     from framework.models.backbones.huggingface import load
@@ -83,8 +83,8 @@ def open_clip(
     text: bool = False,
     blocks: list[int] | None = None,
     final: int | None = None,
-    image_size: int | None = None,
-    dtype: str = "float32",
+    image_size: Annotated[int, "[1, inf)"] | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Backbone:
     """The image tower of open_clip: hub name, folder, or a model it lists (ViT-B-16) with one of its tags (openai).
 
@@ -100,8 +100,8 @@ def timm(
     weights: str = "vit_so400m_patch14_siglip_384.webli",
     blocks: list[int] | None = None,
     final: int | None = None,
-    image_size: int | None = None,
-    dtype: str = "float32",
+    image_size: Annotated[int, "[1, inf)"] | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Backbone:
     """A plain vision transformer of timm: a listed ``architecture.tag``, hub name, or folder with config.json."""
     from framework.models.backbones.timm_tap import load
@@ -113,8 +113,8 @@ def timm(
 def embedded(
     blocks: list[int] | None = None,
     final: int | None = None,
-    image_size: int | None = None,
-    dtype: str = "float32",
+    image_size: Annotated[int, "[1, inf)"] | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Backbone:
     """The small network that lies in this repository, trained by it on procedural pictures: no download."""
     from framework.models.backbones.embedded_tap import load

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from framework.models.experts.traits import declare
 from framework.registry import register
@@ -22,10 +22,10 @@ def look_twice(
     width: int,
     patches: int,
     levels: int,
-    embedding: int = 512,
-    descriptor: int = 512,
-    attention: int = 512,
-    hidden: int = 512,
+    embedding: Annotated[int, "[1, inf)"] = 512,
+    descriptor: Annotated[int, "[1, inf)"] = 512,
+    attention: Annotated[int, "[1, inf)"] = 512,
+    hidden: Annotated[int, "[1, inf)"] = 512,
 ) -> LookTwice:
     """Anomaly-OV's look-twice feature matching, weight-compatible at width 1152, 729 patches and 4 levels.
 
@@ -48,7 +48,7 @@ def look_twice(
 
 @register("expert", "linear_probe")
 @declare(fits="once", seeded=False)
-def linear_probe(width: int, patches: int, levels: int, l2: float = 1.0) -> LinearProbe:
+def linear_probe(width: int, patches: int, levels: int, l2: Annotated[float, "(0, inf)"] = 1.0) -> LinearProbe:
     """One linear layer on the mean final patch, fitted to the labels of the train sets; its parts are the map.
 
     Args:
@@ -69,9 +69,9 @@ def nearest_normal(
     patches: int,
     levels: int,
     features: Literal["levels", "final"] = "levels",
-    keep: float = 1.0,
-    top: float = 0.01,
-    limit_mib: int = 256,
+    keep: Annotated[float, "(0, 1]"] = 1.0,
+    top: Annotated[float, "(0, 1]"] = 0.01,
+    limit_mib: Annotated[int, "[1, inf)"] = 256,
 ) -> NearestNormal:
     """Distance to the nearest patch of the normal samples of the train sets.
 
@@ -95,10 +95,10 @@ def musc(
     width: int,
     patches: int,
     levels: int,
-    degrees: list[int] = [1, 3, 5],  # noqa: B006, read only
-    share: float = 0.3,
-    neighbours: list[int] = [1, 2, 3],  # noqa: B006, read only
-    limit_mib: int = 4096,
+    degrees: list[Annotated[int, "[1, inf) odd"]] = [1, 3, 5],  # noqa: B006, read only
+    share: Annotated[float, "(0, 1]"] = 0.3,
+    neighbours: list[Annotated[int, "[1, inf)"]] = [1, 2, 3],  # noqa: B006, read only
+    limit_mib: Annotated[int, "[1, inf)"] = 4096,
 ) -> MuSc:
     """MuSc: the samples of a category of a test set score each other, without labels and without training.
 
@@ -124,8 +124,8 @@ def winclip(
     levels: int,
     backbone: Backbone,
     names: dict[str, str] | None = None,
-    scales: list[int] = [2, 3],  # noqa: B006, never changed
-    temperature: float = 0.07,
+    scales: list[Annotated[int, "[2, inf)"]] = [2, 3],  # noqa: B006, never changed
+    temperature: Annotated[float, "(0, inf)"] = 0.07,
 ) -> WinCLIP:
     """WinCLIP, zero-shot by texts: pictures and windows of patches against sentences about the category.
 
@@ -151,11 +151,11 @@ def anomalyclip(
     patches: int,
     levels: int,
     backbone: Backbone,
-    length: int = 12,
-    depth: int = 9,
-    tokens: int = 4,
-    second_path: int | None = None,
-    temperature: float = 0.07,
+    length: Annotated[int, "[1, inf)"] = 12,
+    depth: Annotated[int, "[1, inf)"] = 9,
+    tokens: Annotated[int, "[1, inf)"] = 4,
+    second_path: Annotated[int, "[1, inf)"] | None = None,
+    temperature: Annotated[float, "(0, inf)"] = 0.07,
 ) -> AnomalyCLIP:
     """AnomalyCLIP: two learned texts for whatever the object is, trained on scores and masks.
 

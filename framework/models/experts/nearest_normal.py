@@ -77,10 +77,10 @@ class NearestNormal(nn.Module):
             logits ``(M,)``, maps ``(N, rows, columns)`` in [0, 1), tokens ``(N, 0, C)``, summary ``(M, C)``.
 
         Raises:
-            ValueError: it was never fitted.
+            UserError: it was never fitted, or on nothing.
         """
         if not len(self.bank):
-            raise ValueError("nearest normal has an empty bank: observe and settle come first")
+            raise UserError("nearest_normal remembers no normal patch, so it cannot score. Train it on normal samples.")
         found = self._vectors(features)  # (N, P, D)
         far = nearest(found.flatten(0, 1), self.bank.float()).view(found.shape[:2])  # (N, P)
         scores = torch.stack([self._score(part.flatten()) for part in far.split(crops)])
