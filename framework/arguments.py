@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -41,6 +42,21 @@ def joined(arguments: Sequence[str]) -> list[str]:
     """The same arguments, those of a verb of two words (``leaderboard verify``) with that verb as one."""
     both = " ".join(arguments[:2])
     return [both, *arguments[2:]] if both in ARGUMENTS else list(arguments)
+
+
+def parsed(verbs: Mapping[str, Verb], arguments: Sequence[str]) -> argparse.Namespace:
+    """What a command says. Overrides may stand before its options and after them, which argparse alone refuses.
+
+    Raises:
+        UserError: a verb, an option or a value that is none.
+    """
+    whole = parser(verbs)
+    found, rest = whole.parse_known_args(joined(arguments))
+    if rest and not (hasattr(found, "overrides") and all(re.match(r"[^-=][^=]*=", text) for text in rest)):
+        whole.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        found.overrides += rest
+    return found
 
 
 def _version() -> str:

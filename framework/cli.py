@@ -8,12 +8,15 @@ import re
 import sys
 
 from framework import provenance
-from framework.arguments import joined, parser
+from framework.arguments import parsed
 from framework.errors import UserError
 from framework.verbs import VERBS
 
 INTERRUPTED = 130  # what shells expect after Ctrl-C
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)  # faults of the place written to, not of the program
+DISK = (  # faults of the place written to, not of the program
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO),
+    *(errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         given = sys.argv[1:] if argv is None else argv
-        arguments = parser(VERBS).parse_args(joined(given))
+        arguments = parsed(VERBS, given)
         with provenance.typed(given):
             return int(arguments.run(arguments) or 0)
     except UserError as error:

@@ -8,6 +8,7 @@ from framework import protocols, registry
 from framework.config import Config, DataConfig
 from framework.data.index import Index, open_all
 from framework.errors import UserError
+from framework.files import check_writable
 from framework.folds import folds, means_of
 from framework.leaderboard.rows import METRICS, SCORED
 from framework.models.backbones.sources import local
@@ -24,6 +25,7 @@ def plan(config: Config) -> str:
     Raises:
         UserError: whatever is wrong with a name, option, folder or set.
     """
+    check_writable(Path(config.out))
     train, test = open_checked(config, fit=bool(config.train))
     for fold in folds(config).values() if config.one_vs_rest else ():
         open_checked(fold, fit=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from framework import protocols
 from framework.data.index import Index
 from framework.errors import UserError
+from framework.files import check_writable
 from framework.leaderboard.finished import finished, follows
 from framework.models.experts import traits
 from framework.plan import check_names, check_weights, open_checked, sets
@@ -21,6 +22,7 @@ def plan(matrix: Transfer) -> str:
         UserError: whatever is wrong with a name, option, folder or set of any cell.
     """
     every = cells(matrix)
+    check_writable(Path(matrix.out))
     train, test = opened(every)
     there = _there(Path(matrix.out))
     done = sum(cell.key in there for cell in every)

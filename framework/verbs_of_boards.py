@@ -45,10 +45,13 @@ def merge(arguments: argparse.Namespace) -> int:
 
 def rescore(arguments: argparse.Namespace) -> int:
     """Make the rows of runs anew by today's metrics, from the scores that they saved."""
-    from framework.leaderboard.store import folders
+    from framework.leaderboard.store import folders, none_found
     from framework.tasks.rescore import rescore
 
-    for folder in folders(arguments.paths):
+    found = folders(arguments.paths)
+    if not found:
+        raise none_found(arguments.paths)
+    for folder in found:
         written, new, kept = rescore(folder, arguments.out or folder.parent)
         rest = f"; {kept} of an old definition have no saved scores and stay" if kept else ""
         print(f"{folder.name}: " + (f"{new} rows anew in {written}" if written else "every row is as today") + rest)

@@ -12,6 +12,7 @@ import torch
 from fake_cli import mistake, runs_of
 
 from framework.cli import main
+from framework.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,13 +76,23 @@ def test_mistakes_in_arguments(capsys, arguments, message, monkeypatch):
         ("train.parts.reader={bits: deep}", "train.parts: option 'bits' of domain 'industrial': write a whole number"),
         ("test.parts.reader={bits: 3}", "test.parts: reader option bits: 16-bit grey uses 9 to 16 bits, not 3"),
         ("test.parts.options={categories: bolt}", "write a list of texts or null, not 'bolt'"),
-        ("model.backbone.options={dtype: 16}", "option 'dtype' of backbone 'embedded': write text, not 16"),
+        ("model.backbone.options={dtype: 16}", "write one of float32, bfloat16, float16, not 16"),
+        ("model.backbone.options={image_size: 0}", "write a whole number of 1 or more or null, not 0"),
         ("model.backbone.options={blocks: 3}", "write a list of whole numbers or null, not 3"),
         ("model.expert.options={embedding: big}", "option 'embedding' of expert 'look_twice': write a whole number"),
+        ("model.expert.options={embedding: 0}", "x.yaml: model.expert.options: option 'embedding' of expert 'look_t"),
         (
-            "model.expert.options={embedding: 0}",
-            "model.expert.options: option 'embedding' of expert 'look_twice': write",
+            "model.expert={name: linear_probe, options: {l2: 0}}",
+            "'l2' of expert 'linear_probe': write a number above 0",
         ),
+        ("model.expert={name: nearest_normal, options: {keep: 2}}", "write a number above 0 and at most 1, not 2"),
+        ("model.expert={name: nearest_normal, options: {top: .nan}}", "write a number above 0 and at most 1, not nan"),
+        ("model.expert={name: nearest_normal, options: {limit_mib: 0}}", "write a whole number of 1 or more, not 0"),
+        ("model.expert={name: musc, options: {degrees: [1, 2]}}", "each of 1 or more, and odd, not [1, 2]"),
+        ("model.expert={name: musc, options: {neighbours: []}}", "whole numbers, each of 1 or more, not []"),
+        ("model.expert={name: winclip, options: {temperature: 0}}", "write a number above 0, not 0"),
+        ("model.expert={name: winclip, options: {names: {nut: 1}}}", "write a mapping of text to text or null, not"),
+        ("model.expert={name: anomalyclip, options: {second_path: 0}}", "write a whole number of 1 or more or null"),
         ("model.backbone={name: timm, options: {weights: ./nowhere}}", "folder not found: ./nowhere. Give an existing"),
         ("model.backbone={name: siglip, options: {weights: }}", "option 'weights' of backbone 'siglip': write text"),
         ("expect={parts.sampel_auroc: [0, 1]}", "no number to expect called 'parts.sampel_auroc'. Did you mean 'parts"),
@@ -92,6 +103,34 @@ def test_mistakes_in_an_experiment(parts, capsys, override, message):
     for verb in ("check", "fit"):
         assert message in mistake(capsys, verb, parts / "x.yaml", override)
     assert not (parts / "runs").exists()
+
+
+def test_check_and_fit_refuse_the_same_folder(parts, capsys):
+    for verb in ("check", "fit"):
+        told = mistake(capsys, verb, parts / "x.yaml", f"out={parts}/x.yaml")
+        assert told.endswith("x.yaml is no folder to write in). Choose another.")
+
+
+@pytest.mark.parametrize("options", [["--jobs", "0"], ["--part=3/2"]])
+def test_overrides_may_stand_before_options_and_after_them(parts, capsys, options):
+    """Else ``argparse`` says that it does not know the override."""
+    (parts / "m.yaml").write_text(
+        "name: m\ntargets: {a: {domain: x, dataset: y, root: z}}\nmethods: {musc: {train: false}}"
+    )
+    orders = (["seeds=[1]", *options], [*options, "seeds=[1]"])
+    told = {mistake(capsys, "transfer", parts / "m.yaml", *order) for order in orders}
+    assert len(told) == 1 and options[0].partition("=")[0] in told.pop()
+    for rest in (["--jbos", "seeds=[1]"], ["--jobs", "1", "seeds"]):
+        assert "unrecognized arguments: " in mistake(capsys, "transfer", parts / "m.yaml", *rest)
+
+
+def test_a_folder_where_a_file_should_be_is_one_line(parts, capsys, monkeypatch):
+    def there(_):
+        """Reads a folder."""
+        parts.read_bytes()
+
+    monkeypatch.setitem(VERBS, "check", there)
+    assert mistake(capsys, "check", parts / "x.yaml").startswith(f"anomaly-ov: {parts}: Is a directory. Mend that")
 
 
 @pytest.mark.parametrize(

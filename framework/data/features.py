@@ -113,13 +113,21 @@ class Store:
         return [first for first in range(0, self.content["samples"], SHARD) if first not in self._entries]
 
     def refresh(self) -> None:
-        """Look at the disk again: which shards are complete."""
+        """Look at the disk again: which shards are complete.
+
+        Raises:
+            UserError: an index that is damaged.
+        """
         self._entries = {}
         for path in sorted(self.folder.glob("index-*.json")):
-            entry = json.loads(path.read_text())
             first = int(path.stem.split("-")[1])
+            try:
+                entry = json.loads(path.read_text())
+                samples, grid = entry["samples"], tuple(entry["grid"])
+            except (ValueError, LookupError, TypeError):
+                raise UserError(f"{path}: not an index of features. Delete {self.folder} and run again.") from None
             if self._array_path(first).exists():
-                self._entries[first], self.grid = entry["samples"], tuple(entry["grid"])
+                self._entries[first], self.grid = samples, grid
         self._firsts = sorted(self._entries)
 
     def add(self, first: int, samples: list[Stored], grid: tuple[int, int]) -> None:
@@ -162,7 +170,7 @@ class Store:
         path = self._array_path(first)
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, EOFError) as error:
             raise UserError(f"{path}: cannot be read ({error}). Delete {self.folder} and run again.") from None
         crops = sum(sum(e["crops"]) for e in self._entries[first])
         if len(array) != crops:

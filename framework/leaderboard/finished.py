@@ -9,6 +9,7 @@ from typing import Any
 from framework.leaderboard import seal
 
 EXPERT = "expert.ckpt"  # beside the rows, in the folder of a run that trained
+TRAINED = "trained_sets"  # in the record of a run, what its expert was trained on
 SCORES = "scores"  # in the record of a run of `rate`, the file that other code made
 
 
@@ -30,7 +31,7 @@ def finished(out: Path, known: dict[Path, dict[str, Any]] | None = None) -> Iter
 
 
 def follows(run: Mapping[str, Any], folder: Path) -> bool:
-    """Whether the numbers of a run follow from its experiment and its data alone.
+    """Whether the numbers of a run follow from its experiment and its data alone, and it says what it was trained on.
 
     The digest of an experiment leaves out where a ``test`` takes its expert from, and what ``rate`` was given: such a
     run has the digest of one that trains, and other numbers. A run that trained keeps its expert beside its rows,
@@ -40,7 +41,7 @@ def follows(run: Mapping[str, Any], folder: Path) -> bool:
         run: its record, of this version or of an older one.
         folder: of the run.
     """
-    if SCORES in run:
+    if SCORES in run or TRAINED not in run:
         return False
     checkpoint = run.get("checkpoint") or run.get("settings", {}).get("checkpoint")
     return not checkpoint or EXPERT in run.get(seal.FILES, {}) or (folder / EXPERT).is_file()

@@ -10,7 +10,7 @@ from pathlib import Path
 from framework.errors import UserError
 from framework.files import check_writable, make_folder
 from framework.leaderboard import seal
-from framework.leaderboard.store import PARTIAL, folders
+from framework.leaderboard.store import PARTIAL, folders, none_found
 
 
 def merge(paths: Sequence[Path], out: Path) -> tuple[int, int]:
@@ -29,7 +29,7 @@ def merge(paths: Sequence[Path], out: Path) -> tuple[int, int]:
     """
     found = folders(paths)
     if not found:
-        raise UserError(f"{', '.join(map(str, paths))}: no runs found; give run folders or their parent.")
+        raise none_found(paths)
     check_writable(out)
     for folder in found:
         seal.check_folder(folder)

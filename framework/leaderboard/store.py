@@ -99,9 +99,7 @@ def load(paths: Sequence[Path]) -> list[Row]:
     """
     files = [file for path in paths for file in _files(path)]
     if not files:
-        raise UserError(
-            f"{', '.join(map(str, paths)) or 'leaderboard'}: no runs found; give run folders or their parent."
-        )
+        raise none_found(paths)
     rows: list[Row] = []
     for file, entries in _checked(files, "rows"):
         try:
@@ -142,13 +140,27 @@ def folders(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(file.parent for path in paths for file in _files(path) if file.name == "rows.parquet"))
 
 
+def none_found(paths: Sequence[Path]) -> UserError:
+    """What to say where paths hold no run."""
+    return UserError(f"{', '.join(map(str, paths)) or 'leaderboard'}: no runs found; give run folders or their parent.")
+
+
 def _files(path: Path) -> list[Path]:
-    """Files of rows at ``path``, sorted; unfinished runs are passed over."""
+    """Files of rows at ``path``, sorted; unfinished runs are passed over, and one whose rows were lost is told."""
     if path.is_file():
         return [path.resolve()]
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder; give run folders, their parent, or Parquet files of rows.")
-    found = sorted(path.resolve().rglob("rows.parquet"))
+    whole = path.resolve()
+    for record in _written(whole, seal.RECORD):
+        if not record.with_name("rows.parquet").exists():
+            seal.check(record.with_name("rows.parquet"))
+    return _written(whole, "rows.parquet")
+
+
+def _written(path: Path, name: str) -> list[Path]:
+    """Files of a name at any depth, but for those of runs that were not finished."""
+    found = sorted(path.rglob(name))
     return [file for file in found if not any(part.startswith(PARTIAL) for part in file.parts)]
 
 

@@ -15,7 +15,7 @@ from framework.config import Config, digest
 from framework.data.fingerprint import fingerprint
 from framework.data.index import Index
 from framework.folds import folds, means_of, name_of
-from framework.leaderboard.finished import finished, follows
+from framework.leaderboard.finished import TRAINED, finished, follows
 from framework.leaderboard.rows import ALL, NOTHING, VIEWED, Row
 from framework.leaderboard.store import load, write_run
 from framework.plan import open_checked
@@ -125,7 +125,7 @@ def _finished(config: Config, train: list[Index], test: list[Index]) -> Path | N
 
 def of_run(run: dict[str, Any], folder: Path) -> list[dict[str, str]]:
     """Fingerprints of what a run was trained and tested on, by name."""
-    trained = {origin["name"]: origin["fingerprint"] for origin in run["trained_sets"]}
+    trained = {origin["name"]: origin["fingerprint"] for origin in run[TRAINED]}
     return [trained, {row.tested_on: row.fingerprint for row in load([folder])}]
 
 

@@ -39,7 +39,7 @@ def stems(files: list[Path], others: Collection[str] = (), folders: Mapping[Path
 
 
 def tidy(path: Path) -> dict[str, dict[str, Any]]:
-    """Rewrite a file of lines with the last line of each file only; the lines by file.
+    """Rewrite a file of lines with the last line of each file only; the lines by file. Without a line there is no file.
 
     Lines are added one by one, so a killed process may leave an old line beside the new one and end in half a line.
     """
@@ -52,8 +52,10 @@ def tidy(path: Path) -> dict[str, dict[str, Any]]:
         if isinstance(line, dict) and "file" in line:
             found.pop(str(line["file"]), None)  # to the end: in the order of scoring
             found[str(line["file"])] = line
-    content = "".join(json.dumps(line) + "\n" for line in found.values())
-    write_whole(path, content.encode())
+    if found:
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in found.values()).encode())
+    else:
+        path.unlink(missing_ok=True)
     return found
 
 

@@ -61,9 +61,12 @@ def verify(
         One for each row of the run, in its order.
 
     Raises:
-        UserError: the run cannot be read or keeps no settings, an unknown set, or whatever keeps it from running.
+        UserError: a tolerance out of range, the run cannot be read or keeps no settings, an unknown set, or whatever
+            keeps it from running.
         UnreadableError: the run was changed since it was written.
     """
+    if not 0 <= tolerance <= 1:
+        raise UserError(f"--tolerance {tolerance:g}: is a difference of a value in [0, 1]; write one in that range.")
     if not (folder / seal.RECORD).is_file():
         raise UserError(f"{folder}: no run folder, it has no {seal.RECORD}.")
     seal.check_folder(folder)

@@ -127,9 +127,19 @@ def test_a_folder_with_another_manifest_is_refused(index, tmp_path):
 def test_a_shard_cut_short_is_refused(index, tmp_path):
     store = builder(tmp_path).build(index)
     path = next(store.folder.glob("features-*.npy"))
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"cannot be read .* Delete"):
-        builder(tmp_path).open(index)[0]
+    for left in (path.read_bytes()[:-100], b""):
+        path.write_bytes(left)
+        with pytest.raises(UserError, match=r"cannot be read .* Delete"):
+            builder(tmp_path).open(index)[0]
+
+
+@pytest.mark.parametrize("left", ["{", "", "[1]", "{}", "3"])
+def test_a_damaged_index_is_refused(index, tmp_path, left):
+    store = builder(tmp_path).build(index)
+    path = next(store.folder.glob("index-*.json"))
+    path.write_text(left)
+    with pytest.raises(UserError, match=r"index-\d+\.json: not an index of features\. Delete .* and run again\."):
+        builder(tmp_path).open(index)
 
 
 def test_a_full_disk_is_one_line_and_what_was_written_stays(index, tmp_path, monkeypatch):

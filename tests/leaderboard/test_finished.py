@@ -14,7 +14,8 @@ from framework.leaderboard.store import write_run
 
 def make(out, name, expert=False, **run):
     attached = {"expert.ckpt": lambda path: path.write_bytes(b"weights")} if expert else {}
-    return write_run(out, {"run": name, **run}, [row(run=name)], [], [], attached)
+    told = {key: value for key, value in ({"run": name, "trained_sets": []} | run).items() if value is not None}
+    return write_run(out, told, [row(run=name)], [], [], attached)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,8 @@ def make(out, name, expert=False, **run):
         (False, {"checkpoint": "other.ckpt"}, False),
         (False, {"settings": {"checkpoint": "other.ckpt"}}, False),
         (False, {"settings": {"checkpoint": ""}}, True),
-        (False, {}, True),  # of the first version
+        (False, {}, True),  # of an older version
+        (False, {"trained_sets": None}, False),  # of a still older one
         (False, {"checkpoint": "", "scores": "other.csv"}, False),
     ],
 )
@@ -38,7 +40,7 @@ def test_a_run_of_another_checkpoint_or_of_other_code_does_not_follow_from_its_e
 
 def test_a_run_of_before_seals_is_known_by_the_file_of_its_expert(tmp_path):
     made = make(tmp_path, "r1", expert=True)
-    (made / "run.json").write_text(json.dumps({"run": "r1", "checkpoint": "x.ckpt"}))
+    (made / "run.json").write_text(json.dumps({"run": "r1", "checkpoint": "x.ckpt", "trained_sets": []}))
     assert [follows(record, folder) for folder, record in finished(tmp_path)] == [True]
     (made / "expert.ckpt").unlink()
     assert [follows(record, folder) for folder, record in finished(tmp_path)] == [False]

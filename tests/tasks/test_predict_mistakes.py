@@ -17,7 +17,7 @@ from framework import registry
 from framework.cli import main
 from framework.config import ModelConfig
 from framework.models import trained
-from framework.tasks.predict import Predictor
+from framework.tasks.predict import Predictor, predict
 
 PLUG_IN = """
 from pathlib import Path
@@ -231,3 +231,13 @@ def test_ctrl_c_leaves_whole_files_only(checkpoint, tmp_path, capsys, monkeypatc
         Image.open(path).load()
     assert not (out / "c_map.png").exists()
     assert len(run(capsys, checkpoint, out, *files)) == 3
+
+
+def test_a_fault_before_the_first_line_leaves_no_file_of_lines(checkpoint, tmp_path, monkeypatch):
+    def fault(*_):
+        raise RuntimeError("of a plug-in")
+
+    monkeypatch.setattr(Predictor, "score", fault)
+    with pytest.raises(RuntimeError, match="of a plug-in"):
+        predict(checkpoint, [picture(tmp_path / "a.png", 1)], tmp_path / "out", device="cpu")
+    assert not list((tmp_path / "out").iterdir())

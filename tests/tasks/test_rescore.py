@@ -83,3 +83,5 @@ def test_what_cannot_be_rescored_is_one_line(run, tmp_path, capsys):
     file.write_bytes(file.read_bytes()[:-4])
     assert "samples.parquet: has " in mistake(capsys, "leaderboard", "rescore", tmp_path / "copy")
     assert "no such file or folder" in mistake(capsys, "leaderboard", "rescore", tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "empty: no runs found" in mistake(capsys, "leaderboard", "rescore", tmp_path / "empty")

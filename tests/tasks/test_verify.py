@@ -84,6 +84,10 @@ def test_mistakes_are_one_line(made, capsys, tmp_path):
     assert "no test set 'bolts' in this run. Known: parts" in mistake(
         capsys, "leaderboard", "verify", trained, "--set", "bolts"
     )
+    for wrong in ("nan", "-1", "2"):  # to which no row would hold, or every row
+        assert f"--tolerance {wrong}: is a difference" in mistake(
+            capsys, "leaderboard", "verify", trained, f"--tolerance={wrong}"
+        )
     assert "gone: no run folder" in mistake(capsys, "leaderboard", "verify", tmp_path / "gone")
     copy = tmp_path / "copy"
     shutil.copytree(trained, copy)

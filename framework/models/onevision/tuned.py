@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from framework.errors import UnreadableError, UserError
 from framework.files import check_new, new_folder, write_whole
 from framework.models.backbones.sources import hush, one_line
-from framework.models.onevision import loading
+from framework.models.onevision import loading, mistaken
 from framework.models.onevision.chat import Chat
 from framework.models.onevision.conversion import write_origins
 from framework.models.onevision.modeling import AnomalyOV
@@ -109,7 +109,8 @@ def card_of(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UnreadableError(f"{path}: no such file.") from None
     except (OSError, SafetensorError, ValueError) as error:
-        raise UnreadableError(f"{path}: damaged, or not whole ({one_line(error)}). Train again.") from None
+        other = mistaken.told(path) or f"{path}: damaged, or not whole ({one_line(error)}). Train again."
+        raise UnreadableError(other) from None
     if card.get("schema") != SCHEMA:
         raise UserError(f"{path}: not a checkpoint that this version of anomaly-ov tuned.")
     return card
@@ -136,6 +137,8 @@ def load(path: Path, dtype: str = "auto", attention: str = "sdpa", base: str = "
         UserError: as ``loading.load``; a checkpoint of another model.
     """
     if path.is_dir() or not path.exists():
+        if path.is_dir() and not (path / "config.json").is_file() and (other := mistaken.told(path)):
+            raise UserError(other)
         return loading.load(path, dtype, attention)
     card = card_of(path)
     folder = Path(base or card["model"]).expanduser()

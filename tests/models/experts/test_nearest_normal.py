@@ -132,8 +132,19 @@ def test_mistakes_are_told():
         fitted(features(2, 0), [1.0, 1.0])
     with pytest.raises(UserError, match=r"keep and top lie in \(0, 1\], not 2 and 0.3"):
         expert(keep=2.0)
-    with pytest.raises(ValueError, match="observe and settle come first"):
+    with pytest.raises(UserError, match="remembers no normal patch"):
         expert()(features(1, 0), [1])
+
+
+def test_an_empty_bank_is_one_line_wherever_it_comes_from(tmp_path):
+    made = expert()
+    with pytest.raises(UserError, match=r"^nearest_normal remembers no normal patch, so it cannot score\."):
+        made(features(1, 0), [1])
+    torch.save(made.state_dict(), tmp_path / "bank.ckpt")
+    with pytest.raises(
+        UserError, match=r"bank\.ckpt: bank is empty, so this expert was fitted on nothing\. Fit it anew"
+    ):
+        load_expert_weights(tmp_path / "bank.ckpt", expert())
 
 
 def test_a_bank_that_is_full_keeps_a_choice_of_all_views_not_the_first():
