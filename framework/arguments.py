@@ -1,69 +1,11 @@
-"""Verbs -> the parser of the command line: what each takes, and how a mistake in it is told."""
+"""The options of each verb, put into its parser; ``ARGUMENTS`` names them all."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
-
-from framework.errors import UserError
-
-Verb = Callable[[argparse.Namespace], int]
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in one line, like every other mistake."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}. See `{self.prog} --help`.")
-
-
-def parser(verbs: Mapping[str, Verb]) -> Parser:
-    """The parser of all verbs; a parsed namespace has the verb's function as ``run``.
-
-    Args:
-        verbs: function of each name that is parsed here; the first line of its docstring is its help.
-    """
-    found = Parser(prog="anomaly-ov", description="Find anomalies in photographs, point clouds and medical scans.")
-    found.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
-    subparsers = found.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
-    for name, add in ARGUMENTS.items():
-        text = (verbs[name].__doc__ or "").splitlines()[0]
-        made = subparsers.add_parser(name, help=text, description=text)
-        made.set_defaults(run=verbs[name])
-        add(made)
-    return found
-
-
-def joined(arguments: Sequence[str]) -> list[str]:
-    """The same arguments, those of a verb of two words (``leaderboard verify``) with that verb as one."""
-    both = " ".join(arguments[:2])
-    return [both, *arguments[2:]] if both in ARGUMENTS else list(arguments)
-
-
-def parsed(verbs: Mapping[str, Verb], arguments: Sequence[str]) -> argparse.Namespace:
-    """What a command says. Overrides may stand before its options and after them, which argparse alone refuses.
-
-    Raises:
-        UserError: a verb, an option or a value that is none.
-    """
-    whole = parser(verbs)
-    found, rest = whole.parse_known_args(joined(arguments))
-    if rest and not (hasattr(found, "overrides") and all(re.match(r"[^-=][^=]*=", text) for text in rest)):
-        whole.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        found.overrides += rest
-    return found
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("anomaly-ov")
-    except importlib.metadata.PackageNotFoundError:  # a checkout on PYTHONPATH
-        return "not installed"
+from typing import Any
 
 
 def _pairs(p: argparse.ArgumentParser, name: str, text: str, **options: Any) -> None:
@@ -107,7 +49,7 @@ def _part(text: str) -> tuple[int, int]:
 def _datasets(p: argparse.ArgumentParser) -> None:
     text = "module of your own that registers sets or domains, on PYTHONPATH"
     p.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="MODULE", help=text)
-    actions = p.add_subparsers(dest="action", metavar="check", parser_class=Parser)
+    actions = p.add_subparsers(dest="action", metavar="check")
     p = actions.add_parser("check", help="look through a set on disk", description="Look through a set on disk.")
     _set(p)
     text = "another set to look for the same files in; any number of times"

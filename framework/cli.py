@@ -8,8 +8,8 @@ import re
 import sys
 
 from framework import provenance
-from framework.arguments import parsed
 from framework.errors import UserError
+from framework.parsing import parsed
 from framework.verbs import VERBS
 
 INTERRUPTED = 130  # what shells expect after Ctrl-C

@@ -20,6 +20,7 @@ LAYERS = [  # an import points at the same line or at one further down
     {"viewer"},
     {"lift", "provenance", "pictures", "sheets", "pdf", "colours", "files", "progress", "processes", "locks"},
     {"reasoning", "folds", "protocols"},
+    {"parsing"},
     {"config", "checks", "arguments", "reading"},
     {"meta_lists"},
     {"registry", "signatures", "types"},

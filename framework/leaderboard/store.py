@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from framework.errors import UnreadableError, UserError
@@ -67,24 +68,39 @@ def write_run(
     if final.exists():
         raise UserError(_THERE.format(final))
     try:
-        partial.mkdir(parents=True)
-        for kind, table in tables.items():
-            pq.write_table(table, partial / f"{kind}.parquet", compression="zstd")
-        for extra, write in (attached or {}).items():
-            write(partial / extra)
-        record = json.dumps(seal.sealed(run, partial.iterdir()), indent=2, allow_nan=False)
-        (partial / seal.RECORD).write_text(record + "\n", encoding="utf-8")
-        _sync([*partial.iterdir(), partial])
+        _fill(partial, run, tables, attached or {})
         partial.rename(final)
         _sync([out])
     except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
-            raise UserError(_THERE.format(final)) from None
-        why = "the disk is full; free space" if error.errno == errno.ENOSPC else f"{error.strerror}; mend that"
-        raise UserError(f"{final}: run not written, {why} and run again.") from error
+        raise _not_written(final, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return final
+
+
+def _fill(
+    folder: Path,
+    run: dict[str, Any],
+    tables: Mapping[str, pa.Table],
+    attached: Mapping[str, Callable[[Path], object]],
+) -> None:
+    """Make a folder with everything a run holds, its record last, and have the disk confirm it."""
+    folder.mkdir(parents=True)
+    for kind, table in tables.items():
+        pq.write_table(table, folder / f"{kind}.parquet", compression="zstd")
+    for extra, write in attached.items():
+        write(folder / extra)
+    record = json.dumps(seal.sealed(run, folder.iterdir()), indent=2, allow_nan=False)
+    (folder / seal.RECORD).write_text(record + "\n", encoding="utf-8")
+    _sync([*folder.iterdir(), folder])
+
+
+def _not_written(final: Path, error: OSError) -> UserError:
+    """What to say where the disk refused a run."""
+    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
+        return UserError(_THERE.format(final))
+    why = "the disk is full; free space" if error.errno == errno.ENOSPC else f"{error.strerror}; mend that"
+    return UserError(f"{final}: run not written, {why} and run again.")
 
 
 def load(paths: Sequence[Path]) -> list[Row]:

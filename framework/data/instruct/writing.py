@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,27 @@ class Written:
     no: int
     pictures: int
     skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Views of a sample that share a conversation.
+
+    Attributes:
+        part: begins the ids of its entries.
+        record: of the sample, as these views show it.
+        pictures: absolute paths.
+        masks: ``(H, W)`` of each picture, not 0 where anomalous; none of a normal sample or one without truth.
+        captions: of each picture, or none.
+        drawn: how many pictures were written.
+    """
+
+    part: str
+    record: Record
+    pictures: list[str]
+    masks: list[np.ndarray]
+    captions: list[str]
+    drawn: int
 
 
 def write(
@@ -90,22 +112,32 @@ def write(
             unreadable.append(str(error))
             say(f"left out: {error}")
             continue
-        masks = marked(sample) if record.anomalous else None
-        chosen = choose(len(sample.views), views, masks)
-        pictures, new = _pictures(sample, chosen, Path(os.path.abspath(out)) / "images" / f"{number:06d}")
-        drawn += new
-        for group in [[i] for i in range(len(chosen))] if apart else [list(range(len(chosen)))]:
-            shown = [] if masks is None else [masks[chosen[i]] for i in group]
-            part = f"{number:06d}_{chosen[group[0]]:03d}" if apart else f"{number:06d}"
-            told = _told(record, shown) if apart else record
-            words = [sample.captions[chosen[i]] for i in group] if captions and sample.captions else []
-            paths = [pictures[i] for i in group]
-            entries += _conversations(name, part, told, paths, shown, index.reader.element, words)
+        looks = _looks(sample, record, views, apart, captions, Path(os.path.abspath(out)) / "images" / f"{number:06d}")
+        for look in looks:
+            entries += _conversations(name, look, index.reader.element)
+            drawn += look.drawn
     if not entries:
         raise UserError(f"{name}: none of {len(unreadable)} samples can be read. The first: {unreadable[0]}")
     path = write_whole(out / "conversations.json", json.dumps(entries, indent=1).encode())
     yes = sum(entry["metadata"]["anomaly"] for entry in entries)
     return Written(path, len(entries), yes, len(entries) - yes, drawn, len(unreadable))
+
+
+def _looks(sample: Sample, record: Record, views: int, apart: bool, captions: bool, stem: Path) -> Iterator[Look]:
+    """What is asked about of a sample: its chosen views together, or each alone; their pictures are written."""
+    masks = marked(sample) if record.anomalous else None
+    chosen = choose(len(sample.views), views, masks)
+    pictures, drawn = _pictures(sample, chosen, stem)
+    for group in [[i] for i in range(len(chosen))] if apart else [list(range(len(chosen)))]:
+        shown = [] if masks is None else [masks[chosen[i]] for i in group]
+        yield Look(
+            part=f"{stem.name}_{chosen[group[0]]:03d}" if apart else stem.name,
+            record=_told(record, shown) if apart else record,
+            pictures=[pictures[i] for i in group],
+            masks=shown,
+            captions=[sample.captions[chosen[i]] for i in group] if captions and sample.captions else [],
+            drawn=min(drawn, len(group)),
+        )
 
 
 def _pictures(sample: Sample, chosen: list[int], stem: Path) -> tuple[list[str], int]:
@@ -132,18 +164,11 @@ def _told(record: Record, masks: list[np.ndarray]) -> Record:
     return replace(record, anomalous=False, defect="") if masks and not masks[0].any() else record
 
 
-def _conversations(
-    name: str,
-    part: str,
-    record: Record,
-    pictures: list[str],
-    masks: list[np.ndarray],
-    element: str,
-    captions: list[str],
-) -> list[dict[str, Any]]:
+def _conversations(name: str, look: Look, element: str) -> list[dict[str, Any]]:
     """The two entries of a sample, or a view, in the published format. The first question is the published one."""
+    record, pictures, captions = look.record, look.pictures, look.captions
     if record.anomalous:
-        description = describe(masks, record.defect, record.category, element, captions)
+        description = describe(look.masks, record.defect, record.category, element, captions)
     else:
         description = normal(record.category, element)
     asked = {
@@ -152,7 +177,7 @@ def _conversations(
     }
     return [
         {
-            "id": f"{part}-{kind}",
+            "id": f"{look.part}-{kind}",
             "image": pictures[0] if len(pictures) == 1 else pictures,
             "conversations": [
                 {"from": "human", "value": f"{IMAGE}\n" * len(pictures) + captioned(question, captions)},

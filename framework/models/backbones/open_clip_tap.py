@@ -56,14 +56,7 @@ def load(
     visual, words = model.visual, language(where, model, source) if text else None
     mean, std = visual.preprocess_cfg["mean"], visual.preprocess_cfg["std"]
     if not isinstance(visual, VisionTransformer):
-        trunk = getattr(visual, "trunk", None)
-        if trunk is None:
-            raise UserError(f"{where}: its image tower {type(visual).__name__} is not a vision transformer.")
-        if image_size is not None and not hasattr(trunk, "set_input_size"):
-            raise UserError(f"{where}: takes images of its own size only; leave image_size out.")
-        if text:
-            raise UserError(f"{where}: its image tower is timm's, which text=true does not read; take another model.")
-        return wrap(NAME, where, trunk, blocks, final, mean, std, dtype)
+        return wrap(NAME, where, _trunk(where, visual, image_size, text), blocks, final, mean, std, dtype)
     stack = visual.transformer.resblocks
     levels, last = choose(where, len(stack), blocks, final)
     if words is None:
@@ -90,6 +83,18 @@ def load(
         ),
         words=words,
     )
+
+
+def _trunk(where: str, visual: Any, image_size: int | None, text: bool) -> Any:
+    """The tower of timm in an image tower that is not open_clip's own."""
+    trunk = getattr(visual, "trunk", None)
+    if trunk is None:
+        raise UserError(f"{where}: its image tower {type(visual).__name__} is not a vision transformer.")
+    if image_size is not None and not hasattr(trunk, "set_input_size"):
+        raise UserError(f"{where}: takes images of its own size only; leave image_size out.")
+    if text:
+        raise UserError(f"{where}: its image tower is timm's, which text=true does not read; take another model.")
+    return trunk
 
 
 def _create(
