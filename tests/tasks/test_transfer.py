@@ -137,7 +137,7 @@ def test_a_test_of_another_checkpoint_does_not_pass_for_the_cell(made, data):
 
 def test_a_run_record_that_was_cut_off_is_told_before_the_first_cell(made, data, capsys):
     shutil.copytree(data / "runs", data / "cut")
-    path = next((data / "cut").glob("*/run.json"))
+    path = next((data / "cut").glob("[!.]*/run.json"))
     path.write_text(path.read_text()[:99])
     for verb in ("check", "transfer"):
         assert main([verb, str(data / "m.yaml"), f"out={data}/cut"]) == 2
