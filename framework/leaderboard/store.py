@@ -13,8 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from framework.errors import UnreadableError, UserError
 from framework.leaderboard import columns, seal
 from framework.leaderboard.rows import Row
@@ -38,8 +36,8 @@ def write_run(
         out: folder of runs, made if missing; other runs in it are not touched.
         run: provenance, JSON-able; its "run" is the run id.
         rows: of this run.
-        samples: dicts with id, category, group, label, score, logit, tested_on, and optionally hist (bytes of the
-            sample's coarse histogram, float32) and regions (how many anomalous regions it has).
+        samples: dicts with id, category, group, label, score, logit, tested_on, and optionally the other columns of
+            ``columns``, such as hist and regions.
         gallery: dicts with tested_on, trained_on, domain, id, category, label, defect, score, wrongness,
             view and overlay (PNG, WebP or JPEG bytes), truth (the same or None), and optionally title (what a person
             calls the view).
@@ -69,7 +67,7 @@ def write_run(
     try:
         partial.mkdir(parents=True)
         for kind, table in tables.items():
-            pq.write_table(table, partial / f"{kind}.parquet", compression="zstd")
+            columns.write(table, partial / f"{kind}.parquet")
         for extra, write in (attached or {}).items():
             write(partial / extra)
         record = json.dumps(seal.sealed(run, partial.iterdir()), indent=2, allow_nan=False)

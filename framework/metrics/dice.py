@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from framework.leaderboard.statistics.counts import dice
 from framework.metrics import axis, state
 from framework.metrics.regions import where
 
@@ -114,17 +115,6 @@ def histograms(scores: Tensor, targets: Tensor) -> np.ndarray:
     found[1] = torch.bincount(keys, minlength=axis.BINS).cpu()
     found[0] -= found[1]
     return found.numpy()
-
-
-def dice(hists: np.ndarray) -> np.ndarray:
-    """Dice at the lower edge of each bin: ``(..., 2, K)`` counts, ascending in score -> ``(..., K)`` float64.
-
-    NaN where nothing is anomalous and nothing flagged.
-    """
-    flagged = hists[..., ::-1].cumsum(-1)[..., ::-1]
-    normal, hit = flagged[..., 0, :], flagged[..., 1, :]
-    whole = normal + hit + hit[..., :1]
-    return np.divide(2 * hit, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
 def _bound(hists: np.ndarray) -> np.ndarray:
