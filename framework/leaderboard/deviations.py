@@ -159,10 +159,10 @@ def _deviating(plan: Plan, values: Values) -> list[tuple[float, np.ndarray, floa
     drawn = plan.apply(values).values
     scale = math.sqrt(plan.units / (plan.units - plan.strata) / (drawn.shape[1] - 2))
     found = []
-    for centre, *resamples in drawn:
-        deviations = (np.array(resamples) - np.mean(resamples)) * scale
-        blind = 0.0
-        if max(resamples) - min(resamples) < ROUNDED:
+    for each in drawn:
+        resamples, blind = each[1:], 0.0
+        deviations = (resamples - resamples.mean()) * scale
+        if np.ptp(resamples) < ROUNDED:
             deviations[:], blind = 0, ((1 - 0.05 ** (1 / plan.scarcest)) / quantile()) ** 2
-        found.append((float(centre), deviations, blind))
+        found.append((float(each[0]), deviations, blind))
     return found
