@@ -117,14 +117,30 @@ def histograms(scores: Tensor, targets: Tensor) -> np.ndarray:
     return found.numpy()
 
 
+def coarse_overlap(hists: np.ndarray) -> tuple[float | None, float | None, float | None]:
+    """Mean Dice of scans with a lesion from ``(n, 2, K)`` of ``regions.coarse``: best, fixed and error of the best.
+
+    The best threshold is looked for among the K edges, of which the middle one is ``FIXED``; None without scans.
+    """
+    if not len(hists):
+        return None, None, None
+    means, inside = dice(hists).mean(0), _above(hists, hists[:, 0]).mean(0)
+    return float(means.max()), float(means[len(means) // 2]), float(inside.max() - means.max())
+
+
 def _bound(hists: np.ndarray) -> np.ndarray:
     """``(2, axis.BINS)`` counts -> ``(axis.BINS,)``: Dice were all lesion elements of a bin above its normal ones.
 
     Where a bin holds one score only, that is its Dice.
     """
-    flagged = hists[:, ::-1].cumsum(-1)[:, ::-1]
-    normal = flagged[0] - np.where(axis.single("probability"), 0, hists[0])
-    return np.asarray(2 * flagged[1] / (normal + flagged[1] + flagged[1, 0]))
+    return _above(hists, np.where(axis.single("probability"), 0, hists[0]))
+
+
+def _above(hists: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """``(..., 2, K)`` counts -> ``(..., K)`` Dice were so many ``(..., K)`` normal elements of each bin not flagged."""
+    flagged = hists[..., ::-1].cumsum(-1)[..., ::-1]
+    hit = flagged[..., 1, :]
+    return np.asarray(2 * hit / (flagged[..., 0, :] - normal + hit + hit[..., :1]))
 
 
 def _overlap(sums: np.ndarray, bounds: np.ndarray, scans: int) -> Overlap:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from functools import lru_cache
 
 import numpy as np
 
@@ -75,10 +75,11 @@ def values(
     return found
 
 
-def _parts(count: int) -> list[slice]:
+@lru_cache(maxsize=64)
+def _parts(count: int) -> tuple[slice, ...]:
     """Of so many resamples some at a time: what they need meanwhile stays in the cache, and asks for no new pages."""
-    cuts = np.linspace(0, count, -(-count // ROWS) + 1).astype(int).tolist()
-    return [slice(start, end) for start, end in pairwise(cuts)]
+    number = -(-count // ROWS)
+    return tuple(slice(count * i // number, count * (i + 1) // number) for i in range(number))
 
 
 def _curve(
