@@ -12,10 +12,11 @@ from framework.leaderboard.matrix import Cell
 from framework.leaderboard.rows import LEGACY, SCANNED, SCORED, Row
 from framework.leaderboard.scores import Held, Samples, Scores
 from framework.leaderboard.statistics.bootstrap import ASIDE, ROUNDING
+from framework.leaderboard.statistics.counts import DICE
 from framework.leaderboard.statistics.draws import Plans
 from framework.leaderboard.units import HEAVY, units
 
-_KIND = {"sample": "sample", "view": "view", "group": "group", "element": "sample", "grid": "grid", "scan": "scan"}
+_KEPT = {"view": "single views", "group": "groups", "grid": "single samples on that grid", "scan": "single scans"}
 
 
 class Saved:
@@ -79,9 +80,13 @@ class Saved:
         if not lines:
             return f"run {row.run} has no scores of single samples"
         found = units(lines, level)
+        if row.metric in DICE and not found:  # an older version does not say which samples are scans: all of them may
+            every = units(lines, "element")
+            found = every if len(every) == row.normal + row.anomalous else []
+        if not found and level in _KEPT:
+            return f"run {row.run} keeps no scores of {_KEPT[level]}, as runs of an older version"
         if not found:
-            kept = "" if level in ("sample", "element") else "; runs of an older version kept none"
-            return f"run {row.run} has no scores of single {_KIND[level]}s{kept}"
+            return f"run {row.run} has no scores of single samples"
         if len({(unit["category"], unit["id"]) for unit in found}) < len(found):
             return f"run {row.run} has two scores of one sample"
         return Told(found, row.unit or "group", self._plans)

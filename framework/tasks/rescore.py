@@ -133,11 +133,17 @@ def _hists(lines: list[dict[str, Any]]) -> np.ndarray:
 
 
 def _coarse_curves(lines: list[dict[str, Any]]) -> Curves:
-    """Curves of the elements of some samples; elements of a coarse bin tie, and the error says what that can cost."""
-    whole = _hists(lines).sum(0)  # (3, K)
+    """Curves of the elements of some samples; elements of a coarse bin tie, and the error says what that can cost.
+
+    Shares of regions were rounded when they were saved: those of a sample add up to its number of regions again, and
+    never to more, which would count as one region that no score covers.
+    """
+    hists, regions = _hists(lines), np.array([line["regions"] or 0 for line in lines])
+    hists[:, 2] *= (regions * (1 - 1e-12) / np.maximum(hists[:, 2].sum(1), 1e-30))[:, None]
+    whole = hists.sum(0)  # (3, K)
     edges = np.arange(whole.shape[1], dtype=np.float64)
     whole[2] *= REGION
-    return curves(np.rint(whole).astype(np.int64), Scale(edges, edges + 1, np.zeros(len(edges), bool)))
+    return curves(whole.astype(np.int64), Scale(edges, edges + 1, np.zeros(len(edges), bool)))
 
 
 def _renewed(row: Row, fresh: Row) -> Row:

@@ -186,8 +186,8 @@ def test_elements_are_compared_from_histograms(metric):
 @pytest.mark.parametrize(
     ("level", "metric", "why"),
     [
-        ("view", "auroc", "run a has no scores of single views; runs of an older version kept none"),
-        ("element", "dice_best", "run a has no scores of single scans; runs of an older version kept none"),
+        ("view", "auroc", "run a keeps no scores of single views, as runs of an older version"),
+        ("element", "sensitivity", "run a keeps no scores of single scans, as runs of an older version"),
         ("sample", "f1_source", "run a keeps no calls"),
         ("answer", "accuracy", "runs keep no answers of single samples that tell answer accuracy"),
         ("element", "aupro_lineage", "aupro_lineage hangs on the two extreme scores of a set"),
