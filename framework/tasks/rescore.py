@@ -80,7 +80,7 @@ def _made(run: Mapping[str, Any], rows: list[Row], samples: list[dict[str, Any]]
         lines = [s for s in samples if s["tested_on"] == tested_on]
         for level in told:
             like = [row for row in own if (row.level, row.element) == (level["name"], level["element"])]
-            for found in _levels(level, lines, rule) if like else ():
+            for found in again(level, lines, rule) if like else ():
                 columns = {k: v for k, v in asdict(like[0]).items() if k not in _COUNTED}
                 yield from level_rows(found, columns)
 
@@ -91,7 +91,7 @@ _COUNTED = (  # columns that ``level_rows`` fills
 )
 
 
-def _levels(told: Mapping[str, Any], samples: list[dict[str, Any]], rule: str) -> Iterator[Level]:
+def again(told: Mapping[str, Any], samples: list[dict[str, Any]], rule: str) -> Iterator[Level]:
     """A level as it was evaluated, from what was saved of its samples; of scans what is measured of them beside it."""
     name = told["name"]
     lines = [line | UNTAUGHT for line in units(samples, name)]
@@ -100,7 +100,7 @@ def _levels(told: Mapping[str, Any], samples: list[dict[str, Any]], rule: str) -
     if not lines:
         return
     if name in ("element", "grid"):
-        yield Level(**told, curves=_by_category(lines), lines=lines, pooled=_coarse_curves(lines))
+        yield Level(**told, curves=_by_category(lines), lines=lines, pooled=coarse_curves(lines))
     else:
         level = Level(**told, curves=curves_of(lines), lines=lines, pooled=pooled_of(lines))
         yield level
@@ -120,7 +120,7 @@ def _scanned(lines: list[dict[str, Any]]) -> Scanned:
 
 
 def _by_category(lines: list[dict[str, Any]]) -> dict[str, Curves]:
-    return {name: _coarse_curves([line for line in lines if line["category"] == name]) for name in _categories(lines)}
+    return {name: coarse_curves([line for line in lines if line["category"] == name]) for name in _categories(lines)}
 
 
 def _categories(lines: list[dict[str, Any]]) -> list[str]:
@@ -132,7 +132,7 @@ def _hists(lines: list[dict[str, Any]]) -> np.ndarray:
     return np.stack([np.frombuffer(line["hist"], np.float32).reshape(3, -1) for line in lines]).astype(np.float64)
 
 
-def _coarse_curves(lines: list[dict[str, Any]]) -> Curves:
+def coarse_curves(lines: list[dict[str, Any]]) -> Curves:
     """Curves of the elements of some samples; elements of a coarse bin tie, and the error says what that can cost.
 
     Shares of regions were rounded when they were saved: those of a sample add up to its number of regions again, and

@@ -37,7 +37,11 @@ def lines(name, gain):
             sample(id=f"{i:02d}", group=f"p{patient}", category="brain", label=bool(ill), logit=float(logits.max()))
             | {"run": name, "hist": hist.tobytes(), "regions": regions, "pooled": None, "found": blobs.tobytes()}
             | {"view_logits": logits.tobytes(), "view_labels": views.astype(np.uint8).tobytes(), "grid": "64 px"}
-            | {"grid_hist": (hist * np.float32([[2], [2], [1]])).tobytes(), "grid_regions": regions, "flagged": bool(logits.max() > 1)}
+            | {
+                "grid_hist": (hist * np.float32([[2], [2], [1]])).tobytes(),
+                "grid_regions": regions,
+                "flagged": bool(logits.max() > 1),
+            }
         )
     for line in found:
         line["pooled"] = max(other["logit"] for other in found if other["group"] == line["group"])
@@ -110,7 +114,9 @@ def test_each_level_is_compared_and_varies_as_its_interval_says(level, metric):
         spread = np.sqrt(np.square(one.deviations).sum())
         assert 0.4 < (told.high - told.low) / (2 * 1.96 * spread) < 1.5, name  # the same resamples, as an interval
     wide = found[0].high - found[0].low
-    assert metric == "sensitivity" or wide < np.hypot(*(rows[n].high - rows[n].low for n in "ab"))  # pairing takes away what is hard for both
+    assert metric == "sensitivity" or wide < np.hypot(
+        *(rows[n].high - rows[n].low for n in "ab")
+    )  # pairing takes away what is hard for both
 
 
 def test_slices_of_a_patient_are_drawn_together():

@@ -70,13 +70,13 @@ def values(
             covered = shares.cumsum(1) if sums is None else sums[2]
             own[:] = _aupro(negatives, fp, shares, covered, limit if metric == "aupro" else STRICT) / regions
             continue
-        for part in _parts(len(fp)):
+        for part in parts_of(len(fp)):
             own[part] = _curve(metric, negatives[part], positives[part], fp[part], tp[part], shares is None)
     return found
 
 
 @lru_cache(maxsize=64)
-def _parts(count: int) -> tuple[slice, ...]:
+def parts_of(count: int) -> tuple[slice, ...]:
     """Of so many resamples some at a time: what they need meanwhile stays in the cache, and asks for no new pages."""
     number = -(-count // ROWS)
     return tuple(slice(count * i // number, count * (i + 1) // number) for i in range(number))
@@ -101,7 +101,7 @@ def _curve(
 
 def _aupro(negatives: np.ndarray, fp: np.ndarray, shares: np.ndarray, covered: np.ndarray, limit: float) -> np.ndarray:
     """``(b,)`` area under summed coverage over false-positive rate, from both curves and their steps, ``(b, T)``."""
-    parts = _parts(len(fp))
+    parts = parts_of(len(fp))
     before = [(fp[part] - negatives[part]) / fp[part, -1:] for part in parts]
     used = 1 + max(int(np.flatnonzero((own < limit).any(0))[-1]) for own in before)  # no resample is within it behind
     area = np.empty(len(fp), np.result_type(fp, shares))
