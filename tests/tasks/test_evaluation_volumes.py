@@ -152,7 +152,9 @@ def test_what_a_run_keeps_of_scans_and_slices_makes_their_rows_again(found, tmp_
     assert set(fresh) == set(rows) - lost | {("sample", "", "f1_source")}
     for key in set(fresh) & set(rows):
         exact = key[0] in ("sample", "view") or key[2] == "dice_fixed"
-        assert abs(fresh[key].value - rows[key].value) <= 1e-12 + (0 if exact else fresh[key].error + rows[key].error), key
+        assert abs(fresh[key].value - rows[key].value) <= 1e-12 + (
+            0 if exact else fresh[key].error + rows[key].error
+        ), key
         if exact:
             assert (fresh[key].low, fresh[key].high) == (rows[key].low, rows[key].high), key
     calls, labels = (np.array([line[key] for line in samples]) for key in ("flagged", "label"))
