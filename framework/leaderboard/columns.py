@@ -6,10 +6,12 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -30,8 +32,16 @@ _COLUMNS = {
         "score": "float",
         "logit": "float",
         "tested_on": "str",
-        "hist": "bytes | None",
-        "regions": "int | None",
+        "hist": "bytes | None",  # float32, coarse histogram of its elements: see ``metrics.regions.coarse``
+        "regions": "int | None",  # how many anomalous regions it has
+        "flagged": "bool | None",  # whether the source's threshold calls it anomalous
+        "pooled": "float | None",  # score of its group (patient, object), where groups have a level
+        "view_logits": "bytes | None",  # float32, of its single views, where these have a level
+        "view_labels": "bytes | None",  # uint8, 1 where a view shows something anomalous
+        "grid": "str | None",  # name of the grid of published numbers, where there is one
+        "grid_hist": "bytes | None",  # as hist, of the grid's cells
+        "grid_regions": "int | None",
+        "found": "bytes | None",  # float32, of a scan: see ``metrics.detections.found_coarse``
     },
     "gallery": {
         "run": "str",
@@ -58,6 +68,7 @@ _LATER = {
     "recipe": "",
     "selection": "",
     "transductive": False,
+    **dict.fromkeys(("flagged", "pooled", "view_logits", "view_labels", "grid", "grid_hist", "grid_regions", "found")),
 }  # columns that files of this schema may lack, and what these then hold
 
 
@@ -78,6 +89,17 @@ def write_rows(rows: Sequence[Row], file: Path) -> None:
     write_whole(file, buffer.getbuffer())
 
 
+def write(table: pa.Table, file: Path) -> None:
+    """One row group for each test set that follows another, so that the scores of one set can be read alone."""
+    cuts = [0, len(table)]
+    if "tested_on" in table.column_names and len(table):
+        names = table["tested_on"].to_numpy(zero_copy_only=False)
+        cuts[1:1] = (np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()
+    with pq.ParquetWriter(file, table.schema, compression="zstd") as out:
+        for start, end in pairwise(cuts):
+            out.write_table(table.slice(start, end - start))
+
+
 def read(files: Iterable[Path], kind: str) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
     """Each file once, with its entries. One thread: most of the time goes into Python objects.
 
@@ -90,16 +112,26 @@ def read(files: Iterable[Path], kind: str) -> Iterator[tuple[Path, list[dict[str
             yield file, _entries(connection, file, kind)
 
 
+def known(schema: pa.Schema, kind: str, file: Path) -> list[str]:
+    """The columns of a file of this kind: all there are, or less those that are younger than the file.
+
+    Raises:
+        UserError: a file of another kind or schema.
+    """
+    expected = _schema(kind)
+    names = [name for name in expected.names if name in schema.names or name not in _LATER]
+    if (schema.metadata or {}).get(_KEY) != expected.metadata[_KEY] or schema.names != names:
+        raise UserError(
+            f"{file}: holds no {kind} of schema {SCHEMA}; test again, or read it with the version that wrote it."
+        )
+    return names
+
+
 def _entries(connection: duckdb.DuckDBPyConnection, file: Path, kind: str) -> list[dict[str, Any]]:
     """Every entry of one file, checked against the schema of its kind. Raises UserError with its name."""
     expected = _schema(kind)
     try:
-        found = pq.read_schema(file)
-        names = [name for name in expected.names if name in found.names or name not in _LATER]
-        if (found.metadata or {}).get(_KEY) != expected.metadata[_KEY] or found.names != names:
-            raise UserError(
-                f"{file}: holds no {kind} of schema {SCHEMA}; test again, or read it with the version that wrote it."
-            )
+        names = known(pq.read_schema(file), kind, file)
         columns = ", ".join(f'"{name}"' for name in names)
         sql = f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false)"  # or a folder a=b becomes a column
         literal = re.sub(r"([*?\[])", r"[\1]", str(file))  # DuckDB takes names for patterns

@@ -13,7 +13,8 @@ from itertools import combinations
 
 import numpy as np
 
-from framework.leaderboard.evidence import Evidence, Saved
+from framework.leaderboard.deviations import Evidence
+from framework.leaderboard.evidence import Saved
 from framework.leaderboard.matrix import Cell, Matrix
 from framework.leaderboard.means import all_sets, seed_means, whole_lines
 from framework.leaderboard.scores import Samples

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from framework.errors import UnreadableError, UserError
 from framework.leaderboard import columns, seal
@@ -39,8 +38,8 @@ def write_run(
         out: folder of runs, made if missing; other runs in it are not touched.
         run: provenance, JSON-able; its "run" is the run id.
         rows: of this run.
-        samples: dicts with id, category, group, label, score, logit, tested_on, and optionally hist (bytes of the
-            sample's coarse histogram, float32) and regions (how many anomalous regions it has).
+        samples: dicts with id, category, group, label, score, logit, tested_on, and optionally the other columns of
+            ``columns``, such as hist and regions.
         gallery: dicts with tested_on, trained_on, domain, id, category, label, defect, score, wrongness,
             view and overlay (PNG, WebP or JPEG bytes), truth (the same or None), and optionally title (what a person
             calls the view).
@@ -87,7 +86,7 @@ def _fill(
     """Make a folder with everything a run holds, its record last, and have the disk confirm it."""
     folder.mkdir(parents=True)
     for kind, table in tables.items():
-        pq.write_table(table, folder / f"{kind}.parquet", compression="zstd")
+        columns.write(table, folder / f"{kind}.parquet")
     for extra, write in attached.items():
         write(folder / extra)
     record = json.dumps(seal.sealed(run, folder.iterdir()), indent=2, allow_nan=False)

@@ -15,13 +15,11 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from framework.leaderboard.statistics.counts import LIMIT, operating_points
 from framework.metrics import axis, state
 from framework.metrics.dice import histograms
 from framework.metrics.regions import COARSE, coarse_bins, where
 from framework.metrics.superlevel import alone
-
-LIMIT = 1.0  # false positives a scan at the operating point
-FLAGGED = 0.01  # at most this share of the normal voxels may be flagged
 
 
 @dataclass(slots=True)
@@ -31,7 +29,7 @@ class Detected:
     Attributes:
         scans: all of them, with and without lesions.
         lesions: in all scans.
-        sensitivity: share of lesions found at the operating point, see ``operating_points``.
+        sensitivity: share of lesions found at the operating point, see ``counts.operating_points``.
         threshold: of that point, a probability; None where no threshold qualifies and nothing is flagged.
         false_positives: mean over scans at that point.
     """
@@ -121,31 +119,6 @@ def found_coarse(tally: np.ndarray, bins: int = COARSE) -> np.ndarray:
     """A scan's part for intervals: ``(3, bins)`` float32, the rows of ``Detections.hist`` on the axis of ``coarse``."""
     places = coarse_bins("probability", bins).numpy()
     return np.stack([np.bincount(places, row, minlength=bins) for row in tally[[0, 2, 3]]]).astype(np.float32)
-
-
-def operating_points(hist: np.ndarray, scans: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest threshold that keeps to both limits, as it finds most.
-
-    A threshold qualifies if it leaves at most ``limit`` false positives a scan on average, and flags at most
-    ``FLAGGED`` of all normal voxels. The second is what gives the first its meaning: the lower a threshold, the more
-    blobs run together, until one blob fills each scan, holds all lesions and is no false positive. False positives
-    rise and fall along the thresholds, and any that qualifies counts. A score of 0 is never flagged.
-
-    Args:
-        hist: ``(B, 3, K)`` as ``Detections.hist``; bin 0 is below all thresholds.
-        scans: ``(B,)``, how many.
-        limit: false positives a scan.
-
-    Returns:
-        ``(B,)`` float64 sensitivity, NaN without lesions, and ``(B,)`` int64, the bin of the highest threshold that
-        reaches it; K, above all scores, where none finds a lesion.
-    """
-    normal, blobs, lesions = np.moveaxis(hist[..., ::-1].cumsum(-1), 1, 0)  # (B, K), highest threshold first
-    fits = (blobs <= limit * scans[:, None]) & (normal <= FLAGGED * normal[:, -1:])
-    hits = np.where(fits, lesions, 0)[:, :-1]
-    best = hits.max(1)
-    bins = np.where(best > 0, hist.shape[2] - 1 - hits.argmax(1), hist.shape[2])
-    return np.divide(best, lesions[:, -1], out=np.full(len(best), np.nan), where=lesions[:, -1] > 0), bins
 
 
 def detected(hist: np.ndarray, scans: int) -> Detected:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from framework.leaderboard.statistics.counts import dice
 from framework.metrics import axis, state
 from framework.metrics.regions import where
 
@@ -116,15 +117,15 @@ def histograms(scores: Tensor, targets: Tensor) -> np.ndarray:
     return found.numpy()
 
 
-def dice(hists: np.ndarray) -> np.ndarray:
-    """Dice at the lower edge of each bin: ``(..., 2, K)`` counts, ascending in score -> ``(..., K)`` float64.
+def coarse_overlap(hists: np.ndarray) -> tuple[float | None, float | None, float | None]:
+    """Mean Dice of scans with a lesion from ``(n, 2, K)`` of ``regions.coarse``: best, fixed and error of the best.
 
-    NaN where nothing is anomalous and nothing flagged.
+    The best threshold is looked for among the K edges, of which the middle one is ``FIXED``; None without scans.
     """
-    flagged = hists[..., ::-1].cumsum(-1)[..., ::-1]
-    normal, hit = flagged[..., 0, :], flagged[..., 1, :]
-    whole = normal + hit + hit[..., :1]
-    return np.divide(2 * hit, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    if not len(hists):
+        return None, None, None
+    means, inside = dice(hists).mean(0), _above(hists, hists[:, 0]).mean(0)
+    return float(means.max()), float(means[len(means) // 2]), float(inside.max() - means.max())
 
 
 def _bound(hists: np.ndarray) -> np.ndarray:
@@ -132,9 +133,14 @@ def _bound(hists: np.ndarray) -> np.ndarray:
 
     Where a bin holds one score only, that is its Dice.
     """
-    flagged = hists[:, ::-1].cumsum(-1)[:, ::-1]
-    normal = flagged[0] - np.where(axis.single("probability"), 0, hists[0])
-    return np.asarray(2 * flagged[1] / (normal + flagged[1] + flagged[1, 0]))
+    return _above(hists, np.where(axis.single("probability"), 0, hists[0]))
+
+
+def _above(hists: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """``(..., 2, K)`` counts -> ``(..., K)`` Dice were so many ``(..., K)`` normal elements of each bin not flagged."""
+    flagged = hists[..., ::-1].cumsum(-1)[..., ::-1]
+    hit = flagged[..., 1, :]
+    return np.asarray(2 * hit / (flagged[..., 0, :] - normal + hit + hit[..., :1]))
 
 
 def _overlap(sums: np.ndarray, bounds: np.ndarray, scans: int) -> Overlap:

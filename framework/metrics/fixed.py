@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from framework.leaderboard.statistics import Interval, Labels, group_interval
+from framework.leaderboard.statistics.counts import f1_of, f1_values
 
 
 def f1(flagged: np.ndarray, labels: np.ndarray) -> float | None:
@@ -19,7 +20,7 @@ def f1(flagged: np.ndarray, labels: np.ndarray) -> float | None:
     """
     if labels.all() or not labels.any():
         return None
-    return float(_f1(_counts(flagged, labels)[None])[0])
+    return float(f1_of(_counts(flagged, labels)[None])[0])
 
 
 def f1_interval(
@@ -46,22 +47,10 @@ def f1_interval(
         None where a class of a category is all of one group, or no category has both classes.
     """
     flagged, labels = np.asarray(flagged, bool), np.asarray(labels, bool)
-
-    def values(rows: np.ndarray, owner: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        kinds = (flagged & labels, flagged & ~labels, ~flagged & labels)
-        sums = np.stack([np.bincount(owner, kind[rows], drawn.shape[1]) for kind in kinds], 1)  # (G, 3)
-        return _f1(drawn @ sums)
-
     held = np.stack([~labels, labels], 1)
-    return group_interval(groups, categories, held, values, resamples, seed, level)
+    return group_interval(groups, categories, held, f1_values(flagged, labels), resamples, seed, level)
 
 
 def _counts(flagged: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """``(3,)`` true positives, false positives, false negatives."""
     return np.array([(flagged & labels).sum(), (flagged & ~labels).sum(), (~flagged & labels).sum()], np.float64)
-
-
-def _f1(counts: np.ndarray) -> np.ndarray:
-    """``(b, 3)`` -> ``(b,)``."""
-    hits, alarms, misses = counts.T
-    return 2 * hits / np.maximum(2 * hits + alarms + misses, 1e-12)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from framework.leaderboard.statistics import Interval, Labels, group_interval
-from framework.metrics.detections import LIMIT, operating_points
-from framework.metrics.dice import dice
-
-DICE = ("dice_best", "dice_fixed")
+from framework.leaderboard.statistics.counts import DICE, LIMIT, dice_values, sensitivity_values
 
 
 def dice_interval(
@@ -41,14 +38,9 @@ def dice_interval(
     if len(hists) != len(groups) or metric not in DICE:
         raise ValueError(f"{metric}: {len(hists)} histograms, {len(groups)} groups; metrics are {', '.join(DICE)}")
     used = np.flatnonzero(hists[:, 1].any(1))
-    each = dice(hists[used, :2].astype(np.float64))  # (m, K)
-
-    def values(rows: np.ndarray, owner: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        means = drawn @ _sums(each[rows], owner) / (drawn @ np.bincount(owner))[:, None]
-        return means.max(1) if metric == "dice_best" else means[:, means.shape[1] // 2]
-
     names = None if categories is None else np.asarray(categories)[used]
     held = np.ones((len(used), 2), bool)  # every scan with a lesion counts in the one mean
+    values = dice_values(hists[used], (metric,))
     return group_interval(np.asarray(groups)[used], names, held, values, resamples, seed, level)
 
 
@@ -75,17 +67,4 @@ def sensitivity_interval(
     if len(hists) != len(groups):
         raise ValueError(f"sensitivity: {len(hists)} histograms, {len(groups)} groups")
     held = np.stack([np.ones(len(hists), bool), hists[:, 2].any(1)], 1)
-
-    def values(rows: np.ndarray, owner: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        sums = _sums(hists[rows].astype(np.float64), owner)  # (G, 3, K)
-        mixed = (drawn @ sums.reshape(len(sums), -1)).reshape(len(drawn), *sums.shape[1:])
-        return operating_points(mixed, drawn @ np.bincount(owner), limit)[0]
-
-    return group_interval(groups, categories, held, values, resamples, seed, level)
-
-
-def _sums(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """``(n, ...)`` of scans and ``(n,)`` positions of their groups -> ``(G, ...)``, summed over each group's scans."""
-    order = np.argsort(owner, kind="stable")
-    counts = np.bincount(owner)
-    return np.add.reduceat(values[order], counts.cumsum() - counts, dtype=np.float64)
+    return group_interval(groups, categories, held, sensitivity_values(hists, limit), resamples, seed, level)

@@ -18,7 +18,7 @@ from framework.leaderboard.rows import CONTROL, NOTHING
 from framework.metrics.values import VALUES, better_end
 from framework.tasks.cues import BRIGHTNESS, POINTS, POSITION, SIZE
 from framework.tasks.element_cues import BRIGHT, CENTRAL
-from framework.tasks.levels import Level, exact
+from framework.tasks.levels import Level, curves_of, grouped
 
 WORDS = {  # what is anomalous where high scores are, and where low ones are
     POSITION: ("near the median slice", "far from the median slice"),
@@ -53,33 +53,45 @@ def controls(level: Level) -> list[tuple[Level, dict[str, Any]]]:
     Args:
         level: of samples or of single views, whose lines may hold ``cues``; of elements or cells, with ``cues``
             counted: there are no intervals, as no sample's own counts are kept, and none by chance, as of so many
-            elements its values are the chance that every row tells. Of another there are no controls.
+            elements its values are the chance that every row tells; of groups, whose score by a control is pooled from
+            their members' as that of a method is. A random one so tells how many members a group has.
     """
     if level.name in ("element", "grid"):
         return [_of_elements(level, *told) for told in level.cues.items()]
-    if level.name not in ("sample", "view"):
+    if level.name == "group" and not level.members:
         return []
-    found = [_made(level, RANDOM, level.lines, _random(level.lines), level.note)]
+    every = level.members or level.lines
+    found = [_made(level, RANDOM, _scored(level, every, _random(every)), level.note)]
     for name, (high, low) in WORDS.items():
-        lacking = {line["category"] for line in level.lines if name not in (line["cues"] or ())}
-        lines = [line for line in level.lines if line["category"] not in lacking]
+        lacking = {line["category"] for line in every if name not in (line["cues"] or ())}
+        lines = [line for line in every if line["category"] not in lacking]
         if not lines:
             continue
         scores = _nearness(lines) if name == POSITION else np.array([line["cues"][name] for line in lines])
-        turned = {category for category, c in exact(lines, scores).items() if c.auroc is not None and c.auroc < 0.5}
-        scores = np.array([-s if line["category"] in turned else s for s, line in zip(scores, lines, strict=True)])
+        straight, back = (_scored(level, lines, side) for side in (scores, -scores))
+        turned = _better(back, straight)
+        chosen = [b if s["category"] in turned else s for s, b in zip(straight, back, strict=True)]
         side = _side(high, low, {line["category"] for line in lines}, turned)
-        found.append(_made(level, name, lines, scores, f"{level.note}; {side}"))
+        found.append(_made(level, name, chosen, f"{level.note}; {side}"))
     return found
 
 
-def _made(
-    level: Level, name: str, lines: Sequence[dict[str, Any]], scores: np.ndarray, note: str
-) -> tuple[Level, dict[str, Any]]:
-    """The level as one control scores these of its lines, and the columns of that control."""
+def _scored(level: Level, lines: Sequence[dict[str, Any]], scores: np.ndarray) -> list[dict[str, Any]]:
+    """Lines of the level by ``(n,)`` scores of these; of groups, by those of their members."""
     scored = [line | UNTAUGHT | {"logit": s} for line, s in zip(lines, scores.tolist(), strict=True)]
+    return grouped(scored, level.rule) if level.members else scored
+
+
+def _better(lines: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> set[str]:
+    """Categories that the scores of lines tell apart better than those of others, by more than rounding."""
+    one, other = curves_of(lines), curves_of(others)
+    return {c for c, found in one.items() if (found.auroc or 0.0) - (other[c].auroc or 0.0) > 1e-12}
+
+
+def _made(level: Level, name: str, lines: list[dict[str, Any]], note: str) -> tuple[Level, dict[str, Any]]:
+    """The level as one control has scored these of its lines, and the columns of that control."""
     whole = len(lines) == len(level.lines) and level.whole
-    made = Level(level.name, level.element, exact(lines, scores), scored, note, whole)
+    made = Level(level.name, level.element, curves_of(lines), lines, note, whole)
     chosen = {"selection": "nothing, scores are random"} if name == RANDOM else {}
     return made, COLUMNS | {"model": CONTROL + name} | chosen
 

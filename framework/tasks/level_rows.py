@@ -14,8 +14,9 @@ from framework.leaderboard.statistics import (
     independent,
     sample_interval,
 )
+from framework.leaderboard.statistics.counts import DICE
 from framework.metrics.fixed import f1_interval
-from framework.metrics.intervals import DICE, dice_interval, sensitivity_interval
+from framework.metrics.intervals import dice_interval, sensitivity_interval
 from framework.tasks.definitions import definition
 from framework.tasks.levels import Level
 

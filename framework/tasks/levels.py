@@ -34,6 +34,8 @@ class Level:
     flat: bool = False  # whether elements of different samples or slices never touch
     pooled: Curves | None = None  # of all categories in one pot
     cues: Told = field(default_factory=dict)  # by cue and category, counts of the values that elements have of it
+    members: Sequence[dict[str, Any]] = ()  # of groups, the lines of their samples
+    rule: str = ""  # and how these become one score, see ``pooling.pool``
 
     @property
     def told(self) -> dict[str, Any]:
@@ -113,11 +115,12 @@ def levels(index: Index, curves: Reduced, lines: list[dict[str, Any]], rule: str
         whole = {line["category"] for line in known} == {line["category"] for line in lines}
         note = f"; {rule} of the samples of a {index.unit}"
         pooled = pooled_of(groups) if whole else None
-        found.append(Level("group", index.unit, curves_of(groups), groups, note, whole, pooled=pooled))
+        more: dict[str, Any] = {"pooled": pooled, "members": known, "rule": rule}
+        found.append(Level("group", index.unit, curves_of(groups), groups, note, whole, **more))
     located = [line for line in lines if line["hist"] is not None]
     if located:
         flat = bool(word) and not any(line["found"] for line in located)
-        more: dict[str, Any] = {"flat": flat, "pooled": curves.pooled[0], "cues": curves.element_cues}
+        more = {"flat": flat, "pooled": curves.pooled[0], "cues": curves.element_cues}
         found.append(Level("element", index.reader.element, curves.elements, located, **more))
     scans = [line for line in located if line["found"] is not None]
     if scans:

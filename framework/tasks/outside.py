@@ -33,7 +33,8 @@ from framework.tasks.cues import cues, joined, plain
 from framework.tasks.gallery import Gallery
 from framework.tasks.levels import Reduced, levels
 from framework.tasks.origins import origin_of
-from framework.tasks.report import UNSAVED, set_rows, summary, taught
+from framework.tasks.report import set_rows, summary, taught
+from framework.tasks.saved import kept
 from framework.tasks.truth import numbered
 from framework.types import Sample
 
@@ -77,7 +78,7 @@ def rate(config: Config, path: Path, model: str, trained_on: Sequence[str] = (),
         made = levels(index, found.curves(), taught_lines, "max")
         rows += set_rows(index, made, columns, contents, found.resized)
         described[index.name] = [level.told for level in made]
-        samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in taught_lines]
+        samples += kept(taught_lines, made)
         pictures += [item | {"trained_on": common["trained_on"]} for item in found.gallery.items()]
     if not rows:
         raise UserError(f"experiment {config.name}: no set under test has both classes, so there is no row.")

@@ -33,12 +33,11 @@ from framework.tasks.controls import controls
 from framework.tasks.level_rows import level_rows
 from framework.tasks.levels import Level, levels, reduced
 from framework.tasks.pooling import scoring_of
+from framework.tasks.saved import kept
 from framework.tasks.selection import UNTRAINED, at_threshold
 
 if TYPE_CHECKING:
     from framework.tasks.detect import Detect
-
-UNSAVED = ("position", "alone", "seen", "related", "near", "grid", "views", "cues", "found")  # of a line
 
 
 def report(task: Detect) -> Path | None:
@@ -59,7 +58,7 @@ def report(task: Detect) -> Path | None:
         columns = common | {"known": _published(task, index)}
         rows += set_rows(index, found, columns, contents, *_scored(task))
         told[index.name] = [level.told for level in found]
-        samples += [{k: v for k, v in line.items() if k not in UNSAVED} for line in lines]
+        samples += kept(lines, found, _scored(task)[1])
         pictures += [item | {"trained_on": common["trained_on"]} for item in items]
     if collected and not rows:
         raise UserError(f"experiment {task.config.name}: no set under test has both classes, so there is no row.")

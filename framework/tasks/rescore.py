@@ -1,8 +1,9 @@
 """A run folder -> the same run with rows by today's metrics, from the scores it saved: no model runs, no data is read.
 
 Rows whose metric is defined today as it was then stay as they are. Of another version, samples and groups are exact to
-the error their row states; elements follow from each sample's coarse histogram, so their error is larger, and stated.
-What no scores are saved of (single slices, grids, scans, controls) keeps the row it had.
+the error their row states, and so are slices; elements, cells of a grid and Dice follow from each sample's coarse
+histogram, so their error is larger, and stated. What is not saved (controls, and where lesions are found; in runs of an
+older version single slices and grids) keeps the row it had.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from framework.errors import UserError
 from framework.leaderboard import seal
 from framework.leaderboard.rows import Row
 from framework.leaderboard.store import load, load_gallery, load_samples, write_run
+from framework.leaderboard.units import units
 from framework.metrics.axis import Scale
 from framework.metrics.curves import REGION, Curves, curves
+from framework.metrics.dice import coarse_overlap
+from framework.tasks.controls import UNTAUGHT
 from framework.tasks.definitions import PROTOCOLS
 from framework.tasks.level_rows import level_rows
-from framework.tasks.levels import Level, curves_of, grouped, pooled_of
+from framework.tasks.levels import Level, Scanned, curves_of, grouped, pooled_of
+from framework.tasks.selection import sourced
 
 TABLES = ("rows.parquet", "samples.parquet", "gallery.parquet")
-_LEVELS = ("sample", "group", "element")  # whose scores are saved
 _FRESH = ("value", "error", "low", "high", "interval", "chance", "protocol")  # what a metric decides of a row
 
 
@@ -73,10 +77,10 @@ def _made(run: Mapping[str, Any], rows: list[Row], samples: list[dict[str, Any]]
     rule = "max" if "scores" in run else run.get("settings", {}).get("model", {}).get("pool", "max")
     for tested_on, told in run["levels"].items():
         own = [row for row in rows if row.tested_on == tested_on and not row.control]
-        lines = [s | {"seen": False, "related": False} for s in samples if s["tested_on"] == tested_on]
+        lines = [s for s in samples if s["tested_on"] == tested_on]
         for level in told:
             like = [row for row in own if (row.level, row.element) == (level["name"], level["element"])]
-            if like and level["name"] in _LEVELS and (found := _level(level, lines, rule)):
+            for found in again(level, lines, rule) if like else ():
                 columns = {k: v for k, v in asdict(like[0]).items() if k not in _COUNTED}
                 yield from level_rows(found, columns)
 
@@ -87,31 +91,59 @@ _COUNTED = (  # columns that ``level_rows`` fills
 )
 
 
-def _level(told: Mapping[str, Any], lines: list[dict[str, Any]], rule: str) -> Level | None:
-    """A level as it was evaluated, from what was saved of its samples."""
-    if told["name"] == "element":
-        lines = [line for line in lines if line["hist"] is not None]
-        found, pooled = _by_category(lines), _coarse_curves(lines) if lines else None
+def again(told: Mapping[str, Any], samples: list[dict[str, Any]], rule: str) -> Iterator[Level]:
+    """A level as it was evaluated, from what was saved of its samples; of scans what is measured of them beside it."""
+    name = told["name"]
+    lines = [line | UNTAUGHT for line in units(samples, name)]
+    if name == "group" and not lines:  # of a run that kept none
+        lines = grouped([line | UNTAUGHT for line in samples if line["group"] != line["id"]], rule)
+    if not lines:
+        return
+    if name in ("element", "grid"):
+        yield Level(**told, curves=_by_category(lines), lines=lines, pooled=coarse_curves(lines))
     else:
-        if told["name"] == "group":
-            lines = grouped([line for line in lines if line["group"] != line["id"]], rule)
-        found = curves_of(lines) if lines else {}
-        pooled = pooled_of(lines) if lines else None
-    return Level(**told, curves=found, lines=lines, pooled=pooled) if lines else None
+        level = Level(**told, curves=curves_of(lines), lines=lines, pooled=pooled_of(lines))
+        yield level
+        if name == "sample" and all(line["flagged"] is not None for line in lines):
+            yield sourced(level, lines)
+    if name == "element" and (scans := [line | UNTAUGHT for line in units(samples, "scan")]):
+        found = {c: _scanned([line for line in scans if line["category"] == c]) for c in _categories(scans)}
+        yield Level(**told, curves=found, lines=scans)
+
+
+def _scanned(lines: list[dict[str, Any]]) -> Scanned:
+    """Dice of scans at the edges of coarse bins; lesions found are kept too coarsely to say how far off they are."""
+    hists = _hists(lines)[:, :2]
+    normal, anomalous = hists.sum((0, 2)).astype(int).tolist()
+    best, fixed, error = coarse_overlap(hists[hists[:, 1].any(1)])
+    return Scanned(normal, anomalous, best, fixed, None, error)
 
 
 def _by_category(lines: list[dict[str, Any]]) -> dict[str, Curves]:
-    names = sorted({line["category"] for line in lines})
-    return {name: _coarse_curves([line for line in lines if line["category"] == name]) for name in names}
+    return {name: coarse_curves([line for line in lines if line["category"] == name]) for name in _categories(lines)}
 
 
-def _coarse_curves(lines: list[dict[str, Any]]) -> Curves:
-    """Curves of the elements of some samples; elements of a coarse bin tie, and the error says what that can cost."""
-    hists = np.stack([np.frombuffer(line["hist"], np.float32).reshape(3, -1) for line in lines]).astype(np.float64)
+def _categories(lines: list[dict[str, Any]]) -> list[str]:
+    return sorted({line["category"] for line in lines})
+
+
+def _hists(lines: list[dict[str, Any]]) -> np.ndarray:
+    """``(n, 3, K)`` float64."""
+    return np.stack([np.frombuffer(line["hist"], np.float32).reshape(3, -1) for line in lines]).astype(np.float64)
+
+
+def coarse_curves(lines: list[dict[str, Any]]) -> Curves:
+    """Curves of the elements of some samples; elements of a coarse bin tie, and the error says what that can cost.
+
+    Shares of regions were rounded when they were saved: those of a sample add up to its number of regions again, and
+    never to more, which would count as one region that no score covers.
+    """
+    hists, regions = _hists(lines), np.array([line["regions"] or 0 for line in lines])
+    hists[:, 2] *= (regions * (1 - 1e-12) / np.maximum(hists[:, 2].sum(1), 1e-30))[:, None]
     whole = hists.sum(0)  # (3, K)
     edges = np.arange(whole.shape[1], dtype=np.float64)
     whole[2] *= REGION
-    return curves(np.rint(whole).astype(np.int64), Scale(edges, edges + 1, np.zeros(len(edges), bool)))
+    return curves(whole.astype(np.int64), Scale(edges, edges + 1, np.zeros(len(edges), bool)))
 
 
 def _renewed(row: Row, fresh: Row) -> Row:

@@ -138,10 +138,14 @@ def words(config: Config, fits: str = "gradient") -> str:
 
 def at_threshold(level: Level, threshold: float) -> Level:
     """The level of samples as the source's threshold cuts it, whose only metric is ``f1_source``."""
-    flagged = [line | {"flagged": line["logit"] >= threshold} for line in level.lines]
+    return sourced(level, [line | {"flagged": line["logit"] >= threshold} for line in level.lines])
+
+
+def sourced(level: Level, lines: list[dict[str, Any]]) -> Level:
+    """As ``at_threshold``, of its lines that say whether they are ``flagged``."""
     curves = {}
     for category in level.curves:
-        own = [line for line in flagged if line["category"] == category]
+        own = [line for line in lines if line["category"] == category]
         calls, labels = (np.array([line[key] for line in own], bool) for key in ("flagged", "label"))
         curves[category] = Sourced(int((~labels).sum()), int(labels.sum()), f1(calls, labels))
-    return replace(level, curves=curves, lines=flagged, pooled=None)
+    return replace(level, curves=curves, lines=lines, pooled=None)

@@ -183,7 +183,20 @@ def test_elements_are_compared_from_histograms(metric):
     assert "bootstrap by object" in found[0].how and found[0].samples == 30
 
 
-def test_what_runs_do_not_keep_is_not_compared():
-    (a, lines), (b, more) = run("a", 2, level="view", element="slice"), run("b", 1, level="view", element="slice")
-    (found,) = comparisons(*board((a, lines), (b, more), level="view"))
-    assert found.how == "not compared: runs keep no scores of single samples that tell view auroc"
+@pytest.mark.parametrize(
+    ("level", "metric", "why"),
+    [
+        ("view", "auroc", "run a keeps no scores of single views, as runs of an older version"),
+        ("element", "sensitivity", "run a keeps no scores of single scans, as runs of an older version"),
+        ("sample", "f1_source", "run a keeps no calls"),
+        ("answer", "accuracy", "runs keep no answers of single samples that tell answer accuracy"),
+        ("element", "aupro_lineage", "aupro_lineage hangs on the two extreme scores of a set"),
+    ],
+)
+def test_what_runs_do_not_keep_is_not_compared(level, metric, why):
+    element = {"view": "slice", "element": "voxel"}.get(level, "")
+    _, lines = run("a", 2)
+    runs = [(row(run=n, trained_on=n, level=level, metric=metric, element=element), lines) for n in "ab"]
+    runs = [(made, [line | {"run": made.run} for line in own]) for made, own in runs]
+    (found,) = comparisons(*board(*runs, level=level, metric=metric))
+    assert found.how.startswith(f"not compared: {why}") and found.samples == 0

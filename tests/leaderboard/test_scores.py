@@ -7,7 +7,7 @@ from fake_rows import row, sample
 from framework.errors import UnreadableError
 from framework.leaderboard.comparison import comparisons
 from framework.leaderboard.matrix import transfer_matrix
-from framework.leaderboard.scores import Held, Stored
+from framework.leaderboard.scores import HEAVY, Held, Stored
 from framework.leaderboard.store import load_samples, write_run
 
 
@@ -32,13 +32,13 @@ def test_what_is_on_disk_is_what_was_in_memory(tmp_path):
     stored, held = Stored([tmp_path]), Held(load_samples([tmp_path]))
     assert stored.runs == held.runs == {"r1", "r2"}
     for run, tested in (("r1", "parts"), ("r1", "nuts"), ("r2", "parts"), ("r2", "nuts"), ("r3", "parts")):
-        assert stored.of(run, tested, elements=True) == held.of(run, tested, elements=True)
-    assert [len(stored.of(run, "nuts", elements=True)) for run in ("r1", "r2")] == [4, 0]
+        assert stored.of(run, tested, heavy=HEAVY) == held.of(run, tested, heavy=HEAVY)
+    assert [len(stored.of(run, "nuts", heavy=HEAVY)) for run in ("r1", "r2")] == [4, 0]
 
 
 def test_histograms_are_left_on_disk_where_they_are_not_asked_for(tmp_path):
     runs(tmp_path)
-    (line, *_) = Stored([tmp_path]).of("r1", "parts", elements=False)
+    (line, *_) = Stored([tmp_path]).of("r1", "parts")
     assert "hist" not in line and line["logit"] == 0
 
 
@@ -47,9 +47,9 @@ def test_only_sets_on_which_methods_are_compared_are_read(tmp_path, monkeypatch)
     scores = Stored([tmp_path])
     of = scores.of
 
-    def watched(run, tested, elements):
+    def watched(run, tested, heavy=()):
         asked.append((run, tested))
-        return of(run, tested, elements)
+        return of(run, tested, heavy)
 
     monkeypatch.setattr(scores, "of", watched)
     matrix = transfer_matrix([r for r in rows if (r.run, r.tested_on) != ("r2", "nuts")], "auroc", "sample")
@@ -60,7 +60,7 @@ def test_only_sets_on_which_methods_are_compared_are_read(tmp_path, monkeypatch)
 def test_a_run_in_two_folders_is_read_once(tmp_path):
     runs(tmp_path / "a")
     runs(tmp_path / "b")
-    assert len(Stored([tmp_path]).of("r1", "parts", elements=False)) == 4
+    assert len(Stored([tmp_path]).of("r1", "parts")) == 4
 
 
 def test_methods_that_saw_other_data_are_never_paired(tmp_path):

@@ -9,7 +9,7 @@ from metrics.exact import all_four
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from framework.leaderboard import statistics
-from framework.leaderboard.statistics import Interval, bootstrap, element_interval, sample_interval
+from framework.leaderboard.statistics import Interval, bootstrap, draws, element_interval, exact, sample_interval
 from framework.metrics.regions import coarse
 
 EXACT = {"auroc": statistics.auroc, "ap": statistics.average_precision, "f1_max": statistics.f1_max}
@@ -204,3 +204,21 @@ def test_arguments_that_do_not_fit_are_refused():
 def test_statistics_load_no_torch():
     code = "import sys, framework.leaderboard.statistics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("rows", [1, 7, 300])
+def test_how_many_resamples_are_reckoned_at_a_time_changes_no_bit(rows, monkeypatch):
+    hists, regions, *_ = maps(3)
+    scores, labels = samples(3)
+    held = np.stack([hists[:, 0].any(1), regions > 0], 1), np.stack([~labels, labels], 1)
+    plans = [draws.planned(np.arange(len(each)), None, each, 300, 0) for each in held]
+    asked = bootstrap.element_values(hists, regions, exact.ELEMENT_METRICS, bins=128)
+    both = asked, bootstrap.sample_values(scores[None], labels, exact.SAMPLE_METRICS)
+    found = []
+    for at_once in (10**6, rows):
+        exact.parts_of.cache_clear()
+        monkeypatch.setattr(exact, "ROWS", at_once)
+        found.append([plan.apply(values).values for plan, values in zip(plans, both, strict=True)])
+    exact.parts_of.cache_clear()
+    for whole, parts in zip(*found, strict=True):
+        assert np.array_equal(whole, parts)

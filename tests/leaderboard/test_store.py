@@ -16,6 +16,7 @@ from fake_rows import item, row, sample
 
 from framework.errors import UnreadableError, UserError
 from framework.leaderboard import store
+from framework.leaderboard.scores import HEAVY, Stored
 from framework.leaderboard.store import load, load_gallery, load_records, load_samples, write_run
 
 ROWS = [row(), row(level="element", element="pixel", elements=64, anomalous_elements=3, low=None, high=None)]
@@ -34,6 +35,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from fake_rows import row
 from framework.errors import UserError
+from framework.leaderboard.scores import HEAVY, Stored
 from framework.leaderboard.store import write_run
 write_run(Path(sys.argv[1]), {"run": sys.argv[3]}, [row(run=sys.argv[3])], [], [])
 try:
@@ -55,6 +57,11 @@ store.write_run(Path(sys.argv[1]), {"run": "r1"}, [row()], [], [])
 """
 
 
+NOT_KEPT = dict.fromkeys(
+    ("flagged", "pooled", "view_logits", "view_labels", "grid", "grid_hist", "grid_regions", "found")
+)  # of a sample unless it is given
+
+
 def test_a_run_is_read_back_as_it_was_written(tmp_path):
     samples = [sample(), sample(id="b", label=True, hist=b"\x00\x01", regions=2)]
     folder = write_run(tmp_path, {"run": "r1", "config": {"seed": 0}}, ROWS, samples, [item(truth=b"\x89PNG"), item()])
@@ -69,8 +76,17 @@ def test_a_run_is_read_back_as_it_was_written(tmp_path):
     assert {k: v for k, v in record.items() if k not in ("files", "seal")} == {"run": "r1", "config": {"seed": 0}}
     assert load_records([tmp_path]) == {"r1": record}
     assert load([folder]) == ROWS
-    assert load_samples([folder]) == [{"run": "r1", "hist": None, "regions": None} | s for s in samples]
+    assert load_samples([folder]) == [{"run": "r1", "hist": None, "regions": None} | NOT_KEPT | s for s in samples]
     assert load_gallery([folder]) == [{"run": "r1"} | i for i in (item(truth=b"\x89PNG"), item())]
+
+
+def test_samples_from_before_views_groups_and_grids_were_kept_are_read(tmp_path):
+    kept = {"flagged": True, "pooled": 0.5, "view_logits": b"1234", "grid": "56 px", "grid_regions": 2}
+    file = unsealed(write_run(tmp_path, {"run": "r1"}, [row()], [sample(**kept)], [])) / "samples.parquet"
+    assert load_samples([tmp_path])[0] == {"run": "r1", "hist": None, "regions": None} | NOT_KEPT | sample(**kept)
+    pq.write_table(pq.read_table(file).drop_columns(list(NOT_KEPT)), file)
+    assert load_samples([tmp_path])[0] == {"run": "r1", "hist": None, "regions": None} | NOT_KEPT | sample()
+    assert Stored([tmp_path]).of("r1", "parts", HEAVY) == load_samples([tmp_path])
 
 
 def test_rows_from_before_patients_were_counted_are_read(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from framework.tasks.controls import controls
 from framework.tasks.cues import BRIGHTNESS, POSITION, SIZE
-from framework.tasks.levels import Level, curves_of
+from framework.tasks.levels import Level, curves_of, grouped
 
 
 def line(stack, place, label, bright=0.0, size=0):
@@ -57,12 +57,41 @@ def test_one_class_has_no_value():
     assert made.curves["brain"].auroc is None and made.curves["brain"].positives == 5
 
 
-def test_groups_have_no_controls_and_neither_have_elements_without_cues():
+def test_groups_without_members_and_elements_without_cues_have_no_controls():
     lines = [line("a", i, i == 2) for i in range(5)]
     assert all(controls(Level(name, "voxel", curves_of(lines), lines)) == [] for name in ("element", "group", "grid"))
-    plain = [{**line("a", 0, True), "cues": None}]
-    (only,) = controls(Level("sample", "", curves_of(plain), plain))
-    assert only[1]["model"] == "control: random" and only[1]["selection"] == "nothing, scores are random"
+
+
+@pytest.mark.parametrize("rule", ["max", "mean"])
+def test_a_control_of_a_patient_is_pooled_from_its_slices_as_its_score_is(rule):
+    bright = {"a": (9, 0, 0), "b": (5, 5, 5), "c": (1, 1, 1), "d": (6, 2, 1)}
+    ill = {"max": "ad", "mean": "bd"}[rule]
+    lines = [line(s, i, s in ill and i == 0, b, 7) for s, own in bright.items() for i, b in enumerate(own)]
+    groups = grouped(lines, rule)
+    level = Level("group", "patient", curves_of(groups), groups, f"; {rule}", members=lines, rule=rule)
+    found = {columns["model"]: (made, columns) for made, columns in controls(level)}
+    assert set(found) == {f"control: {name}" for name in ("random", POSITION, BRIGHTNESS, SIZE)}
+    made, columns = found["control: mean intensity"]
+    pooled = {"max": [9, 5, 1, 6], "mean": [3, 5, 1, 3]}[rule]
+    assert [each["logit"] for each in made.lines] == pooled
+    assert (made.name, made.element, made.whole, columns["trained_on"]) == ("group", "patient", True, "nothing")
+    assert made.curves["brain"].auroc == {"max": 1, "mean": 0.875}[rule]
+    assert made.note == f"; {rule}; bright is anomalous, chosen by the labels"
+    random = {each["group"]: each["logit"] for each in found["control: random"][0].lines}
+    assert len(set(random.values())) == 4 and all(0 < s < 1 for s in random.values())
+    assert found["control: file size"][0].curves["brain"].auroc == 0.5
+
+
+def test_which_end_of_a_control_is_anomalous_is_chosen_by_patients_not_by_slices():
+    """Most slices of the ill patient are brighter, but both its brightest and its darkest slice are darker."""
+    lines = [line("a", i, True, b) for i, b in enumerate((0, 4, 4, 4))]
+    lines += [line("b", i, False, b) for i, b in enumerate((1, 1, 1, 5))]
+    groups = grouped(lines, "max")
+    level = Level("group", "patient", curves_of(groups), groups, members=lines, rule="max")
+    made = next(made for made, columns in controls(level) if columns["model"] == "control: mean intensity")
+    slices, _ = rows_of(lines)["control: mean intensity"]
+    assert slices.curves["brain"].auroc == 9 / 16 and "; bright is anomalous" in slices.note
+    assert made.curves["brain"].auroc == 1 and made.note == "; dark is anomalous, chosen by the labels"
 
 
 def test_a_category_whose_slices_have_no_place_has_the_other_controls():

@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from framework.config import DataConfig
 from framework.data.index import Index
 from framework.leaderboard.rows import ALL, SCANNED
+from framework.leaderboard.store import load_samples, write_run
+from framework.leaderboard.units import units
 from framework.tasks.controls import controls
 from framework.tasks.evaluation import Evaluation
 from framework.tasks.level_rows import level_rows
 from framework.tasks.levels import levels, reduced
+from framework.tasks.rescore import again
+from framework.tasks.saved import kept
 from framework.types import Batch, Record, Sample, Verdict
 
 SHAPE = (9, 8, 6)  # voxels in file order; views are the slices 1, 3 and 5 of the last axis
@@ -136,3 +140,25 @@ def test_dice_and_detection_are_those_of_a_loop(found):
             best = max(best, hits / lesions)
     assert rows["element", "voxel", "sensitivity"].value == pytest.approx(best, abs=1e-9)
     assert all(rows["element", "voxel", metric].chance is None for metric in SCANNED)
+
+
+def test_what_a_run_keeps_of_scans_and_slices_makes_their_rows_again(found, tmp_path):
+    _, _, _, rows, made = found
+    write_run(tmp_path, {"run": "r1"}, [], kept(made[0].lines, made, threshold=0.25), [])
+    samples = load_samples([tmp_path])
+    levels_again = [each for level in made[:-1] for each in again(level.told, samples, "top3")]
+    fresh = {(r.level, r.element, r.metric): r for each in levels_again for r in level_rows(each, COLUMNS)}
+    lost = {("element", "voxel", metric) for metric in ("sensitivity", "aupro_lineage")}
+    assert set(fresh) == set(rows) - lost | {("sample", "", "f1_source")}
+    for key in set(fresh) & set(rows):
+        exact = key[0] in ("sample", "view") or key[2] == "dice_fixed"
+        assert abs(fresh[key].value - rows[key].value) <= 1e-12 + (
+            0 if exact else fresh[key].error + rows[key].error
+        ), key
+        if exact:
+            assert (fresh[key].low, fresh[key].high) == (rows[key].low, rows[key].high), key
+    calls, labels = (np.array([line[key] for line in samples]) for key in ("flagged", "label"))
+    assert calls.tolist() == [line["logit"] >= 0.25 for line in made[0].lines]
+    assert fresh["sample", "", "f1_source"].value == pytest.approx(f1_score(labels, calls))
+    (line, *_) = (line for line in units(samples, "view") if line["id"].endswith("#000002"))
+    assert line["logit"] == made[1].lines[2]["logit"] and line["group"] == made[1].lines[2]["group"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 from fake_cli import EXPERIMENT, mistake, runs_of
 from fake_rows import row
@@ -13,7 +14,7 @@ from framework.cli import main
 from framework.leaderboard.matrix import newest
 from framework.leaderboard.store import load, load_samples, write_run
 from framework.tasks import definitions
-from framework.tasks.rescore import rescore
+from framework.tasks.rescore import coarse_curves, rescore
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +86,11 @@ def test_what_cannot_be_rescored_is_one_line(run, tmp_path, capsys):
     assert "no such file or folder" in mistake(capsys, "leaderboard", "rescore", tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert "empty: no runs found" in mistake(capsys, "leaderboard", "rescore", tmp_path / "empty")
+
+
+def test_shares_of_regions_that_were_rounded_up_are_no_further_region():
+    hist = np.zeros((3, 512), np.float32)
+    hist[0, 200], hist[1, 300:303], hist[2, 300:303] = 90, 1, 1 / 3
+    assert hist[2].sum(dtype=np.float64) > 1
+    found = coarse_curves([{"hist": hist.tobytes(), "regions": 1}])
+    assert found.regions == 1 and found.aupro == pytest.approx(1)

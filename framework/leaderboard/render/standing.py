@@ -81,7 +81,7 @@ def pair_notes(found: Sequence[Standing]) -> list[str]:
     for pair in pairs:
         if not pair.samples:
             why[pair.how].add(pair.tested)
-    left_out = [f"{text.capitalize()} ({', '.join(sorted(sets))})." for text, sets in sorted(why.items())]
+    left_out = [f"{text[0].upper()}{text[1:]} ({', '.join(sorted(sets))})." for text, sets in sorted(why.items())]
     return [*([f"Tests: {', '.join(tests)}. {SEEDS}"] if tests else []), *left_out]
 
 

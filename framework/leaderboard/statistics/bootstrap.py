@@ -184,8 +184,7 @@ def _mixed(
 ) -> np.ndarray:
     """``(M, b)`` values of ``(b, G)`` draws of groups with ``(G, 3, T)`` masses. Sums of mixtures mix sums."""
     both = np.stack([masses, masses.cumsum(2)]).astype(drawn.dtype)  # (2, G, 3, T)
-    side = both.transpose(1, 0, 2, 3).reshape(len(masses), -1)
-    each, sums = (drawn @ side).reshape(len(drawn), 2, *masses.shape[1:]).transpose(1, 2, 0, 3)  # (3, b, T) each
+    each, sums = drawn @ np.ascontiguousarray(both.transpose(0, 2, 1, 3))  # (3, b, T) each
     return values(each[0], each[1], metrics, each[2], drawn @ counts, limit, (sums[0], sums[1], sums[2]))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 SAMPLE_METRICS = ("auroc", "ap", "f1_max")
 STRICT = 0.05  # highest false-positive rate of "aupro_05"
 REGION_METRICS = ("aupro", "aupro_05")
 ELEMENT_METRICS = (*SAMPLE_METRICS, *REGION_METRICS)
+ROWS = 250  # resamples that are reckoned at a time
 
 
 def auroc(scores: np.ndarray, labels: np.ndarray) -> float | None:
@@ -60,36 +63,55 @@ def values(
     ``sums`` are negatives, positives and shares summed up over T, where they are known already.
     """
     fp, tp = (negatives.cumsum(1), positives.cumsum(1)) if sums is None else sums[:2]
-    whole = tp[:, -1]
     found = np.empty((len(metrics), len(fp)))
-    for i, metric in enumerate(metrics):
-        if metric == "auroc":
-            found[i] = np.einsum("bt,bt->b", negatives, tp - positives / 2) / (fp[:, -1].astype(np.float64) * whole)
-        elif metric == "f1_max":
-            found[i] = (2 * tp / (whole[:, None] + tp + fp)).max(1)
-        elif metric == "ap":
-            hits, every = tp, tp + fp
-            if shares is not None:  # a tie counts at its end; a bin of a histogram at its middle
-                hits, every = tp - positives / 2, every - (positives + negatives) / 2
-            precision = np.divide(hits, every, out=np.zeros_like(tp), where=every > 0)
-            found[i] = np.einsum("bt,bt->b", positives, precision) / whole
-        else:
+    for metric, own in zip(metrics, found, strict=True):
+        if metric in REGION_METRICS:
             assert shares is not None and regions is not None
-            upto = limit if metric == "aupro" else STRICT
             covered = shares.cumsum(1) if sums is None else sums[2]
-            found[i] = _aupro(negatives, fp, shares, covered, upto) / regions
+            own[:] = _aupro(negatives, fp, shares, covered, limit if metric == "aupro" else STRICT) / regions
+            continue
+        for part in parts_of(len(fp)):
+            own[part] = _curve(metric, negatives[part], positives[part], fp[part], tp[part], shares is None)
     return found
+
+
+@lru_cache(maxsize=64)
+def parts_of(count: int) -> tuple[slice, ...]:
+    """Of so many resamples some at a time: what they need meanwhile stays in the cache, and asks for no new pages."""
+    number = -(-count // ROWS)
+    return tuple(slice(count * i // number, count * (i + 1) // number) for i in range(number))
+
+
+def _curve(
+    metric: str, negatives: np.ndarray, positives: np.ndarray, fp: np.ndarray, tp: np.ndarray, ties: bool
+) -> np.ndarray:
+    """``(b,)`` AUROC, F1-max or AP of ``(b, T)`` masses and their sums. ``ties``: of single scores, not histograms."""
+    whole = tp[:, -1]
+    if metric == "auroc":
+        area = np.einsum("bt,bt->b", negatives, tp - positives / 2)
+        return np.asarray(area / (fp[:, -1].astype(np.float64) * whole))
+    if metric == "f1_max":
+        return np.asarray((2 * tp / (whole[:, None] + tp + fp)).max(1))
+    hits, every = tp, tp + fp
+    if not ties:  # a tie counts at its end; a bin of a histogram at its middle
+        hits, every = tp - positives / 2, every - (positives + negatives) / 2
+    precision = np.divide(hits, every, out=np.zeros_like(tp), where=every > 0)
+    return np.asarray(np.einsum("bt,bt->b", positives, precision) / whole)
 
 
 def _aupro(negatives: np.ndarray, fp: np.ndarray, shares: np.ndarray, covered: np.ndarray, limit: float) -> np.ndarray:
     """``(b,)`` area under summed coverage over false-positive rate, from both curves and their steps, ``(b, T)``."""
-    before = (fp - negatives) / fp[:, -1:]
-    used = 1 + int(np.flatnonzero((before < limit).any(0))[-1])  # behind them no resample is within the limit
-    across = negatives[:, :used] / fp[:, -1:]
-    width = np.clip(limit - before[:, :used], 0, across)
-    share = np.divide(width, across, out=np.zeros_like(width), where=across > 0)
-    up = shares[:, :used]
-    return np.asarray(np.einsum("bt,bt->b", width, covered[:, :used] - up + share * up / 2) / limit)
+    parts = parts_of(len(fp))
+    before = [(fp[part] - negatives[part]) / fp[part, -1:] for part in parts]
+    used = 1 + max(int(np.flatnonzero((own < limit).any(0))[-1]) for own in before)  # no resample is within it behind
+    area = np.empty(len(fp), np.result_type(fp, shares))
+    for part, own in zip(parts, before, strict=True):
+        across = negatives[part, :used] / fp[part, -1:]
+        width = np.clip(limit - own[:, :used], 0, across)
+        share = np.divide(width, across, out=np.zeros_like(width), where=across > 0)
+        up = shares[part, :used]
+        area[part] = np.einsum("bt,bt->b", width, covered[part, :used] - up + share * up / 2)
+    return area / limit
 
 
 def _exact(scores: np.ndarray, labels: np.ndarray, metric: str) -> float | None:
