@@ -94,7 +94,11 @@ def test_the_probe_is_fitted_and_its_options_are_part_of_its_name(root):
     found = fitted(root, "model.expert.name=linear_probe", "model.expert.options.l2=10")
     assert load([found])[0].model == "linear_probe (l2 10), base crops, views top3"
     content = trained.read(found / "expert.ckpt")
-    assert content["state_dict"]["expert.weight"].abs().sum() > 0
+    assert content["state_dict"]["expert.weight"].abs().sum(1).min() > 0  # of both layers
+    assert load([found])[0].selection.startswith(
+        "one pass over the training samples, nothing was selected; maps taught by"
+    )
+    assert content[trained.KEY]["selection"]["words"] == load([found])[0].selection
     assert content[trained.KEY]["trained_on"][0]["name"] == "parts"
 
 

@@ -47,9 +47,9 @@ def look_twice(
 
 
 @register("expert", "linear_probe")
-@declare(fits="once", seeded=False)
+@declare(fits="once", masks=True, seeded=False)
 def linear_probe(width: int, patches: int, levels: int, l2: float = 1.0) -> LinearProbe:
-    """One linear layer on the mean final patch, fitted to the labels of the train sets; its parts are the map.
+    """A linear layer on the mean final patch, fitted to labels; one on patches, fitted to masks where there are any.
 
     Args:
         width: channels of the backbone's features, C.
