@@ -117,8 +117,10 @@ class LinearProbe(nn.Module):
             )
         penalty = self.l2 / len(targets)
         views = patches = layer(torch.stack(self._means), targets, penalty)
-        self.told = "maps: what each patch adds to its view's logit, for no anomalous sample has a mask"
-        if self._touched.seen:
+        self.told = (
+            "maps: what each patch adds to its view's logit, for no masks tell anomalous patches from normal ones"
+        )
+        if self._touched.seen and self._normal.seen:
             patches = self._taught(penalty)
             self.told = f"maps taught by masks: {self._touched.seen} patches with anomalous pixels"
         for name in ("centre", "spread", "weight", "bias"):
@@ -134,7 +136,7 @@ class LinearProbe(nn.Module):
 
     def _taught(self, penalty: float) -> Layer:
         """The layer of patches."""
-        kinds = [kept for kept in (self._normal, self._touched) if kept.seen]
+        kinds = (self._normal, self._touched)
         taken = [kept.taken() for kept in kinds]
         each = [torch.full((len(own[1]),), kept.seen / len(own[1])) for kept, own in zip(kinds, taken, strict=True)]
         vectors, shares = (torch.cat(parts).double() for parts in zip(*taken, strict=True))
