@@ -42,7 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    print("| pictures | channels | twice, CPU s | once, CPU s | ratio | largest difference |\n|---|---|---|---|---|---|")
+    print(
+        "| pictures | channels | twice, CPU s | once, CPU s | ratio | largest difference |\n|---|---|---|---|---|---|"
+    )
     for pictures, width in ((40, 192), (80, 192), (40, 768)):
         drawn = torch.randn(pictures, PATCHES, width, generator=torch.Generator().manual_seed(0))
         found = torch.nn.functional.normalize(drawn, dim=-1)

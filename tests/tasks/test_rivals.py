@@ -114,6 +114,12 @@ def test_what_never_learns_is_tested_without_train_sets_or_checkpoint(root, musc
     assert "expert      nothing to train" in told and "transductive" in told and "\ntrain" not in told
 
 
+def test_subsets_are_other_scores_and_part_of_the_name(root, musc):
+    found = new_run(root, lambda path: main(["test", path, "model.expert.name=musc", "model.expert.options.subsets=2"]))
+    assert load([found])[0].model.startswith("musc (subsets 2), ")
+    assert numbers(found).keys() == numbers(musc).keys() and numbers(found) != numbers(musc)
+
+
 def test_a_transductive_checkpoint_scores_no_single_file(root, musc, capsys):
     (picture, *_) = sorted((root / "target").glob("*/test/*/*.png"))
     assert main(["predict", "--checkpoint", str(musc / "expert.ckpt"), "--out", str(root / "no"), str(picture)]) == 2

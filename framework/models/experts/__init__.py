@@ -98,6 +98,7 @@ def musc(
     degrees: list[int] = [1, 3, 5],  # noqa: B006, read only
     share: float = 0.3,
     neighbours: list[int] = [1, 2, 3],  # noqa: B006, read only
+    subsets: int = 1,
     limit_mib: int = 4096,
 ) -> MuSc:
     """MuSc: the samples of a category of a test set score each other, without labels and without training.
@@ -109,11 +110,12 @@ def musc(
         degrees: sides of the neighbourhoods that patches are averaged over.
         share: of the other images, those that match a patch best, whose distances are averaged.
         neighbours: counts of the most similar images that an image's score is averaged over.
-        limit_mib: most that the features of a category may take in memory.
+        subsets: parts of a category that are scored apart, which takes so many times less memory and time.
+        limit_mib: most that a subset of a category, its features and their similarities, may take in memory.
     """
     from framework.models.experts.musc import MuSc
 
-    return MuSc(width, patches, levels, degrees, share, neighbours, limit_mib)
+    return MuSc(width, patches, levels, degrees, share, neighbours, subsets, limit_mib)
 
 
 @register("expert", "winclip")

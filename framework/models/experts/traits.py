@@ -87,15 +87,20 @@ class Once(Protocol):
 
 
 class Transductive(Protocol):
-    """An expert that is shown all samples of a category before it judges one. Its ``forward`` is not called."""
+    """An expert that is shown all samples of a category before it judges one. Its ``forward`` is not called.
+
+    One with ``subsets: int`` above 1 is shown every so many-th sample, then ``divide()`` is called, then the others
+    likewise, each subset followed by it: what it keeps is a subset at a time. All that was studied is then concluded.
+    A category has fewer subsets where they would be less than two samples each.
+    """
 
     def study(self, looked: Features | Tensor, crops: list[int], samples: list[int]) -> None:
-        """Some views of one category, in the order of the set; called until all were shown, on every rank with all.
+        """Some views of a category, in the order of the set or subset; called until all were shown, on every rank.
 
         Args:
             looked: features of N crops, or their pixels, see ``Traits.reads``.
             crops: crops of each of M views; sums to N.
-            samples: the sample (0, 1, ...) that each of the M views belongs to.
+            samples: the sample (0, 1, ..., as they are shown) that each of the M views belongs to.
         """
         ...
 
