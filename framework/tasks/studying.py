@@ -53,7 +53,7 @@ def study(task: LightningModule, backbone: nn.Module, expert: nn.Module, data: D
     found: dict[int, Verdict] = {}
     for category in index.categories:
         positions = [i for i, record in enumerate(index.records) if record.category == category]
-        subsets = max(1, min(getattr(expert, "subsets", 1), len(positions) // 2))
+        subsets = max(1, min(expert.parts(len(positions)), len(positions) // 2)) if hasattr(expert, "parts") else 1
         parts = [positions[first::subsets] for first in range(subsets)]  # whatever the labels are
         try:
             found |= _category(task, backbone, expert, data, index, parts)

@@ -99,6 +99,7 @@ def musc(
     share: float = 0.3,
     neighbours: list[int] = [1, 2, 3],  # noqa: B006, read only
     subsets: int = 1,
+    largest: int | None = None,
     limit_mib: int = 4096,
 ) -> MuSc:
     """MuSc: the samples of a category of a test set score each other, without labels and without training.
@@ -111,11 +112,12 @@ def musc(
         share: of the other images, those that match a patch best, whose distances are averaged.
         neighbours: counts of the most similar images that an image's score is averaged over.
         subsets: parts of a category that are scored apart, which takes so many times less memory and time.
+        largest: samples of a part; of a category with more there are as many parts as it takes.
         limit_mib: most that a subset of a category, its features and their similarities, may take in memory.
     """
     from framework.models.experts.musc import MuSc
 
-    return MuSc(width, patches, levels, degrees, share, neighbours, subsets, limit_mib)
+    return MuSc(width, patches, levels, degrees, share, neighbours, subsets, largest, limit_mib)
 
 
 @register("expert", "winclip")

@@ -44,6 +44,7 @@ class MuSc(nn.Module):
         share: of the other images, those that match best, in (0, 1].
         neighbours: counts k of step 3; 1 alone leaves the scores as they are.
         subsets: parts of a category that are scored apart, at least 1; a part has two samples or more.
+        largest: samples of a part at most, 2 or more: a larger category has more parts; None: of any size.
         limit_mib: most memory that a subset, its features and their similarities, may take.
 
     Raises:
@@ -59,6 +60,7 @@ class MuSc(nn.Module):
         share: float,
         neighbours: list[int],
         subsets: int,
+        largest: int | None,
         limit_mib: int,
     ) -> None:
         super().__init__()
@@ -70,11 +72,13 @@ class MuSc(nn.Module):
             raise UserError(
                 f"model.expert.options: share lies in (0, 1], neighbours are 1 or more, not {share:g} and {neighbours}."
             )
-        if subsets < 1:
-            raise UserError(f"model.expert.options.subsets: 1 or more, not {subsets}.")
+        if subsets < 1 or (largest is not None and largest < 2):
+            raise UserError(
+                f"model.expert.options: subsets is 1 or more, largest 2 or more, not {subsets} and {largest}."
+            )
         self.width, self.patches, self.levels = width, patches, levels
         self.degrees, self.share, self.neighbours = degrees, share, neighbours
-        self.subsets, self.limit_mib, self.grid = subsets, limit_mib, (0, 0)
+        self.subsets, self.largest, self.limit_mib, self.grid = subsets, largest, limit_mib, (0, 0)
         self._forget()
 
     def forward(self, features: Features, crops: list[int]) -> Verdict:
@@ -84,6 +88,10 @@ class MuSc(nn.Module):
             UserError: always.
         """
         raise UserError("musc scores the samples of a whole set against each other, so it cannot score one alone.")
+
+    def parts(self, samples: int) -> int:
+        """In how many parts a category of so many samples is scored, see ``traits.Transductive``."""
+        return max(self.subsets, -(-samples // self.largest) if self.largest else 1)
 
     def study(self, features: Features, crops: list[int], samples: list[int]) -> None:
         """Keep the features of some views of a category.

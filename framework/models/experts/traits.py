@@ -89,9 +89,9 @@ class Once(Protocol):
 class Transductive(Protocol):
     """An expert that is shown all samples of a category before it judges one. Its ``forward`` is not called.
 
-    One with ``subsets: int`` above 1 is shown every so many-th sample, then ``divide()`` is called, then the others
-    likewise, each subset followed by it: what it keeps is a subset at a time. All that was studied is then concluded.
-    A category has fewer subsets where they would be less than two samples each.
+    One with ``parts(samples: int) -> int``, in how many parts it wants a category of so many samples, is shown every
+    so many-th sample, then ``divide()`` is called, then the others likewise, each part followed by it: so it keeps a
+    part at a time. All that was studied is then concluded. Parts are fewer where one would have less than two samples.
     """
 
     def study(self, looked: Features | Tensor, crops: list[int], samples: list[int]) -> None:

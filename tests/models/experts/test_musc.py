@@ -15,7 +15,7 @@ from framework.types import Features
 
 WIDTH, LEVELS, GRID = 4, 2, (3, 2)
 PATCHES = GRID[0] * GRID[1]
-DEFAULTS = {"degrees": [1, 3], "share": 0.3, "neighbours": [1, 2, 3], "subsets": 1, "limit_mib": 1}
+DEFAULTS = {"degrees": [1, 3], "share": 0.3, "neighbours": [1, 2, 3], "subsets": 1, "largest": None, "limit_mib": 1}
 
 
 def features(crops, seed=0):
@@ -112,6 +112,12 @@ def test_subsets_are_scored_apart_and_made_consistent_together():
     assert_allclose(verdict.logits, logit(scores / 2), atol=1e-5)
 
 
+def test_a_large_category_has_as_many_parts_as_it_takes():
+    assert [expert(largest=250).parts(n) for n in (1, 250, 251, 3000)] == [1, 1, 2, 12]
+    assert [expert(subsets=3, largest=250).parts(n) for n in (10, 3000)] == [3, 12]
+    assert expert(subsets=3).parts(10**6) == 3
+
+
 def test_views_of_a_sample_that_lie_apart_do_not_score_each_other():
     shown, crops, samples = features(5), [1] * 5, [0, 1, 0, 2, 1]
     made = expert(share=1.0)
@@ -152,7 +158,9 @@ def test_mistakes_are_told():
     alone.study(features(2), [1, 1], [0, 0])
     with pytest.raises(UserError, match="a single sample"):
         alone.conclude()
-    with pytest.raises(UserError, match=r"options\.subsets: 1 or more, not 0"):
+    with pytest.raises(UserError, match="subsets is 1 or more, largest 2 or more, not 0 and None"):
         expert(subsets=0)
+    with pytest.raises(UserError, match="not 1 and 1"):
+        expert(largest=1)
     with pytest.raises(UserError, match=r"more than 1 MiB.*options\.subsets to 2 or more"):
         expert().study(features(6000), [1] * 6000, list(range(6000)))
