@@ -66,20 +66,24 @@ def opened(every: list[Cell]) -> tuple[list[Index], list[Index]]:
 
 
 def _costs(every: list[Cell], train: list[Index], test: list[Index]) -> list[str]:
-    """How many samples have to be encoded once, and how many features the training and the tests read."""
+    """How many samples have to be encoded once, and how many features, or pixels, the training and the tests read."""
     sizes = {("train", i.name): len(i.records) for i in train} | {("test", i.name): len(i.records) for i in test}
     encoded = {repr(i.config): len(i.records) for i in (*train, *test)}  # a set that is both is encoded once
-    passes = 0
+    passes = {"features": 0, "pixels": 0}
     for cell in every:
-        epochs = cell.config.trainer.max_epochs + 1  # one more for the source's threshold
-        passes += epochs * sum(sizes["train", name] for name in cell.config.train)
-        passes += sum(sizes["test", name] for name in cell.config.test)
+        known = traits.named(cell.config.model.expert.name)
+        epochs = cell.config.trainer.max_epochs + 1 if known.fits == "gradient" else 1  # one more for the threshold
+        passes[known.reads] += epochs * sum(sizes["train", name] for name in cell.config.train)
+        passes[known.reads] += sum(sizes["test", name] for name in cell.config.test)
     store = every[0].config.store
     kept = "are stored" if store.mode != "never" and store.test else "of targets are not stored: set store.test=true"
-    return [
+    lines = [
         f"costs       {sum(encoded.values())} samples to encode, whose features {kept}; then over all cells "
-        f"{passes} samples of features to read"
+        f"{passes['features']} samples of features to read"
     ]
+    if passes["pixels"]:
+        lines.append(f"            and {passes['pixels']} samples of pixels, which the tower is run on each time")
+    return lines
 
 
 def _there(out: Path) -> set[str]:

@@ -197,6 +197,38 @@ def test_the_matrices_of_the_project_are_whole(path, monkeypatch):
     assert len(cells(load(path, []))) > 3
 
 
+def test_the_full_matrix_has_every_expert_of_the_project(monkeypatch):
+    monkeypatch.setenv("ANOMALY_OV_DATA", "/data")
+    found = cells(load(ROOT / "experiments/transfer/full.yaml", []))
+    assert {c.config.model.expert.name for c in found} == {
+        *("look_twice", "linear_probe", "nearest_normal", "musc", "winclip", "anomalyclip")
+    }
+    sources = 12
+    trained = {c.config.name: sum(d.config.name == c.config.name for d in found) for c in found}
+    assert trained == {
+        "full-look_twice": 3 * sources,
+        "full-linear_probe": sources,
+        "full-nearest_normal": sources,
+        "full-musc": 1,
+        "full-winclip": 1,
+        "full-anomalyclip": 3 * sources,
+    }
+
+
+def test_check_counts_what_reads_pixels_apart(matrix, capsys):
+    change = ["methods.start=null", "methods.patient=null", "methods.look_twice=null"]
+    text = "model: {backbone: {name: open_clip, options: {text: true}}, expert: {name: winclip}}"
+    assert (
+        main(
+            ["check", str(matrix), *change, f"methods.texts={{{text}}}", "methods.probe.model.expert.name=linear_probe"]
+        )
+        == 0
+    )
+    shown = capsys.readouterr().out
+    assert f"then over all cells {3 * (2 + 4)} samples of features to read\n" in shown  # one pass, and two targets of 2
+    assert "            and 4 samples of pixels, which the tower is run on each time\n" in shown
+
+
 def test_a_method_with_nothing_to_train_has_one_cell_whatever_it_says(matrix, capsys):
     change = ["methods.start=null", "methods.musc={model: {expert: {name: musc}}}"]
     found = cells(load(matrix, change))

@@ -100,7 +100,7 @@ class DomainData(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """All training sets once, in their order, whole on every rank: for an expert that is fitted by one pass."""
-        joined = Joined([self._dataset(index, "fit", keep=False) for index in self.train_sets])
+        joined = Joined([self._dataset(index, "fit", keep=False, masks=self.traits.masks) for index in self.train_sets])
         batches = ListedBatches(range(len(joined)), self.config.test_batch_size)
         return loader(joined, batches, self.config.optim.labels, self.config.workers)
 
@@ -120,7 +120,7 @@ class DomainData(LightningDataModule):
         return loader(self._dataset(index, stage, keep), batches, "sample", self.config.workers)
 
     def _dataset(self, index: Index, stage: str, keep: bool, masks: bool = False) -> Dataset[Any]:
-        store = self.stores.get(f"{stage}/{index.name}")
+        store, size, mode = self.stores.get(f"{stage}/{index.name}"), self.backbone.image_size, self.config.model.crops
         if store is not None:
-            return StoredSamples(index, store, keep)
-        return RawSamples(index, self.backbone.image_size, self.config.model.crops, keep, masks)
+            return StoredSamples(index, store, size, mode, keep, masks)
+        return RawSamples(index, size, mode, keep, masks)

@@ -13,8 +13,8 @@ from framework.data import crops
 from framework.data.features import Store, Stored
 from framework.data.index import Index
 from framework.data.sampling import Key
-from framework.data.targets import crop_masks, label, view_targets
-from framework.types import Batch, Features, Sample
+from framework.data.targets import crop_masks, label, unmarked, view_targets
+from framework.types import Batch, Features, Record, Sample
 
 MANY = 64  # views of one sample: their crops are cut as they are needed, where the sample is kept
 
@@ -55,10 +55,11 @@ class RawSamples(Dataset[dict[str, Any]]):
 
 
 class StoredSamples(Dataset[dict[str, Any]]):
-    """The same samples with their features from a store; files are opened only for ``keep``."""
+    """The same samples with their features from a store; files are opened only for ``keep`` and for masks."""
 
-    def __init__(self, index: Index, store: Store, keep: bool) -> None:
-        self.index, self.store, self.keep = index, store, keep
+    def __init__(self, index: Index, store: Store, size: int, mode: str, keep: bool, masks: bool = False) -> None:
+        self.index, self.store, self.size, self.mode, self.keep = index, store, size, mode, keep
+        self.masks, self.opened = masks, keep or (masks and index.has_truth)
 
     def __len__(self) -> int:
         return len(self.index.records)
@@ -67,6 +68,7 @@ class StoredSamples(Dataset[dict[str, Any]]):
         position, weight = key
         stored: Stored = self.store[position]
         record = self.index.records[position]
+        sample = self.index.reader.read(record) if self.opened else None
         return {
             "position": position,
             "weight": weight,
@@ -75,8 +77,12 @@ class StoredSamples(Dataset[dict[str, Any]]):
             "crops": stored.crops,
             "targets": stored.targets,
             "label": label(record),
-            "sample": self.index.reader.read(record) if self.keep else None,
+            "sample": sample if self.keep else None,
+            "masks": self._masks(record, sample, sum(stored.crops)) if self.masks else None,
         }
+
+    def _masks(self, record: Record, sample: Sample | None, count: int) -> np.ndarray:
+        return unmarked(record, count, self.size) if sample is None else crop_masks(sample, self.size, self.mode)
 
 
 def collate(items: list[dict[str, Any]], labels: str = "view") -> Batch:

@@ -38,9 +38,14 @@ def crop_masks(sample: Sample, size: int, mode: str) -> np.ndarray:
     if sample.truth is None:
         height, width = sample.views.shape[-2:]
         count = len(sample.views) * crops.count(height, width, size, mode)
-        return np.full((count, size, size), UNKNOWN if label(sample.record) else 0, np.int8)
+        return unmarked(sample.record, count, size)
     marked = (np.repeat(shown[None].astype(np.uint8) * 255, 3, axis=0) for shown in _shown(sample))
     return np.concatenate([crops.cut(view, size, mode)[:, 0] > HALF for view in marked]).astype(np.int8)
+
+
+def unmarked(record: Record, count: int, size: int) -> np.ndarray:
+    """``crop_masks`` of a sample without element truth, which need not be opened: ``count`` crops of ``size``."""
+    return np.full((count, size, size), UNKNOWN if label(record) else 0, np.int8)
 
 
 def _shown(sample: Sample) -> Iterator[np.ndarray]:

@@ -127,7 +127,8 @@ class Detect(LightningModule):
         """Show an expert that is fitted once a batch of the training sets: the loop of Lightning that has no loss."""
         size, mode = self.backbone.image_size, self.config.model.crops
         for start, end, seen in looked(self.backbone, batch, size, mode, self.traits.reads):
-            self.expert.observe(seen, batch.crops[start:end], batch.targets[start:end])
+            known = () if batch.masks is None else (batch.masks[sum(batch.crops[:start]) : sum(batch.crops[:end])],)
+            self.expert.observe(seen, batch.crops[start:end], batch.targets[start:end], *known)
 
     def on_predict_end(self) -> None:
         """All training sets were shown."""

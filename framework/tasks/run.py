@@ -150,8 +150,9 @@ def _select(config: Config, trainer: Trainer, task: Detect, data: DomainData) ->
     An expert that is fitted by one pass remembers what it was shown, so only what was held out gives it a threshold.
     """
     fits = task.traits.fits
+    how = "; ".join(filter(None, [words(config, fits), getattr(task.expert, "told", "")]))
     if fits == "never" or (fits == "once" and not data.held):
-        task.card["selection"] = {"words": words(config, fits)}
+        task.card["selection"] = {"words": how}
         return
     best = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor == MEASURE]
     for callback in best:
@@ -159,7 +160,7 @@ def _select(config: Config, trainer: Trainer, task: Detect, data: DomainData) ->
         content = trained.read(path)
         trained.load_expert(path, content, task.backbone, task.expert)
     trainer.validate(task, datamodule=data, verbose=False)
-    task.card["selection"] = {"words": words(config, fits)} | task.measured
+    task.card["selection"] = {"words": how} | task.measured
     if best:
         task.card["selection"] |= {"epoch": 1 + int(content["epoch"]), "epochs": config.trainer.max_epochs}
 

@@ -53,8 +53,10 @@ def study(task: LightningModule, backbone: nn.Module, expert: nn.Module, data: D
     found: dict[int, Verdict] = {}
     for category in index.categories:
         positions = [i for i, record in enumerate(index.records) if record.category == category]
+        subsets = max(1, min(expert.parts(len(positions)), len(positions) // 2)) if hasattr(expert, "parts") else 1
+        parts = [positions[first::subsets] for first in range(subsets)]  # whatever the labels are
         try:
-            found |= zip(positions, _category(task, backbone, expert, data, index, positions), strict=True)
+            found |= _category(task, backbone, expert, data, index, parts)
         except UserError as error:
             raise type(error)(f"{index.name}, category {category}: {error}") from None
     return Studied(found, task.device)
@@ -66,19 +68,23 @@ def _category(
     expert: nn.Module,
     data: DomainData,
     index: Index,
-    positions: list[int],
-) -> list[Verdict]:
-    """The verdict on each sample of a category."""
+    parts: list[list[int]],
+) -> dict[int, Verdict]:
+    """The verdict on each sample of a category by position, which is studied in ``parts``."""
     reads, mode, size = traits.of(expert).reads, data.config.model.crops, backbone.image_size
     views: list[int] = []  # of each sample
     crops: list[int] = []  # of each view
-    for batch in data.studying(index, positions):
-        batch = task.transfer_batch_to_device(batch, task.device, 0)
-        owners = [i for i, count in enumerate(batch.views, len(views)) for _ in range(count)]
-        for start, end, seen in looked(backbone, batch, size, mode, reads):
-            expert.study(seen, batch.crops[start:end], owners[start:end])
-        views, crops = views + batch.views, crops + batch.crops
-    return _apart(expert.conclude(), views, crops)
+    for positions in parts:
+        for batch in data.studying(index, positions):
+            batch = task.transfer_batch_to_device(batch, task.device, 0)
+            owners = [i for i, count in enumerate(batch.views, len(views)) for _ in range(count)]
+            for start, end, seen in looked(backbone, batch, size, mode, reads):
+                expert.study(seen, batch.crops[start:end], owners[start:end])
+            views, crops = views + batch.views, crops + batch.crops
+        if len(parts) > 1:
+            expert.divide()
+    studied = [position for positions in parts for position in positions]
+    return dict(zip(studied, _apart(expert.conclude(), views, crops), strict=True))
 
 
 def _apart(verdict: Verdict, views: list[int], crops: list[int]) -> list[Verdict]:

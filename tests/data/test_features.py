@@ -31,7 +31,7 @@ def test_stored_batches_equal_recomputed_ones(index, tmp_path):
     backbone = fake.Backbone()
     store = builder(tmp_path, backbone, dtype="float32").build(index)
     keys = [(3, 1.0), (SHARD + 2, 1.0), (2 * SHARD + 4, 0.0)]
-    stored = collate([StoredSamples(index, store, keep=True)[k] for k in keys])
+    stored = collate([StoredSamples(index, store, 16, "base", keep=True)[k] for k in keys])
     raw = collate([RawSamples(index, 16, "base", keep=True)[k] for k in keys])
     found = backbone(raw.pixels)
     for ours, theirs in zip(

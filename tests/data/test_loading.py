@@ -102,7 +102,7 @@ def test_with_labels_of_samples_every_view_takes_its_samples(turned):
 
 def test_stored_samples_open_no_file_unless_they_are_kept(flat, tmp_path):
     store = Builder(fake.Backbone(), "base", StoreConfig(path=str(tmp_path / "store"), dtype="float32"), 0).build(flat)
-    kept, bare = (collate([StoredSamples(flat, store, keep)[(1, 1.0)]]) for keep in (True, False))
+    kept, bare = (collate([StoredSamples(flat, store, 16, "base", keep)[(1, 1.0)]]) for keep in (True, False))
     raw = collate([RawSamples(flat, 16, "base", keep=True)[(1, 1.0)]])
     found = fake.Backbone()(raw.pixels)
     for batch in (kept, bare):
@@ -111,8 +111,22 @@ def test_stored_samples_open_no_file_unless_they_are_kept(flat, tmp_path):
     assert_array_equal(kept.samples[0].views, raw.samples[0].views)
     for path in (tmp_path / "flat").iterdir():
         path.unlink()
-    assert_close(tensors(collate([StoredSamples(flat, store, False)[(1, 1.0)]]).features), tensors(found))
-    assert len(StoredSamples(flat, store, False)) == 5
+    assert_close(tensors(collate([StoredSamples(flat, store, 16, "base", False)[(1, 1.0)]]).features), tensors(found))
+    assert len(StoredSamples(flat, store, 16, "base", False)) == 5
+
+
+def test_stored_samples_have_the_masks_of_raw_ones_and_open_no_file_that_has_none(flat, tmp_path):
+    store = Builder(fake.Backbone(), "base", StoreConfig(path=str(tmp_path / "store"), dtype="float32"), 0).build(flat)
+    keys = [(1, 1.0), (2, 1.0)]
+    raw = collate([RawSamples(flat, 16, "base", keep=False, masks=True)[key] for key in keys])
+    stored = collate([StoredSamples(flat, store, 16, "base", keep=False, masks=True)[key] for key in keys])
+    assert_array_equal(stored.masks, raw.masks)
+    assert stored.masks[0].any() and stored.samples == [] and stored.pixels is None
+    bare = dataclasses.replace(flat, records=[dataclasses.replace(r, truth_path=None) for r in flat.records])
+    for path in (tmp_path / "flat").iterdir():
+        path.unlink()
+    data = StoredSamples(bare, store, 16, "base", keep=False, masks=True)
+    assert [np.unique(data[key]["masks"]).tolist() for key in keys] == [[-1], [0]]
 
 
 def test_joined_sets_are_addressed_by_one_position(flat, turned):

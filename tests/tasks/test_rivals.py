@@ -94,7 +94,11 @@ def test_the_probe_is_fitted_and_its_options_are_part_of_its_name(root):
     found = fitted(root, "model.expert.name=linear_probe", "model.expert.options.l2=10")
     assert load([found])[0].model == "linear_probe (l2 10), base crops, views top3"
     content = trained.read(found / "expert.ckpt")
-    assert content["state_dict"]["expert.weight"].abs().sum() > 0
+    assert content["state_dict"]["expert.weight"].abs().sum(1).min() > 0  # of both layers
+    assert load([found])[0].selection.startswith(
+        "one pass over the training samples, nothing was selected; maps taught by"
+    )
+    assert content[trained.KEY]["selection"]["words"] == load([found])[0].selection
     assert content[trained.KEY]["trained_on"][0]["name"] == "parts"
 
 
@@ -110,6 +114,12 @@ def test_what_never_learns_is_tested_without_train_sets_or_checkpoint(root, musc
     assert "expert      nothing to train" in told and "transductive" in told and "\ntrain" not in told
 
 
+def test_subsets_are_other_scores_and_part_of_the_name(root, musc):
+    found = new_run(root, lambda path: main(["test", path, "model.expert.name=musc", "model.expert.options.subsets=2"]))
+    assert load([found])[0].model.startswith("musc (subsets 2), ")
+    assert numbers(found).keys() == numbers(musc).keys() and numbers(found) != numbers(musc)
+
+
 def test_a_transductive_checkpoint_scores_no_single_file(root, musc, capsys):
     (picture, *_) = sorted((root / "target").glob("*/test/*/*.png"))
     assert main(["predict", "--checkpoint", str(musc / "expert.ckpt"), "--out", str(root / "no"), str(picture)]) == 2
@@ -120,7 +130,7 @@ def test_a_transductive_checkpoint_scores_no_single_file(root, musc, capsys):
 def test_options_that_cannot_be_are_one_line(root, capsys):
     path = str(root / "rivals.yaml")
     assert main(["test", path, "model.expert.name=musc", "model.expert.options.degrees=[2]"]) == 2
-    assert "sides of neighbourhoods are odd" in capsys.readouterr().err
+    assert "write a list of whole numbers, each of 1 or more, and odd" in capsys.readouterr().err
     assert main(["check", path, "model.expert.options.features=both"]) == 2
     assert "write one of levels, final, not 'both'" in capsys.readouterr().err
     assert main(["test", path]) == 2

@@ -47,9 +47,9 @@ def look_twice(
 
 
 @register("expert", "linear_probe")
-@declare(fits="once", seeded=False)
+@declare(fits="once", masks=True, seeded=False)
 def linear_probe(width: int, patches: int, levels: int, l2: Annotated[float, "(0, inf)"] = 1.0) -> LinearProbe:
-    """One linear layer on the mean final patch, fitted to the labels of the train sets; its parts are the map.
+    """A linear layer on the mean final patch, fitted to labels; one on patches, fitted to masks where there are any.
 
     Args:
         width: channels of the backbone's features, C.
@@ -98,6 +98,8 @@ def musc(
     degrees: list[Annotated[int, "[1, inf) odd"]] = [1, 3, 5],  # noqa: B006, read only
     share: Annotated[float, "(0, 1]"] = 0.3,
     neighbours: list[Annotated[int, "[1, inf)"]] = [1, 2, 3],  # noqa: B006, read only
+    subsets: Annotated[int, "[1, inf)"] = 1,
+    largest: Annotated[int, "[2, inf)"] | None = None,
     limit_mib: Annotated[int, "[1, inf)"] = 4096,
 ) -> MuSc:
     """MuSc: the samples of a category of a test set score each other, without labels and without training.
@@ -109,11 +111,13 @@ def musc(
         degrees: sides of the neighbourhoods that patches are averaged over.
         share: of the other images, those that match a patch best, whose distances are averaged.
         neighbours: counts of the most similar images that an image's score is averaged over.
-        limit_mib: most that the features of a category may take in memory.
+        subsets: parts of a category that are scored apart, which takes so many times less memory and time.
+        largest: samples of a part; of a category with more there are as many parts as it takes.
+        limit_mib: most that a subset of a category, its features and their similarities, may take in memory.
     """
     from framework.models.experts.musc import MuSc
 
-    return MuSc(width, patches, levels, degrees, share, neighbours, limit_mib)
+    return MuSc(width, patches, levels, degrees, share, neighbours, subsets, largest, limit_mib)
 
 
 @register("expert", "winclip")

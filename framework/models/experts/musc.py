@@ -27,11 +27,14 @@ class MuSc(nn.Module):
     Distances between unit vectors lie in [0, 2], so half a distance is in [0, 1]: maps and scores are that, which
     needs no data-dependent scale and cannot saturate.
 
+    With ``subsets``, step 2 matches a patch with the other images of its subset alone; step 3 is that of all images.
+
     Source: Li, Huang, Xue, Zhou, ICLR 2024, arXiv 2401.16753, and its code (xrli-U/MuSc), whose choices are the
-    defaults here. We differ where a sample is several views (they do not score each other; an image of the paper is a
-    view with all its crops), in the vector of a whole image (mean of its final patches: no class token crosses our
-    backbones; negative cosines count 0), and in what is left out because it changes no order: stretching scores to
-    0..1 before step 3, enlarging maps before their maximum is taken.
+    defaults here. We differ in the subsets (every so many-th sample, in the order of the set; there, ``divide_num``, a
+    shuffle within each kind of defect, which looks at labels), where a sample is several views (they do not score each
+    other; an image of the paper is a view with all its crops), in the vector of a whole image (mean of its final
+    patches: no class token crosses our backbones; negative cosines count 0), and in what is left out because it changes
+    no order: stretching scores to 0..1 before step 3, enlarging maps before their maximum is taken.
 
     Args:
         width: channels of the features, C.
@@ -40,10 +43,12 @@ class MuSc(nn.Module):
         degrees: sides of the neighbourhoods, in patches, odd.
         share: of the other images, those that match best, in (0, 1].
         neighbours: counts k of step 3; 1 alone leaves the scores as they are.
-        limit_mib: most memory that the features of a category may take.
+        subsets: parts of a category that are scored apart, at least 1; a part has two samples or more.
+        largest: samples of a part at most, 2 or more: a larger category has more parts; None: of any size.
+        limit_mib: most memory that a subset, its features and their similarities, may take.
 
     Raises:
-        UserError: an even degree, or a share out of range.
+        UserError: an even degree, or a number out of range.
     """
 
     def __init__(
@@ -54,6 +59,8 @@ class MuSc(nn.Module):
         degrees: list[int],
         share: float,
         neighbours: list[int],
+        subsets: int,
+        largest: int | None,
         limit_mib: int,
     ) -> None:
         super().__init__()
@@ -65,9 +72,13 @@ class MuSc(nn.Module):
             raise UserError(
                 f"model.expert.options: share lies in (0, 1], neighbours are 1 or more, not {share:g} and {neighbours}."
             )
+        if subsets < 1 or (largest is not None and largest < 2):
+            raise UserError(
+                f"model.expert.options: subsets is 1 or more, largest 2 or more, not {subsets} and {largest}."
+            )
         self.width, self.patches, self.levels = width, patches, levels
-        self.degrees, self.share, self.neighbours, self.limit_mib = degrees, share, neighbours, limit_mib
-        self.grid = (0, 0)
+        self.degrees, self.share, self.neighbours = degrees, share, neighbours
+        self.subsets, self.largest, self.limit_mib, self.grid = subsets, largest, limit_mib, (0, 0)
         self._forget()
 
     def forward(self, features: Features, crops: list[int]) -> Verdict:
@@ -78,6 +89,10 @@ class MuSc(nn.Module):
         """
         raise UserError("musc scores the samples of a whole set against each other, so it cannot score one alone.")
 
+    def parts(self, samples: int) -> int:
+        """In how many parts a category of so many samples is scored, see ``traits.Transductive``."""
+        return max(self.subsets, -(-samples // self.largest) if self.largest else 1)
+
     def study(self, features: Features, crops: list[int], samples: list[int]) -> None:
         """Keep the features of some views of a category.
 
@@ -87,21 +102,34 @@ class MuSc(nn.Module):
             samples: the sample that each of the M views belongs to.
 
         Raises:
-            UserError: the category takes more memory than ``limit_mib``.
+            UserError: the subset takes more memory than ``limit_mib``.
         """
         level = torch.stack(features.levels).float()  # (L, N, P, C)
-        self._taken += level.numel() * 4
-        if self._taken > self.limit_mib * MIB:
+        self._crops += crops
+        self._samples += samples
+        patches = sum(self._crops) * level.shape[2]
+        if 4 * patches * (len(level) * self.width + len(self._crops)) > self.limit_mib * MIB:
             raise UserError(
-                f"musc keeps all features of a category, which take more than {self.limit_mib} MiB. Set "
-                "model.expert.options.limit_mib higher, or take model.crops=base, fewer blocks or smaller images."
+                "musc keeps all features of a category and the similarities of its views, which take more than "
+                f"{self.limit_mib} MiB. Set model.expert.options.limit_mib higher, or model.expert.options.subsets to "
+                f"{2 * self.subsets} or more, or take model.crops=base, fewer blocks or smaller images."
             )
         self._kept.append(level.cpu())
         self._whole.append(mean_of_views(features.final.float().mean(1), crops).cpu())
-        self._device = features.final.device
-        self._crops += crops
-        self._samples += samples
-        self.grid = features.grid
+        self._device, self.grid = features.final.device, features.grid
+
+    def divide(self) -> None:
+        """Score what was studied since the last subset, and forget its features.
+
+        Raises:
+            UserError: a single sample, which nothing can be matched with.
+        """
+        if len(set(self._samples)) < 2:
+            raise UserError("a single sample, which musc has nothing to compare with. Test on two or more.")
+        kept, crops, samples = torch.cat(self._kept, 1), self._crops, self._samples
+        self._maps.append(mutual_scores(kept, self.grid, crops, samples, self.degrees, self.share, self._device))
+        self._scores += [part.max() for part in self._maps[-1].split(crops)]
+        self._begin()
 
     def conclude(self) -> Verdict:
         """Score all views that were studied, and forget them.
@@ -110,23 +138,25 @@ class MuSc(nn.Module):
             logits ``(M,)``, maps ``(N, rows, columns)``, tokens ``(N, 0, C)`` and summary ``(M, C)``, on the CPU.
 
         Raises:
-            UserError: a single sample, which nothing can be matched with.
+            UserError: see ``divide``.
         """
-        if len(set(self._samples)) < 2:
-            raise UserError("a single sample, which musc has nothing to compare with. Test on two or more.")
-        kept, whole, crops, samples = torch.cat(self._kept, 1), torch.cat(self._whole), self._crops, self._samples
+        if self._kept or not self._maps:
+            self.divide()
+        maps, whole, scores = torch.cat(self._maps), torch.cat(self._whole), torch.stack(self._scores)
         self._forget()
-        maps = mutual_scores(kept, self.grid, crops, samples, self.degrees, self.share, self._device)
-        scores = torch.stack([part.max() for part in maps.split(crops)])
         scores = consistent(scores, F.normalize(whole, dim=-1), self.neighbours)
         logits = (scores / FARTHEST).logit(eps=LEAST)
         tokens = whole.new_zeros(len(maps), 0, self.width)
         return Verdict(logits, (maps / FARTHEST).clamp(0, 1).unflatten(1, self.grid), tokens, whole)
 
     def _forget(self) -> None:
-        self._kept: list[Tensor] = []  # (L, n, P, C) each
         self._whole: list[Tensor] = []  # (m, C) each
-        self._crops: list[int] = []
-        self._samples: list[int] = []
-        self._taken = 0  # bytes
+        self._maps: list[Tensor] = []  # (n, P) of each subset that was scored
+        self._scores: list[Tensor] = []  # of the views of these
         self._device = torch.device("cpu")  # that computes
+        self._begin()
+
+    def _begin(self) -> None:
+        self._kept: list[Tensor] = []  # (L, n, P, C) each, of the subset that is studied
+        self._crops: list[int] = []  # of its views
+        self._samples: list[int] = []  # that they belong to

@@ -20,7 +20,7 @@ def mutual_scores(
     share: float,
     device: torch.device,
 ) -> Tensor:
-    """LNAMD and MSM of MuSc, see there; of several ranks each scores its share of the views.
+    """LNAMD and MSM of MuSc, see there; several ranks share the levels and degrees.
 
     Args:
         kept: ``(L, N, P, C)``, levels of all crops, on the CPU.
@@ -29,28 +29,25 @@ def mutual_scores(
         samples: the sample of each view; at least two.
         degrees: sides of the neighbourhoods.
         share: of the views of other samples, those whose distances are averaged.
-        device: that computes; it holds one level at a time.
+        device: that computes; it holds one level at a time, and ``(M, N * P)`` similarities.
 
     Returns:
         ``(N, P)`` float32 in [0, 2], on the CPU.
     """
     together = dist.is_available() and dist.is_initialized()
     rank, ranks = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
-    mine, patches = range(rank, len(crops), ranks), kept.shape[2]
-    totals = {view: torch.zeros(crops[view] * patches) for view in mine}
-    owner = torch.tensor(samples)
-    for level in kept:
-        for degree in degrees:
-            found = aggregated(level.to(device), grid, degree)
-            for view in mine:
-                others = (owner != owner[view]).to(device)  # (M,)
-                totals[view] += interval_mean(distances(found, crops, view)[:, others], share).cpu()
+    jobs = [(level, degree) for level in range(len(kept)) for degree in degrees]
+    scores: dict[int, Tensor] = {}
+    for job in range(rank, len(jobs), ranks):
+        level, degree = jobs[job]
+        found = aggregated(kept[level].to(device), grid, degree)
+        scores[job] = scored(closest(found, crops, samples), found.shape[1], crops, samples, share).cpu()
     if together:
         parts: list[dict[int, Tensor]] = [{} for _ in range(ranks)]
-        dist.all_gather_object(parts, totals)
-        totals = {view: total for part in parts for view, total in part.items()}
-    summed = torch.cat([totals[view] for view in range(len(crops))])
-    return summed.unflatten(0, (-1, patches)) / (len(kept) * len(degrees))
+        dist.all_gather_object(parts, scores)
+        scores = {job: own for part in parts for job, own in part.items()}
+    summed = torch.stack([scores[job] for job in range(len(jobs))]).sum(0)  # in one order, whoever scored
+    return summed.unflatten(0, kept.shape[1:3]) / len(jobs)
 
 
 def aggregated(level: Tensor, grid: tuple[int, int], degree: int) -> Tensor:
@@ -70,23 +67,43 @@ def aggregated(level: Tensor, grid: tuple[int, int], degree: int) -> Tensor:
     return F.normalize(pooled.flatten(2).mT, dim=-1)
 
 
-def distances(found: Tensor, crops: list[int], view: int) -> Tensor:
-    """From each patch of a view to the nearest patch of every view.
+def closest(found: Tensor, crops: list[int], samples: list[int]) -> Tensor:
+    """Of each patch the cosine with the most similar patch of every view; each pair of views is multiplied once.
 
     Args:
         found: ``(N, P, C)`` of unit length.
         crops: crops of each of M views; sums to N.
-        view: which view asks.
+        samples: the sample of each view.
 
     Returns:
-        ``(crops[view] * P, M)`` in [0, 2].
+        ``(M, N * P)``; -1 between views of one sample, which nobody asks for.
     """
-    first = sum(crops[:view])
-    asking = found[first : first + crops[view]].flatten(0, 1)  # (q, C)
-    at_once = max(1, CHUNK // (len(asking) * found.shape[1]))  # crops
-    nearest = [(asking @ part.flatten(0, 1).mT).unflatten(1, part.shape[:2]).amax(2) for part in found.split(at_once)]
-    cosines = torch.stack([own.amax(1) for own in torch.cat(nearest, 1).split(crops, 1)], 1)  # (q, M)
-    return (2 - 2 * cosines).clamp_min(0).sqrt()
+    patches, first = found.shape[1], 0
+    table = found.new_full((len(crops), len(found) * patches), -1)
+    for view, own in enumerate(crops):
+        last, rows = first + own, slice(first * patches, (first + own) * patches)
+        first, after = last, next((j for j in range(view, len(crops)) if samples[j] != samples[view]), len(crops))
+        if after == len(crops):
+            continue
+        start = last + sum(crops[view + 1 : after])
+        asking, parts = found[last - own : last].flatten(0, 1), []  # (q, C)
+        for part in found[start:].split(max(1, CHUNK // (own * patches**2))):
+            alike = asking @ part.flatten(0, 1).mT  # (q, n * P), at most CHUNK of them where a crop is
+            table[view, start * patches : (start + len(part)) * patches] = alike.amax(0)
+            parts.append(alike.unflatten(1, part.shape[:2]).amax(2))  # (q, n)
+            start += len(part)
+        by_view = torch.cat(parts, 1).split(crops[after:], 1)
+        table[after:, rows] = torch.stack([each.amax(1) for each in by_view])
+    return table
+
+
+def scored(table: Tensor, patches: int, crops: list[int], samples: list[int], share: float) -> Tensor:
+    """MSM: ``(M, N * P)`` cosines -> ``(N * P,)``, how far each patch lies from its like in the views of others."""
+    owner, parts, found = torch.tensor(samples, device=table.device), table.split([n * patches for n in crops], 1), []
+    for view, own in enumerate(parts):
+        others = own[owner != owner[view]].mT  # (q, views of others)
+        found.append(interval_mean((2 - 2 * others).clamp_min(0).sqrt(), share))
+    return torch.cat(found)
 
 
 def interval_mean(distances: Tensor, share: float) -> Tensor:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from framework.errors import UserError
+from framework.models.experts.choice import Choice
 from framework.models.experts.coreset import coreset, nearest
 from framework.types import Features, Verdict
 
@@ -94,15 +94,10 @@ class NearestNormal(nn.Module):
         """Keep the patches of normal views: those whose target is 0. See ``traits.Once``."""
         found = self._vectors(features)
         for part, target in zip(found.split(crops), targets.tolist(), strict=True):
-            if target > 0:
-                continue
-            own = part.flatten(0, 1).cpu()  # (n, D)
-            self._kept.append(own)
-            self._lots.append(self._random.random(len(own)))
-            self._views.append(np.full(len(own), self._seen))
-            self._seen += 1
-            if sum(map(len, self._kept)) > 2 * self.most:
-                self._thin()
+            if target == 0:
+                own = part.flatten(0, 1)  # (n, D)
+                self._kept.add(own, torch.full((len(own),), self._views))
+                self._views += 1
 
     def settle(self) -> None:
         """Make the bank and the scale.
@@ -110,26 +105,16 @@ class NearestNormal(nn.Module):
         Raises:
             UserError: no view was normal.
         """
-        if not self._kept:
+        if not len(self._kept):
             raise UserError("nearest_normal needs normal samples, and the train sets have none. Add some.")
-        self._thin()
-        bank, views = self._kept[0].to(self.scale.device), torch.from_numpy(self._views[0]).to(self.scale.device)
+        bank, views = (kept.to(self.scale.device) for kept in self._kept.taken())
         self.scale = _scale(bank, views)
         self.bank = bank if self.keep == 1 else bank[coreset(bank, max(1, round(self.keep * len(bank))))]
         self._begin()
 
     def _begin(self) -> None:
-        self._kept: list[Tensor] = []
-        self._lots: list[np.ndarray] = []  # a random number for each patch: the lowest stay
-        self._views: list[np.ndarray] = []  # the view of each patch
-        self._seen = 0
-        self._random = np.random.default_rng(0)
-
-    def _thin(self) -> None:
-        """Of what is kept the patches with the lowest lots, in their order: the same whatever came in one call."""
-        kept, lots, views = torch.cat(self._kept), np.concatenate(self._lots), np.concatenate(self._views)
-        chosen = np.sort(np.argsort(lots, kind="stable")[: self.most])
-        self._kept, self._lots, self._views = [kept[torch.from_numpy(chosen)]], [lots[chosen]], [views[chosen]]
+        self._kept = Choice(self.most)
+        self._views = 0  # seen so far: the number of a view is the mark of its patches
 
     def _vectors(self, features: Features) -> Tensor:
         """``(N, P, D)`` float32 of unit length."""

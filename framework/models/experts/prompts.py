@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # Compositional prompt ensemble of WinCLIP (Jeong et al., CVPR 2023, arXiv 2303.14814, supplement): each state in each
 # template. The list of anomalib and of zqhang/Accurate-WinCLIP-pytorch lacks "a cropped photo of a" and "a jpeg
 # corrupted photo of a", and has one template twice.
@@ -45,13 +47,17 @@ OBJECT = "object"  # what a thing without a name is called
 def words(category: str, names: dict[str, str]) -> str:
     """What a category is called in a sentence: as ``names`` says, else its own name, "metal_nut" as "metal nut".
 
+    "CandyCane" is "Candy Cane". Clouds and scans have no sentences of their own: a cloud is called by its object, a
+    scan by its organ, as MVFA (CVPR 2024) does.
+
     Of a nested one ("line_2/metal_nut") the last part is its name. A category whose name says nothing ("", "01") is
     called "object". Names that nobody uses (pcb1, macaroni2) are the user's to replace; papers differ in what they
     write there.
     """
     if category in names:
         return names[category]
-    own = " ".join(category.rpartition("/")[2].replace("_", " ").split())
+    own = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", category.rpartition("/")[2])
+    own = " ".join(own.replace("_", " ").split())
     return own if any(letter.isalpha() for letter in own) else OBJECT
 
 

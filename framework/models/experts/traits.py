@@ -33,7 +33,8 @@ class Traits:
         reads: "features" of the backbone, or "pixels": ``(N, 3, S, S)`` uint8 crops in their place.
         needs: which samples the train sets must have: "both" classes, or "normal" ones.
         categories: ``forward`` takes a third argument, the category of each of M views, "" where it has none.
-        masks: it reads pixels and trains on their truth, by losses and an optimizer of its own, see ``Taught``.
+        masks: it trains on the truth of pixels: by gradient with pixels, losses and an optimizer of its own, see
+            ``Taught``; once, by a fourth argument of ``observe``.
         seeded: another seed makes another expert; without it a matrix trains it with one.
     """
 
@@ -64,15 +65,19 @@ class Taught(Protocol):
 
 
 class Once(Protocol):
-    """An expert that is fitted by one pass. Every rank passes over all samples, so ranks end in the same state."""
+    """An expert that is fitted by one pass. Every rank passes over all samples, so ranks end in the same state.
 
-    def observe(self, looked: Features | Tensor, crops: list[int], targets: Tensor) -> None:
+    It may have ``told: str``, once settled: what of the training sets it made use of, for the card and the rows.
+    """
+
+    def observe(self, looked: Features | Tensor, crops: list[int], targets: Tensor, *masks: Tensor) -> None:
         """Some views of the training sets, in the order of the sets; called until all were shown.
 
         Args:
             looked: features of N crops, or their pixels, see ``Traits.reads``.
             crops: crops of each of M views; sums to N.
             targets: ``(M,)`` in [0, 1], what each view should score.
+            masks: where the traits say so, one: ``(N, S, S)`` int8 of the crops, as ``Batch.masks``.
         """
         ...
 
@@ -82,15 +87,20 @@ class Once(Protocol):
 
 
 class Transductive(Protocol):
-    """An expert that is shown all samples of a category before it judges one. Its ``forward`` is not called."""
+    """An expert that is shown all samples of a category before it judges one. Its ``forward`` is not called.
+
+    One with ``parts(samples: int) -> int``, in how many parts it wants a category of so many samples, is shown every
+    so many-th sample, then ``divide()`` is called, then the others likewise, each part followed by it: so it keeps a
+    part at a time. All that was studied is then concluded. Parts are fewer where one would have less than two samples.
+    """
 
     def study(self, looked: Features | Tensor, crops: list[int], samples: list[int]) -> None:
-        """Some views of one category, in the order of the set; called until all were shown, on every rank with all.
+        """Some views of a category, in the order of the set or subset; called until all were shown, on every rank.
 
         Args:
             looked: features of N crops, or their pixels, see ``Traits.reads``.
             crops: crops of each of M views; sums to N.
-            samples: the sample (0, 1, ...) that each of the M views belongs to.
+            samples: the sample (0, 1, ..., as they are shown) that each of the M views belongs to.
         """
         ...
 

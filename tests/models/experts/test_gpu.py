@@ -37,11 +37,14 @@ def clip(tmp_path_factory):
 @pytest.mark.parametrize("module", [test_linear_probe, test_nearest_normal])
 def test_what_is_fitted_by_one_pass(module):
     crops, targets, verdicts = [1] * 8, [0.0, 1.0] * 4, []
-    found = module.features(8, seed=1)
+    found, masks = module.features(8, seed=1), torch.zeros(8, 4, 6, dtype=torch.int8)
+    masks[1::2, :2] = 1
     for place in (lambda x: x, moved):
         expert = test_linear_probe.LinearProbe(5, 0.5) if module is test_linear_probe else module.expert()
         expert = expert if place is not moved else expert.to(DEVICE)
-        expert.observe(place(found), crops, torch.tensor(targets))
+        shown = place(found)
+        known = (masks.to(shown.final.device),) if module is test_linear_probe else ()
+        expert.observe(shown, crops, torch.tensor(targets), *known)
         expert.settle()
         verdicts.append(expert(place(module.features(3, seed=2)), [1, 2]))
     assert verdicts[1].logits.device.type == DEVICE

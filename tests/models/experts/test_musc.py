@@ -15,7 +15,7 @@ from framework.types import Features
 
 WIDTH, LEVELS, GRID = 4, 2, (3, 2)
 PATCHES = GRID[0] * GRID[1]
-DEFAULTS = {"degrees": [1, 3], "share": 0.3, "neighbours": [1, 2, 3], "limit_mib": 1}
+DEFAULTS = {"degrees": [1, 3], "share": 0.3, "neighbours": [1, 2, 3], "subsets": 1, "largest": None, "limit_mib": 1}
 
 
 def features(crops, seed=0):
@@ -95,6 +95,36 @@ def test_it_is_what_the_paper_says(crops, samples, share):
     assert verdict.maps.shape == (sum(crops), *GRID) and verdict.summary.shape == (len(crops), WIDTH)
 
 
+def test_subsets_are_scored_apart_and_made_consistent_together():
+    shown, crops, samples = features(9), [1, 2, 1, 1, 1, 2, 1], [0, 1, 2, 2, 3, 4, 5]
+    made, maps = expert(share=0.7, subsets=2), []
+    for views in (slice(0, 4), slice(4, 7)):
+        first, last = sum(crops[: views.start]), sum(crops[: views.stop])
+        part = Features([level[first:last] for level in shown.levels], shown.final[first:last], GRID)
+        made.study(part, crops[views], samples[views])
+        made.divide()
+        maps.append(by_hand(part, crops[views], samples[views], [1, 3], 0.7, [1])[0])
+    verdict, joined = made.conclude(), np.concatenate(maps)
+    spans = list(pairwise(np.cumsum([0, *crops])))
+    whole = np.stack([shown.final[a:b].double().numpy().mean((0, 1)) for a, b in spans])
+    scores = rscin(np.array([joined[a:b].max() for a, b in spans]), whole, [1, 2, 3])
+    assert_allclose(verdict.maps.flatten(1), joined / 2, atol=1e-6)
+    assert_allclose(verdict.logits, logit(scores / 2), atol=1e-5)
+
+
+def test_a_large_category_has_as_many_parts_as_it_takes():
+    assert [expert(largest=250).parts(n) for n in (1, 250, 251, 3000)] == [1, 1, 2, 12]
+    assert [expert(subsets=3, largest=250).parts(n) for n in (10, 3000)] == [3, 12]
+    assert expert(subsets=3).parts(10**6) == 3
+
+
+def test_views_of_a_sample_that_lie_apart_do_not_score_each_other():
+    shown, crops, samples = features(5), [1] * 5, [0, 1, 0, 2, 1]
+    made = expert(share=1.0)
+    made.study(shown, crops, samples)
+    assert_allclose(made.conclude().maps.flatten(1), by_hand(shown, crops, samples, [1, 3], 1.0, [1])[0] / 2, atol=1e-6)
+
+
 def test_what_came_in_one_call_and_how_much_is_held_at_once_change_nothing(monkeypatch):
     shown = features(6)
     whole, parts = expert(), expert()
@@ -128,5 +158,9 @@ def test_mistakes_are_told():
     alone.study(features(2), [1, 1], [0, 0])
     with pytest.raises(UserError, match="a single sample"):
         alone.conclude()
-    with pytest.raises(UserError, match="more than 1 MiB"):
+    with pytest.raises(UserError, match="subsets is 1 or more, largest 2 or more, not 0 and None"):
+        expert(subsets=0)
+    with pytest.raises(UserError, match="not 1 and 1"):
+        expert(largest=1)
+    with pytest.raises(UserError, match=r"more than 1 MiB.*options\.subsets to 2 or more"):
         expert().study(features(6000), [1] * 6000, list(range(6000)))

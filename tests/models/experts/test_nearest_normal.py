@@ -33,7 +33,7 @@ def expert(**options):
 
 def fitted(found, targets, at_once=1, most=0, **options):
     made = expert(**options)
-    made.most = most or made.most
+    made._kept.most = most or made.most
     for start in range(0, len(targets), at_once):
         end = min(start + at_once, len(targets))
         made.observe(part(found, start, end), [1] * (end - start), torch.tensor(targets[start:end]))

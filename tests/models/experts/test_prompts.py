@@ -32,6 +32,8 @@ def test_every_state_stands_in_every_template():
         ("", "object"),
         ("pcb1", "printed board"),
         ("Woven_001", "Woven 001"),
+        ("CandyCane", "Candy Cane"),
+        ("brain", "brain"),
     ],
 )
 def test_what_a_category_is_called(category, called):

@@ -16,7 +16,7 @@ from framework.plan import check_names
 
 def test_those_of_the_project():
     assert traits.named("look_twice") == Traits()
-    assert traits.named("linear_probe") == Traits("once", seeded=False)
+    assert traits.named("linear_probe") == Traits("once", masks=True, seeded=False)
     assert traits.named("nearest_normal") == Traits("once", needs="normal", seeded=False)
     assert traits.named("musc") == Traits("never", transductive=True)
     assert {traits.given(name) for name in ("look_twice", "linear_probe", "nearest_normal", "musc")} == {3}
