@@ -22,6 +22,10 @@ def test_every_line_of_several_methods_says_which_it_is():
     models = ("look_twice, base crops, views top3", "musc, base crops, views top3")
     rows = [row(model=models[0]), row(trained_on=NOTHING, model=models[1]), row(model=CONTROL + "size")]
     assert named(*rows) == ["parts · look_twice", f"{NOTHING} · musc", CONTROL + "size"]
+    assert named(row(), row(trained_on="cups", backbone="siglip", model="other")) == [
+        "parts · look_twice",
+        "cups · other",
+    ]
     assert named(row(), row(backbone="siglip"), row(trained_on="cups")) == [
         "parts · embedded",
         "parts · siglip",
@@ -29,12 +33,15 @@ def test_every_line_of_several_methods_says_which_it_is():
     ]
 
 
-def test_a_model_is_whole_where_its_parts_do_not_match():
-    assert named(row(model="a, anyres crops"), row(model="b")) == ["parts · a, anyres crops", "parts · b"]
-    assert named(row(model="a, base crops, mean"), row(model="b, anyres crops, mean")) == [
-        "parts · a, base crops",
-        "parts · b, anyres crops",
-    ]
+def test_a_model_is_called_by_the_first_parts_that_tell_it_from_the_others():
+    def models(*names):
+        return [name.removeprefix("parts · ") for name in named(*(row(model=name) for name in names))]
+
+    assert models("a, anyres crops, mean", "b, base crops, mean") == ["a", "b"]
+    assert models("a, anyres crops, mean", "a, base crops, mean") == ["anyres crops", "base crops"]
+    assert models("a, x, mean", "a, y, mean", "b, x, mean") == ["a, x", "a, y", "b, x"]
+    assert models("a, x", "b") == ["a", "b"]
+    assert models("a, x", "a") == ["a, x", "a"]  # one has no part of its own
 
 
 def test_an_experiment_is_named_where_nothing_else_tells_two_methods_apart():
