@@ -228,6 +228,20 @@ def test_hostile_names_stay_text_and_nothing_makes_the_page_scroll_sideways(visi
     assert visit("window.evil === undefined && !document.querySelector('img[onerror]')")
 
 
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_a_cell_is_as_tall_as_its_line_and_holds_all_it_says(visit, tmp_path, size):
+    sets = [f"set{n}" for n in range(8)]  # many columns: low cells
+    long = "a method whose name takes several lines on a phone and on a desk that is no wider than this"
+    rows = [row(trained_on=long, tested_on=name, seed=seed, run=f"r{seed}") for name in sets for seed in range(3)]
+    path = tmp_path / "page.html"
+    path.write_text(page([*rows, row(tested_on="set0")], [], "Tall", []), encoding="utf-8")
+    visit.open(path, size=size)
+    assert "3 seeds" in " ".join(visit.texts("#board td button"))
+    every = "[...document.querySelectorAll('#board td button')].every"
+    assert visit(f"{every}(b => Math.abs(b.offsetHeight - b.closest('td').clientHeight) <= 1)")
+    assert visit(f"{every}(b => b.scrollHeight <= b.clientHeight)")
+
+
 def test_text_on_every_colour_of_both_themes_can_be_read(visit, board):
     visit.open(board)
     pairs = [
