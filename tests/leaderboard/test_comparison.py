@@ -213,7 +213,7 @@ def test_seeds_of_one_method_that_scored_other_samples_are_not_averaged():
 
 
 def test_each_set_of_a_run_is_looked_at_by_itself():
-    runs = [run(n, g, tested=t, noise=k) for k, (n, g) in enumerate([("a", 3), ("b", 1)]) for t in ("parts", "lids_")]
+    runs = [run(n, g, tested=t, noise=k) for k, (n, g) in enumerate([("a", 3), ("b", 1)]) for t in ("parts", "lid")]
     one = [
         (replace(made, run=made.trained_on), [line | {"run": made.trained_on} for line in own]) for made, own in runs
     ]
