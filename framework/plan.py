@@ -47,9 +47,10 @@ def plan(config: Config) -> str:
     if train:
         known = traits.named(model.expert.name)
         lines += _training(config, sum(len(i.records) for i in train)) if known.fits == "gradient" else []
-        if config.select.by == "source":
+        if config.select.by == "source" and known.fits != "never":
             share = f"{100 * config.select.share:g} % of the groups of each"
-            lines.append(f"selects     the best epoch by sample AUROC on {share} train set, held out")
+            what = "best epoch by sample AUROC" if known.fits == "gradient" else "threshold"
+            lines.append(f"selects     the {what} on {share} train set, held out")
         if known.reads == "features":
             lines.append(f"features    store.mode={config.store.mode} in {config.store.path}")
     lines += sets("test", test)

@@ -264,3 +264,11 @@ def test_mistakes_in_an_experiment_that_asks(parts, capsys, override, message):
     )
     assert message in mistake(capsys, "test", parts / "x.yaml", override)
     assert not (parts / "runs").exists()
+
+
+def test_check_says_what_the_held_out_part_selects(parts, capsys):
+    for expert, words in (("look_twice", "best epoch by sample AUROC"), ("linear_probe", "threshold"), ("musc", "")):
+        told = [f"model.expert.name={expert}", "select.by=source", "select.share=0.5"]
+        assert main(["check", str(parts / "x.yaml"), *told]) == 0
+        shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("selects")]
+        assert shown == [f"selects     the {words} on 50 % of the groups of each train set, held out"] * bool(words)

@@ -58,14 +58,14 @@ def stored_again(train: Sequence[Index], test: Sequence[Index]) -> list[str]:
     """
     lines = []
     for i, target in enumerate(test):
-        for source in (*train, *test[:i]):
+        for source, trained in (*((s, True) for s in train), *((s, False) for s in test[:i])):
             places, others = _places(target), set(_places(source))
             mine = {a for a, _ in _copies(target, source) if places[a] not in others}
             if not mine:
                 continue
             named = some([_first([target.records[a]], target) for a in sorted(mine)])
             again = f"{target.name}: {len(mine):,} of its {len(target.records):,} pictures are in {source.name} too, in"
-            what = "a test set as well" if source in test[:i] else "which is trained on, so its numbers are in-domain"
+            what = "which is trained on, so its numbers are in-domain" if trained else "a test set as well"
             lines.append(f"{again} other files ({named}): {what}.")
     return lines
 

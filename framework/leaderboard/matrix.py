@@ -14,7 +14,6 @@ from framework.leaderboard.rows import ALL, ANSWERS, LEGACY, LEVELS, METRICS, NO
 from framework.leaderboard.statistics.seeds import mean_interval
 
 BEST = "best control"  # a line of a table
-_method = attrgetter(*METHOD)  # what the rows of one line of a matrix share
 _measured = attrgetter(
     "tested_on", "views", "category", "level", "element", "metric"
 )  # what a control competes in, but for the kind

@@ -35,3 +35,9 @@ def test_a_link_to_the_folder_hides_nothing(tmp_path: Path) -> None:
 def test_no_name_can_be_read_in_a_checkpoint() -> None:
     (one,) = hashed(index("/a", "north/anna", "", "north/anna"))
     assert "anna" not in one and len(one.split("/")) == 2
+
+
+def test_a_group_that_is_called_as_a_folder_keeps_its_name() -> None:
+    whole, deep = index("/a", "anna", "anna/berta"), index("/a/anna/north", "berta", "anna")
+    assert related([origin(whole)], deep) == [True, True]
+    assert related([origin(deep)], whole) == [True, True]

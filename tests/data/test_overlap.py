@@ -128,6 +128,8 @@ def test_pictures_stored_again_are_told_between_sets_and_within_one(tmp_path: Pa
     )
     assert second == "u: 1 of its 1 pictures are in t too, in other files (d.bmp): a test set as well."
     assert stored_again([test], [test]) == []  # the same places
+    trained, second = stored_again([test], [test, again])  # one set is both, and equal to itself
+    assert trained.endswith("which is trained on, so its numbers are in-domain.") and second.endswith("as well.")
     assert within(test) == ["1 pair of its files show one picture, stored again: d.png = d.jpg."]
     lines = overlap(test, train)
     assert (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_rows import row, sample
+from scipy.stats import norm
 
 from framework.leaderboard.comparison import across, comparisons, ranks
 from framework.leaderboard.evidence import Saved
@@ -200,3 +203,48 @@ def test_what_runs_do_not_keep_is_not_compared(level, metric, why):
     runs = [(made, [line | {"run": made.run} for line in own]) for made, own in runs]
     (found,) = comparisons(*board(*runs, level=level, metric=metric))
     assert found.how.startswith(f"not compared: {why}") and found.samples == 0
+
+
+def test_seeds_of_one_method_that_scored_other_samples_are_not_averaged():
+    first, (second, lines) = run("a", 2), run("a", 2, seed=1)
+    matrix, samples = board(first, (second, [lines[0] | {"id": "x"}, *lines[1:]]), run("b", 1, noise=1))
+    (found,) = comparisons(matrix, samples)
+    assert found.how == "not compared: runs a-0-parts and a-1-parts scored other samples"
+
+
+def test_each_set_of_a_run_is_looked_at_by_itself():
+    runs = [run(n, g, tested=t, noise=k) for k, (n, g) in enumerate([("a", 3), ("b", 1)]) for t in ("parts", "lid")]
+    one = [
+        (replace(made, run=made.trained_on), [line | {"run": made.trained_on} for line in own]) for made, own in runs
+    ]
+    for apart, together in zip(comparisons(*board(*runs)), comparisons(*board(*one)), strict=True):
+        assert together == apart and together.samples == 90
+
+
+def test_the_verdict_is_that_of_the_whole_family():
+    gains = [("a", 1.6), ("b", 1.5), ("c", 1.2), ("d", 1.1), ("e", 0.9), ("f", 0.8)]
+    found = comparisons(*board(*(run(n, g, noise=k) for k, (n, g) in enumerate(gains))))
+    assert any(pair.p <= 0.05 < pair.adjusted for pair in found) and any(pair.adjusted <= 0.05 for pair in found)
+    assert all((pair.verdict == "cannot tell") == (pair.adjusted > 0.05) for pair in found)
+
+
+def test_seeds_of_either_method_count_alike():
+    varied = [(g, s) for s, g in enumerate((0.8, 2.0, 3.2))]
+    one, other = (
+        comparisons(
+            *board(*(run(a, g, seed=s, noise=5) for g, s in varied), *(run(b, 1.2, noise=1, seed=s) for s in range(3)))
+        )[0]
+        for a, b in ("ab", "ba")
+    )
+    assert one.difference == pytest.approx(-other.difference if (one.a, other.a) == ("a", "a") else None)
+    assert one.high - one.low == pytest.approx(other.high - other.low) and one.p == pytest.approx(other.p)
+
+
+def test_what_a_perfect_method_is_blind_to_adds_nothing_where_the_other_varies():
+    matrix, samples = board(run("a", 60), run("b", 1.5, noise=1))
+    (found,) = comparisons(matrix, samples)
+    saved = Saved(samples)
+    a, b = (saved.of(matrix.cells[name, "parts"]) for name in "ab")
+    assert a.blind > 0 == b.blind and not a.deviations.any()
+    reach = norm.ppf(0.975) * np.sqrt(np.square(b.deviations).sum())
+    assert found.low == pytest.approx(found.difference - reach)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_rows import row, sample
@@ -10,7 +12,7 @@ from framework.leaderboard import evidence
 from framework.leaderboard.comparison import comparisons
 from framework.leaderboard.evidence import Saved
 from framework.leaderboard.matrix import Cell, transfer_matrix
-from framework.leaderboard.statistics import auroc, delong_interval, draws, element_interval, sample_interval
+from framework.leaderboard.statistics import auroc, bootstrap, delong_interval, draws, element_interval, sample_interval
 from framework.metrics.fixed import f1, f1_interval
 from framework.metrics.intervals import dice_interval, sensitivity_interval
 from framework.metrics.regions import coarse
@@ -174,3 +176,33 @@ def test_of_many_plans_the_one_asked_for_longest_ago_goes():
     plans.of(["a", "b", "b", "d"], ["x"] * 4, both)
     assert plans.of(["a", "b", "c", "d"], ["x"] * 4, both) is first
     assert plans.of(["a", "b", "c", "d"], ["x", "x", "y", "y"], both) is not first
+
+
+def test_levels_of_one_run_are_looked_at_apart():
+    own = lines("a", 0.8)
+    saved = Saved(own)
+    for level, count in (("view", PATIENTS * SCANS * VIEWS), ("group", PATIENTS)):
+        found = saved.of(Cell((made("a", own, level, "ap"),)))
+        assert found.samples == count, level
+
+
+def test_the_variance_is_that_of_resamples_with_what_drawing_with_replacement_lacks_made_good():
+    own = lines("a", 0.8)
+    found = Saved(own).of(Cell((made("a", own, "view", "ap"),)))
+    groups = np.repeat([line["group"] for line in own], VIEWS)
+    logits, labels = (np.concatenate([np.frombuffer(line[n], k) for line in own]) for n, k in VIEWED)
+    values = bootstrap.sample_values(logits[None].astype(float), labels.astype(bool), ("ap",))
+    held = np.stack([labels == 0, labels == 1], 1)
+    drawn = draws.resampled(groups, None, held, values, evidence.RESAMPLES, evidence.SEED)
+    expected = np.var(drawn.values.reshape(-1)[1:], ddof=1) * drawn.units / (drawn.units - drawn.strata)
+    assert np.square(found.deviations).sum() == pytest.approx(expected, rel=1e-9)
+    assert found.freedom == drawn.units - drawn.strata == PATIENTS - 2  # whole patients, healthy ones apart
+
+
+def test_scans_of_a_run_that_does_not_say_which_they_are_are_all_samples_or_nobody_knows():
+    own = [line | {"found": None} for line in lines("a", 2.0)]
+    told = made("a", own, "element", "dice_best")
+    known = replace(told, normal=len(own) // 2, anomalous=len(own) // 2)
+    assert Saved(own).of(Cell((known,))).samples == len(own)
+    why = "run a keeps no scores of single scans, as runs of an older version"
+    assert Saved(own).of(Cell((replace(known, normal=3),))) == why

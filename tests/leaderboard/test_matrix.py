@@ -126,6 +126,13 @@ def test_a_control_stands_with_the_methods_that_saw_its_data_and_is_compared_wit
     assert reached([replace(old, value=0.5), new, cue]) == {new: cue}
 
 
+def test_a_control_whose_definition_no_method_on_its_data_has_stands_with_those_that_saw_its_data():
+    old, new = row(value=0.75), row(trained_on="cups", fingerprint="e" * 64, protocol="ranking/2", value=0.5)
+    cue = row(model=CONTROL + "size", protocol="ranking/2; large is anomalous")
+    matrix = transfer_matrix([old, new, cue], "auroc", "sample")
+    assert {t for line, t in matrix.cells if line.startswith(CONTROL)} == {"parts (data ffffff, ranking/1)"}
+
+
 def test_one_method_with_views_made_in_several_ways_has_a_line_for_each_in_one_column():
     cloud, rgb = (row(protocol=f"ranking/1{VIEWED}{way}", value=v) for way, v in (("cloud", 0.6), ("rgb", 0.8)))
     matrix = transfer_matrix([cloud, rgb, row(tested_on="cups", fingerprint="e" * 64)], "auroc", "sample")

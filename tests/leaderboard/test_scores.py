@@ -1,10 +1,12 @@
 """Saved scores on disk: read as asked for, the same as those in memory, nothing of a changed file."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from fake_rows import row, sample
 
 from framework.errors import UnreadableError
+from framework.leaderboard.columns import table, write, write_rows
 from framework.leaderboard.comparison import comparisons
 from framework.leaderboard.matrix import transfer_matrix
 from framework.leaderboard.scores import HEAVY, Held, Stored
@@ -55,6 +57,23 @@ def test_only_sets_on_which_methods_are_compared_are_read(tmp_path, monkeypatch)
     matrix = transfer_matrix([r for r in rows if (r.run, r.tested_on) != ("r2", "nuts")], "auroc", "sample")
     (pair,) = comparisons(matrix, scores)
     assert pair.tested == "parts" and sorted(asked) == [("r1", "parts"), ("r2", "parts")]
+
+
+def test_each_set_lies_in_a_row_group_of_its_own(tmp_path):
+    runs(tmp_path)
+    (path,) = (f for f in tmp_path.glob("*/samples.parquet") if "r1" in pq.read_table(f)["run"].to_pylist())
+    with pq.ParquetFile(path) as file:
+        groups = [file.read_row_group(i)["tested_on"].to_pylist() for i in range(file.num_row_groups)]
+    assert groups == [["nuts"] * 4, ["parts"] * 4]
+
+
+def test_of_a_file_of_several_runs_each_has_its_own(tmp_path):
+    lines = [sample(run=run, id=f"{i}", logit=float(i)) for run in ("r1", "r2") for i in range(3)]
+    (tmp_path / "both").mkdir()
+    write(table("samples", lines), tmp_path / "both" / "samples.parquet")
+    write_rows([row(run=run) for run in ("r1", "r2")], tmp_path / "both" / "rows.parquet")
+    stored = Stored([tmp_path])
+    assert stored.runs == {"r1", "r2"} and [line["run"] for line in stored.of("r2", "parts")] == ["r2"] * 3
 
 
 def test_a_run_in_two_folders_is_read_once(tmp_path):

@@ -83,3 +83,10 @@ def test_order_does_not_matter_and_one_sample_of_a_class_has_no_interval():
 
 def test_samples_of_one_group_are_not_independent_but_the_same_name_in_two_categories_is():
     assert independent(["1", "2", "1"], ["a", "a", "b"]) and not independent(["1", "2", "1"], ["a", "a", "a"])
+
+
+def test_what_a_perfect_category_is_blind_to_weighs_as_its_share_of_the_mean():
+    parts = [scores(0, gain=50), scores(1)]
+    values, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+    found = placed(values, labels, np.repeat(["a", "b"], 50))
+    assert found.blind == pytest.approx(placed(*parts[0], None).blind / 4) and found.blind > 0

@@ -77,3 +77,9 @@ def test_without_two_rates_there_is_none():
     edges = np.array([0.0, 1.0]), np.array([1.0, 2.0])
     assert aupro_lineage(np.array([5, 0]), np.array([0, 1.0]), *edges, (0.5, 0.5)) is None
     assert aupro_lineage(np.array([5, 5]), np.array([0, 1.0]), *edges, (-np.inf, 2.0)) is None
+
+
+def test_a_rate_of_exactly_the_limit_is_beyond_it():
+    at = np.array([0.0, 0.5, 1.0])  # the middle one is reached with 3 of 10 normal elements, the highest with none
+    assert aupro_lineage(np.array([7, 3, 0]), np.array([0, 0.5, 0.5]), at, at, (0.0, 1.0)) is None
+    assert aupro_lineage(np.array([8, 2, 0]), np.array([0, 0.5, 0.5]), at, at, (0.0, 1.0)) is not None

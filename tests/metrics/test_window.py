@@ -173,6 +173,27 @@ def test_edges_are_those_of_the_bins():
         assert (np.diff(low) >= 0).all()
 
 
+@pytest.mark.parametrize("exponent", [21, 22, 23])
+def test_a_bin_is_single_where_it_holds_one_float32(exponent):
+    """Around 2^22 of the finest LINE of such scores: halves, ones and twos are what float32 can tell there."""
+    start = (1 << exponent) - 2048
+    position, low, top, single = window.places(window.Axis(window.LINE, 0, start), 4096)
+    ring = position < 4096
+    following = np.nextafter(low[ring].astype(np.float32), np.float32(np.inf)).astype(np.float64)
+    assert np.array_equal(single[ring], following >= top[ring])
+
+
+def test_coarse_bins_between_edges_hold_like_shares_of_both_classes():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.arange(40000) % 4 == 0
+    scores = torch.randn(40000, generator=generator) * 3 + 2 * truth
+    curves = AnomalyCurves(["all"], "any", regions=True)
+    curves.update(scores, truth, truth.int())
+    place = np.searchsorted(curves.edges(0, bins=16), scores.numpy(), side="right")
+    both = [np.bincount(place[truth == side], minlength=16) / (truth == side).sum().item() for side in (0, 1)]
+    np.testing.assert_allclose(np.mean(both, 0), 1 / 16, atol=1e-3)
+
+
 def test_intervals_of_scores_of_unknown_range_are_those_of_their_probabilities():
     truth, noise = pictures(4, count=24, side=24)
     logits, regions = (6 * noise).astype(np.float32), numbered(truth).reshape(truth.shape)

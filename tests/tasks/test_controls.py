@@ -115,6 +115,12 @@ def test_each_category_has_the_direction_of_its_own_labels():
     assert made.note.endswith("; bright (brain) or dark (liver) is anomalous, chosen by the labels of each category")
 
 
+def test_a_control_that_tells_nothing_keeps_the_first_of_its_directions():
+    lines = [line("a", i, i > 1, bright=float(i % 2)) for i in range(4)]
+    made, _ = rows_of(lines)[f"control: {BRIGHTNESS}"]
+    assert made.curves["brain"].auroc == 0.5 and made.note.endswith("; bright is anomalous, chosen by the labels")
+
+
 def test_random_scores_follow_from_names_and_are_no_better_than_chance():
     lines = [line("a", i, i % 3 == 0) for i in range(600)]
     made, _ = rows_of(lines)["control: random"]

@@ -7,14 +7,14 @@ import shutil
 import numpy as np
 import pytest
 from fake_cli import EXPERIMENT, mistake, runs_of
-from fake_rows import row
+from fake_rows import row, sample
 
 from framework import registry
 from framework.cli import main
 from framework.leaderboard.matrix import newest
 from framework.leaderboard.store import load, load_samples, write_run
 from framework.tasks import definitions
-from framework.tasks.rescore import coarse_curves, rescore
+from framework.tasks.rescore import again, coarse_curves, rescore
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +94,13 @@ def test_shares_of_regions_that_were_rounded_up_are_no_further_region():
     assert hist[2].sum(dtype=np.float64) > 1
     found = coarse_curves([{"hist": hist.tobytes(), "regions": 1}])
     assert found.regions == 1 and found.aupro == pytest.approx(1)
+
+
+def test_a_scan_without_a_lesion_has_no_dice_when_it_is_measured_again():
+    hists = np.zeros((2, 3, 512), np.float32)
+    hists[:, 0, 100], hists[0, 1, 300] = 10, 5
+    told = {"category": "a", "group": "", "label": False, "regions": 1, "found": b"f"}
+    lines = [sample(id=f"{i}", hist=hist.tobytes()) | told for i, hist in enumerate(hists)]
+    _, scans = again({"name": "element", "element": "voxel", "note": ""}, lines, "max")
+    found = scans.curves["a"]
+    assert (found.negatives, found.positives, found.dice_best, found.dice_fixed) == (20, 5, 1.0, 1.0)

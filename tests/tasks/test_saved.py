@@ -16,10 +16,11 @@ def line(number, group, label, logit, alone=False, grid=None):
 def test_a_sample_keeps_the_score_of_its_group_and_one_without_a_group_keeps_none():
     grid = {"name": "grid56", "sigma": 4.0, "hist": b"1234", "regions": np.int64(3)}
     lines = [line(0, "p", False, 1.0), line(1, "p", True, 3.0, grid=grid), line(2, "2", False, 0.5, alone=True)]
+    lines.append(line("p", "p", True, 9.0, alone=True))  # a sample of no group, by the name of one
     groups = grouped(lines[:2], "mean")
     found = kept(lines, [Level("group", "patient", curves_of(groups), groups)])
-    assert [each["pooled"] for each in found] == [2.0, 2.0, None]
-    assert [each["flagged"] for each in found] == [None] * 3
+    assert [each["pooled"] for each in found] == [2.0, 2.0, None, None]
+    assert [each["flagged"] for each in found] == [None] * 4
     assert units(found, "group") == [
         {"id": "p", "category": "a", "group": "p", "label": True, "logit": 2.0}  # anomalous as one of its samples is
     ]

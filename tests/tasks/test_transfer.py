@@ -111,10 +111,12 @@ def test_the_leaderboard_of_all_cells_lies_beside(made, data):
     assert trained["nothing"].selection == "nothing was trained or selected here"
 
 
-def test_a_cell_whose_files_changed_is_made_again(made, data):
+@pytest.mark.parametrize("place", ["source/woven", "target/leather"])
+def test_a_cell_whose_files_changed_is_made_again(made, data, place):
+    """Those that it is trained on, and those that it is tested on alone."""
     cell = cells(read(data / "m.yaml", []))[0]
     assert Cells(data / "runs").finished(cell) is not None
-    picture = next((data / "source").glob("woven/test/*/*.png"))
+    picture = next((data / place).glob("test/*/*.png"))
     before = picture.read_bytes()
     picture.write_bytes(before + b"\0")
     assert Cells(data / "runs").finished(cell) is None

@@ -164,3 +164,9 @@ def test_mistakes_are_told():
         expert(largest=1)
     with pytest.raises(UserError, match=r"more than 1 MiB.*options\.subsets to 2 or more"):
         expert().study(features(6000), [1] * 6000, list(range(6000)))
+
+
+def test_an_image_is_its_own_nearest_neighbour_whatever_rounding_says():
+    whole = torch.tensor([[1 - 2**-23, 0.0], [1.0, 0.0]])  # the second is nearer to the first than that is to itself
+    scores = torch.tensor([0.25, 1.5])
+    assert torch.equal(mutual.consistent(scores, whole, [1]), scores)
