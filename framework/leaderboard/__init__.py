@@ -62,6 +62,8 @@ def leaderboard(
         raise UserError(f"leaderboard: no format {fmt!r}. Known: {', '.join(get_args(Format))}.")
     if beside and fmt not in ("markdown", "latex", "csv"):
         raise UserError(f"--beside: goes with markdown, latex or csv, not with {fmt!r}.")
+    if not pictures and fmt != "html":
+        raise UserError(f"--without-pictures: goes with html, not with {fmt!r}, which has none.")
     if fmt in BINARY:
         return _write(_asked(load(paths), metrics), fmt, out)
     if out is not None and out.is_dir():

@@ -215,8 +215,10 @@ def _how(a: _Side, b: _Side) -> str:
     test = " and ".join(dict.fromkeys(part.how for part in a.parts))
     counts = len(a.seeds), len(b.seeds)
     if max(counts) < 2:
-        return f"{test}; one seed each, so how training varies is not in it"
-    single = "; how training of the method of one seed varies is not in it" if min(counts) < 2 else ""
+        return f"{test}; one seed each: what another would change, if it does, is not in it"
+    single = (
+        "; what another seed of the method of one would change, if it does, is not in it" if min(counts) < 2 else ""
+    )
     return f"{test}; seeds ({counts[0]} and {counts[1]}) as a random effect{single}"
 
 

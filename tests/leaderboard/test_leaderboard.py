@@ -44,6 +44,12 @@ def test_a_page_may_leave_pictures_out(tmp_path):
     assert contents(shown)[0]["gallery"] == [] and "patient.png" not in shown and "data:image/png" not in shown
 
 
+def test_what_has_no_pictures_cannot_leave_them_out(tmp_path):
+    write_run(tmp_path, {"run": "r1"}, [row()], [], [])
+    with pytest.raises(UserError, match="--without-pictures: goes with html, not with 'csv'"):
+        leaderboard([tmp_path], "csv", None, pictures=False)
+
+
 def test_only_the_metrics_that_are_asked_for(tmp_path, capsys):
     of_elements = {"level": "element", "element": "pixel", "elements": 9, "anomalous_elements": 2}
     rows = [row(), row(metric="ap"), row(metric="aupro", **of_elements), row(metric="aupro_lineage", **of_elements)]

@@ -15,8 +15,8 @@ from framework.leaderboard.scores import Samples, Scores
 
 FEW = 6  # methods of a test set of which all pairs are told; of more, those with the best
 SEEDS = (
-    "Seeds are a random effect of the methods that have several; of a method of one seed, how training varies is not "
-    "in the test."
+    "Seeds are a random effect of the methods that have several; of a method of one, what another would change, "
+    "if it does, is not in the test."
 )
 PAIR_HEADS = ("tested on", "method", "is", "method", "by", "interval", "p")
 LEGEND = (
