@@ -111,10 +111,11 @@ def test_a_cell_opens_with_the_keyboard_and_tells_everything(visit, board):
         visit.press(key)
     assert visit("document.activeElement.querySelector('b')?.textContent == '75.0'")
     visit.press(ENTER)
-    assert visit("document.querySelector('#cell').open") and visit.texts("#cell h2") == ["scans → parts"]
+    visit.until("document.querySelector('#cell').open")
+    assert visit.texts("#cell h2") == ["scans → parts"]
     visit.press(("Escape", 27))
-    visit.until("!document.querySelector('#cell').open")
-    assert visit("location.hash") == "" and visit("document.activeElement.querySelector('b')?.textContent == '75.0'")
+    visit.until("!document.querySelector('#cell').open && location.hash == ''")  # told after it closed
+    visit.until("document.activeElement.querySelector('b')?.textContent == '75.0'")
     visit.click("#board td button")
     assert visit.texts("#cell .categories tbody th") == ["bolt", "nut"]  # the lowest first
     assert visit.texts("#cell .categories td b") == ["68.8", "100.0"]
