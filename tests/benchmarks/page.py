@@ -96,7 +96,7 @@ def pairs(made: list[Row]) -> Iterator[Comparison]:
 
 async def opened(path: Path) -> tuple[float, float]:
     """Milliseconds to the first matrix and to the whole page."""
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         async with fake_browser.open_page(path.as_uri(), Path(profile)) as shown:
             await shown.until("document.documentElement.dataset.whole")
             assert shown.faults == [], shown.faults
@@ -115,7 +115,7 @@ def main() -> None:
         seconds = time.perf_counter() - start
         times = ("-", "-")
         if fake_browser.CHROMIUM:
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                 path = Path(folder, "page.html")
                 path.write_text(text, encoding="utf-8")
                 starts = [asyncio.run(opened(path)) for _ in range(STARTS)]
