@@ -50,13 +50,9 @@ def leaderboard(
         UserError: nothing to read, a file that cannot be read, no row of a metric that is asked for, rows that cannot
             be compared, ``out`` not writable.
     """
-    from framework.leaderboard.apart import newest
-    from framework.leaderboard.matrix import matrices
     from framework.leaderboard.render import tables
-    from framework.leaderboard.render.page import page
-    from framework.leaderboard.render.standing import standings
     from framework.leaderboard.scores import Stored
-    from framework.leaderboard.store import load, load_gallery, load_records
+    from framework.leaderboard.store import load
 
     if fmt not in get_args(Format):
         raise UserError(f"leaderboard: no format {fmt!r}. Known: {', '.join(get_args(Format))}.")
@@ -74,10 +70,7 @@ def leaderboard(
 
         text = set_beside(rows, beside, fmt)
     elif fmt == "html":
-        current = {row.run for row in newest(rows)}
-        gallery = [item for item in load_gallery(paths) if item["run"] in current] if pictures else []
-        found = [pair for each in standings(matrices(rows), Stored(paths)) for pair in each.pairs]
-        text = page(rows, gallery, title, list(notes), load_records(paths), found)
+        text = _page(rows, paths, title, notes, pictures)
     elif fmt == "csv":
         text = tables.csv(rows, Stored(paths))
     else:
@@ -85,6 +78,21 @@ def leaderboard(
     if out is not None:
         write_whole(out, text.encode())
     return text
+
+
+def _page(rows: list[Row], paths: Sequence[Path], title: str, notes: Sequence[str], pictures: bool) -> str:
+    """With all pairs, and the pictures of runs that no newer one has taken the place of."""
+    from framework.leaderboard.apart import newest
+    from framework.leaderboard.matrix import matrices
+    from framework.leaderboard.render.page import page
+    from framework.leaderboard.render.standing import standings
+    from framework.leaderboard.scores import Stored
+    from framework.leaderboard.store import load_gallery, load_records
+
+    current = {row.run for row in newest(rows)}
+    gallery = [item for item in load_gallery(paths) if item["run"] in current] if pictures else []
+    found = [pair for each in standings(matrices(rows), Stored(paths)) for pair in each.pairs]
+    return page(rows, gallery, title, list(notes), load_records(paths), found)
 
 
 def _asked(rows: list[Row], metrics: Sequence[str]) -> list[Row]:
