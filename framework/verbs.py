@@ -53,6 +53,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def transfer(arguments: argparse.Namespace) -> int:
     """Train every method on every source and test it on every target, going on where an earlier call stopped."""
+    from framework import provenance
     from framework import transfer as matrices
 
     matrix = matrices.load(arguments.matrix, arguments.overrides)
@@ -62,9 +63,11 @@ def transfer(arguments: argparse.Namespace) -> int:
     matrices.part([], number, of)
     from framework.tasks.transfer import serve, transfer
 
+    command = [str(arguments.matrix), *arguments.overrides]
     if arguments.serve:
-        return serve(matrix)
-    return transfer(matrix, [str(arguments.matrix), *arguments.overrides], arguments.jobs, number, of)
+        with provenance.typed(["transfer", *command]):  # as a person types it, so that runs name that
+            return serve(matrix)
+    return transfer(matrix, command, arguments.jobs, number, of)
 
 
 def datasets(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import fake_process
 import pytest
 
-from framework import registry
+from framework import provenance, registry
 from framework.cli import main
 from framework.leaderboard.store import load
 from framework.locks import held
@@ -235,3 +235,11 @@ def test_processes_share_the_cores(monkeypatch):
     assert Worker(["m.yaml", "a=1"], 3).command[2:] == ["framework.cli", "transfer", "m.yaml", "a=1", "--serve"]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert Worker(["m.yaml"], 3).environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_run_of_a_process_of_its_own_names_the_command_that_a_person_types(data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(tasks, "serve", lambda _: seen.append(provenance.command()) or 0)
+    path = str(data / "m.yaml")
+    assert main(["transfer", path, "seeds=[5]", "--serve"]) == 0
+    assert seen == [["transfer", path, "seeds=[5]"]]
